@@ -1,0 +1,86 @@
+// swift-tools-version: 6.0
+import Foundation
+import PackageDescription
+
+// One build-wide switch for the instruction set: it reaches C and, through the Clang importer, Swift's own code.
+// x86-64-v3 is AVX2 + FMA (any server of the last decade); STRATA_MARCH=native or x86-64-v4 uses what is newer.
+let architecture = ProcessInfo.processInfo.environment["STRATA_MARCH"] ?? "x86-64-v3"
+
+#if arch(x86_64)
+let architectureFlags = ["-Xcc", "-march=\(architecture)"]
+let architectureCFlags = ["-march=\(architecture)"]
+#else
+let architectureFlags: [String] = []
+let architectureCFlags: [String] = []
+#endif
+
+// Debug builds optimise too: the tests train real models, and unoptimised numeric Swift is a hundred times slower.
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .unsafeFlags(architectureFlags),
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+]
+let cSettings: [CSetting] = [.unsafeFlags(architectureCFlags)]
+let cxxSettings: [CXXSetting] = [.unsafeFlags(architectureCFlags)]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ target: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(target)Tests", dependencies: ["_TestSupport"] + dependencies, swiftSettings: swiftSettings)
+}
+
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "Strata",
+    products: [.executable(name: "strata", targets: ["strata"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .target(name: "CMPI", dependencies: ["COpenMPI"], cSettings: cSettings),
+        .target(name: "CSentencePiece", cxxSettings: cxxSettings,
+                linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
+
+        library("TensorCore", ["COpenBLAS", "CXXHash"]),
+        library("Autograd", ["TensorCore"]),
+        library("NeuralLayers", ["TensorCore", "Autograd"]),
+        library("Collectives"),
+        library("MPICollectives", ["CMPI", "Collectives"]),
+        library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
+        library("TransformerModel", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts"]),
+        library("DataPipeline", ["TensorCore", "CSentencePiece"]),
+        library("Training", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
+                             "DataPipeline"]),
+        library("Evaluation", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
+                               "DataPipeline"]),
+        .executableTarget(name: "strata", dependencies: [
+            "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts", "TransformerModel",
+            "DataPipeline", "Training", "Evaluation", yams, argumentParser,
+        ], swiftSettings: swiftSettings),
+
+        .target(name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives"], path: "Tests/_TestSupport",
+                swiftSettings: swiftSettings),
+        .executableTarget(name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
+                          path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
+        tests("TensorCore", ["TensorCore"]),
+        tests("Autograd", ["Autograd"]),
+        tests("NeuralLayers", ["NeuralLayers"]),
+        tests("Collectives", ["Collectives", "mpi-conformance"]),
+        tests("MixtureOfExperts", ["MixtureOfExperts"]),
+        tests("TransformerModel", ["TransformerModel"]),
+        tests("DataPipeline", ["DataPipeline"]),
+        tests("Training", ["Training"]),
+        tests("Evaluation", ["Evaluation"]),
+        tests("strata", ["strata"]),
+        tests("Architecture", []),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,104 @@
+/// How elements from different ranks are combined by a reduction.
+public enum ReductionOperation: Sendable {
+    case sum, maximum, minimum
+}
+
+/// A number that collectives can reduce and exchange.
+public enum ElementType: Sendable, Equatable {
+    case float32, float64, int32, int64, uint8
+}
+
+/// A type whose values collectives can reduce and exchange.
+public protocol CommunicableElement: BitwiseCopyable, Sendable {
+    static var elementType: ElementType { get }
+}
+
+extension Float: CommunicableElement { public static var elementType: ElementType { .float32 } }
+extension Double: CommunicableElement { public static var elementType: ElementType { .float64 } }
+extension Int32: CommunicableElement { public static var elementType: ElementType { .int32 } }
+extension Int64: CommunicableElement { public static var elementType: ElementType { .int64 } }
+extension UInt8: CommunicableElement { public static var elementType: ElementType { .uint8 } }
+
+/// A collective that is under way. Buffers given to it must stay untouched until it has completed.
+public protocol PendingCollective: AnyObject {
+    /// Drives progress without blocking; true once complete. Open MPI has no asynchronous progress, so that this call is
+    /// also what moves the data: poll it between pieces of computation.
+    func poll() throws -> Bool
+    /// Blocks until complete.
+    func wait() throws
+}
+
+/// An ordered group of ranks and the collective operations among them, named as in the MPI standard's chapter on collectives.
+///
+/// Every rank of the group calls the same operations in the same order, and each from the one thread that owns the
+/// communicator. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: the same
+/// inputs on the same number of ranks give the same bits.
+///
+/// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
+public protocol Communicator: AnyObject {
+    /// This process's position in the group, 0 ..< size.
+    var rank: Int { get }
+    /// The number of ranks in the group.
+    var size: Int { get }
+
+    func barrier() throws
+
+    /// Copies the root's buffer into every other rank's.
+    func broadcast<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, root: Int) throws
+
+    /// Combines the ranks' buffers element by element, in place on every rank.
+    func allReduce<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws
+
+    /// As `allReduce`, returning at once.
+    func startAllReduce<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws -> any PendingCollective
+
+    /// Concatenates equally sized contributions in rank order; `received.count == sent.count * size`.
+    func allGather<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>) throws
+
+    /// Concatenates contributions of different sizes (in elements, one count a rank) in rank order;
+    /// `counts[rank] == sent.count`.
+    func allGather<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws
+
+    /// Sends the r-th of `size` equal pieces to rank r; receives rank r's as the r-th piece.
+    func allToAll<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>) throws
+
+    /// Sends rows: `sentRows[r]` rows of `rowWidth` elements to rank r, taken from `sent` in rank order without gaps;
+    /// receives `receivedRows[r]` rows from rank r, stored in rank order without gaps. Counts may be zero, and may differ
+    /// between ranks; what a rank sends a peer must be what that peer expects.
+    func allToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRows: [Int],
+        into received: UnsafeMutableBufferPointer<Element>, receivedRows: [Int]) throws
+
+    /// A new group for each color, its ranks ordered by `key`, then by rank here.
+    func split(color: Int, key: Int) throws -> any Communicator
+
+    /// A new communicator over the same ranks, whose operations match separately from this one's.
+    func duplicate() throws -> any Communicator
+}
+
+/// What went wrong in a collective operation.
+public enum CollectiveError: Error, Equatable, CustomStringConvertible {
+    /// A peer ended or failed while this rank waited for it.
+    case peerFailed(operation: String, rank: Int, peer: Int?, reason: String)
+    /// Ranks disagree on what they exchange.
+    case mismatch(operation: String, rank: Int, detail: String)
+    /// The message-passing library reported an error.
+    case transport(operation: String, rank: Int, detail: String)
+
+    public var description: String {
+        switch self {
+        case let .peerFailed(operation, rank, peer, reason):
+            let who = peer.map { "rank \($0)" } ?? "a peer"
+            return "\(operation) on rank \(rank): \(who) has failed: \(reason)"
+        case let .mismatch(operation, rank, detail):
+            return "\(operation) on rank \(rank): ranks disagree: \(detail)"
+        case let .transport(operation, rank, detail):
+            return "\(operation) on rank \(rank): \(detail)"
+        }
+    }
+}
