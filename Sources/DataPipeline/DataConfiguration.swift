@@ -1,0 +1,62 @@
+/// Where the parallel text comes from and how it becomes token groups.
+public struct DataConfiguration: Equatable, Sendable {
+    public enum Format: String, CaseIterable, Sendable {
+        /// Numbers written out in words, generated: needs no files.
+        case numerals
+        /// `<split>.<src>-<tgt>.<lang>` files, aligned line by line.
+        case moses
+        /// `<split>.<src>-<tgt>.tsv` files: source, tab, target.
+        case tsv
+        /// `opus.<src>-<tgt>-<train|dev|test>.<lang>` files, as OPUS-100 names them, in folders `<src>-<tgt>` or one folder.
+        case opus100
+    }
+
+    /// What to do with a line that cannot be used.
+    public enum LinePolicy: String, CaseIterable, Sendable {
+        /// Stop with an error that names file and line.
+        case refuse
+        /// Leave the sentence pair out and count it.
+        case skip
+    }
+
+    public var format: Format
+    /// The folder of the text files; nil only for `numerals`.
+    public var path: String?
+    /// The folder that `strata prepare` writes and training reads.
+    public var prepared: String
+    /// The directions to train; empty: all that the files hold, each pair both ways.
+    public var directions: [Direction] = []
+    public var vocabulary = 32_000
+    /// Directions are drawn with p ∝ (pairs / all pairs)^(1 / temperature).
+    public var temperature: Double = 1
+    /// The longest sentence, in tokens, on either side.
+    public var maximumLength = 256
+    public var emptyLines = LinePolicy.skip
+    public var longSentences = LinePolicy.skip
+    public var invalidText = LinePolicy.refuse
+    public var numerals = NumeralsConfiguration()
+
+    public init(format: Format, path: String? = nil, prepared: String) {
+        self.format = format
+        self.path = path
+        self.prepared = prepared
+    }
+}
+
+/// The embedded corpus: numbers written out in words, English with each other language.
+public struct NumeralsConfiguration: Equatable, Sendable {
+    /// Numbers from 0 up to, not including, this one.
+    public var below = 100_000
+    /// Languages beside English, as ISO 639-3 codes.
+    public var languages = ["cat", "msa", "tgl", "isl", "slv", "nob", "ltz", "ind"]
+    /// Training pairs a language; `pairsByLanguage` overrides it.
+    public var pairs = 20_000
+    public var pairsByLanguage: [String: Int] = [:]
+    /// Held-out numbers: they appear in no training pair of any language.
+    public var validation = 100
+    public var test = 200
+    /// Decides which numbers are drawn.
+    public var seed: UInt64 = 1
+
+    public init() {}
+}

@@ -1,0 +1,43 @@
+/// How a token's second expert is chosen (k = 2). In evaluation it is always `best`.
+public enum SecondExpertPolicy: String, CaseIterable, Sendable {
+    /// The next best score.
+    case best
+    /// The best of logit + Gumbel noise over the experts that are not the first choice.
+    case sampling
+    /// The next best, kept with probability min(1, 2 p).
+    case random
+}
+
+/// How the weights of a token's experts are normalised (k = 2). With k = 1 the weight is always the bare probability.
+public enum GateNormalization: String, CaseIterable, Sendable {
+    /// Over the choices that were kept; 0 if both were dropped.
+    case afterDrop = "after_drop"
+    /// Over both choices, before dropping.
+    case beforeDrop = "before_drop"
+    /// The bare probabilities, equation (6).
+    case never
+}
+
+/// A stratified mixture of experts; with one stratum, a plain mixture (vanilla with `topK` 2, Switch with 1).
+public struct MixtureConfiguration: Equatable, Sendable {
+    /// Every how many layers the feed-forward network is a mixture: 2 means layers 2, 4, 6, …
+    public var every = 2
+    /// The number of experts in each stratum, first to last.
+    public var strata: [Int]
+    /// How many experts see a token in one stratum: 1 or 2.
+    public var topK = 2
+    /// An expert takes at most this × ceil(tokens / visible experts) choices; nil is dropless.
+    public var capacityFactor: Float? = 2
+    /// The capacity factor of evaluation; nil, the default, is dropless.
+    public var evaluationCapacityFactor: Float?
+    public var secondExpert = SecondExpertPolicy.sampling
+    public var gateNormalization = GateNormalization.afterDrop
+    /// α, the weight of the load-balancing loss (8–11).
+    public var auxiliaryLossWeight: Float = 0.01
+    /// The probability that an expert's output for a token is zeroed in training (EOM).
+    public var expertOutputMasking: Float = 0
+
+    public init(strata: [Int]) { self.strata = strata }
+
+    public var experts: Int { strata.reduce(0, +) }
+}

@@ -1,0 +1,43 @@
+/// How a model is trained: the schedule, the size of an update, the optimizer.
+public struct TrainingConfiguration: Equatable, Sendable {
+    public var updates = 100_000
+    /// Token groups of an update, whatever the number of ranks; group g is computed by rank g mod ranks.
+    public var tokenGroups = 4
+    /// The token budget of one group, counted on the longer of source and target.
+    public var tokensPerGroup = 3328
+    public var learningRate: Float = 8e-4
+    public var warmup = 8000
+    public var labelSmoothing: Float = 0.1
+    /// Gradients are scaled down to this norm; 0: never.
+    public var clipNorm: Float = 0
+    public var adamBeta1: Float = 0.9
+    public var adamBeta2: Float = 0.98
+    public var adamEpsilon: Float = 1e-6
+    public var seed: UInt64 = 42
+    /// Updates between validations; 0: only at the end.
+    public var validateEvery = 1000
+    /// Training ends after this many minutes, with a checkpoint, if the updates are not reached before; 0: no limit.
+    public var maxMinutes: Double = 0
+
+    public init() {}
+}
+
+/// How the work is spread over ranks and threads.
+public struct ParallelConfiguration: Equatable, Sendable {
+    /// Ranks that share one copy of the experts; nil: the largest divisor of the ranks that the smallest stratum allows.
+    public var expertParallel: Int?
+    /// Worker threads of a rank; nil: the cores of the node over its ranks.
+    public var threadsPerRank: Int?
+
+    public init() {}
+}
+
+/// When checkpoints are written and how many stay.
+public struct CheckpointConfiguration: Equatable, Sendable {
+    /// Updates between checkpoints.
+    public var every = 500
+    /// The newest checkpoints that stay.
+    public var keep = 3
+
+    public init() {}
+}

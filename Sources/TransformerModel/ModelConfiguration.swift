@@ -1,0 +1,23 @@
+import MixtureOfExperts
+
+/// The shape of an encoder–decoder Transformer.
+public struct ModelConfiguration: Equatable, Sendable {
+    public enum Preset: String, CaseIterable, Sendable {
+        case transformerBase = "transformer-base"
+        case transformerBig = "transformer-big"
+    }
+
+    public var dim = 512
+    public var ffnDim = 2048
+    public var heads = 8
+    public var encoderLayers = 6
+    public var decoderLayers = 6
+    public var dropout: Float = 0.3
+    public var attentionDropout: Float = 0.1
+    /// nil: a dense model.
+    public var mixture: MixtureConfiguration?
+
+    public init(preset: Preset = .transformerBase) {
+        if preset == .transformerBig { (dim, ffnDim, heads) = (1024, 4096, 16) }
+    }
+}
