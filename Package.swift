@@ -14,11 +14,12 @@ let architectureFlags: [String] = []
 let architectureCFlags: [String] = []
 #endif
 
-// Debug builds optimise too: the tests train real models, and unoptimised numeric Swift is a hundred times slower.
+// Debug builds optimise too, whole modules at a time: the tests train real models, and unoptimised numeric Swift is a
+// hundred times slower. (Without batch mode, which whole-module optimisation would warn about.)
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .unsafeFlags(architectureFlags),
-    .unsafeFlags(["-O"], .when(configuration: .debug)),
+    .unsafeFlags(["-O", "-disable-batch-mode", "-wmo", "-num-threads", "2"], .when(configuration: .debug)),
 ]
 let cSettings: [CSetting] = [.unsafeFlags(architectureCFlags)]
 let cxxSettings: [CXXSetting] = [.unsafeFlags(architectureCFlags)]

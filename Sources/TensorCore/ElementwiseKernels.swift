@@ -1,0 +1,153 @@
+/// Element-wise passes over rows, fused so that each touches memory once.
+public enum Elementwise {
+    /// y += bias, row by row, for the rows given.
+    public static func addBias(_ y: Tensor, rows: Range<Int>, bias: Tensor) {
+        let (yp, bp, d) = (y.pointer, UnsafePointer(bias.pointer), y.columns)
+        for row in rows {
+            let r = yp + row * d
+            var c = 0
+            while c + 16 <= d { r.store(r.vector(at: c) + bp.vector(at: c), at: c); c += 16 }
+            while c < d { r[c] += bp[c]; c += 1 }
+        }
+    }
+
+    /// y ← max(0, y + bias) for the rows given.
+    public static func addBiasRectify(_ y: Tensor, rows: Range<Int>, bias: Tensor) {
+        let (yp, bp, d) = (y.pointer, UnsafePointer(bias.pointer), y.columns)
+        for row in rows {
+            let r = yp + row * d
+            var c = 0
+            while c + 16 <= d { r.store((r.vector(at: c) + bp.vector(at: c)).larger(than: .zero), at: c); c += 16 }
+            while c < d { r[c] = max(0, r[c] + bp[c]); c += 1 }
+        }
+    }
+
+    /// dy ← dy where the rectified activation is positive, else 0, for the rows given.
+    public static func rectifyBackward(_ dy: Tensor, rows: Range<Int>, activation: Tensor) {
+        let (yp, ap, d) = (dy.pointer, UnsafePointer(activation.pointer), dy.columns)
+        var c = rows.lowerBound * d
+        let end = rows.upperBound * d
+        while c + 16 <= end {
+            yp.store(Vector.zero.replacing(with: yp.vector(at: c), where: ap.vector(at: c) .> .zero), at: c)
+            c += 16
+        }
+        while c < end { if ap[c] <= 0 { yp[c] = 0 }; c += 1 }
+    }
+
+    /// out ← residual + dropout(y + bias). `out` may be `y` or `residual`.
+    public static func residualDropout(
+        _ context: ComputeContext, residual: Tensor, y: Tensor, bias: Tensor?, mask: DropoutMask, into out: Tensor
+    ) {
+        precondition(residual.count == y.count && out.count == y.count)
+        let (rp, yp, op, d) = (UnsafePointer(residual.pointer), UnsafePointer(y.pointer), out.pointer, y.columns)
+        let bp = bias.map { UnsafePointer($0.pointer) }
+        context.pool.parallelRanges(y.rows, grain: 64) { rows in
+            for row in rows {
+                let base = row * d
+                var c = 0
+                while c + 32 <= d {
+                    let (low, high) = mask.dropsNothing
+                        ? (Vector(repeating: 1), Vector(repeating: 1)) : mask.factors(row: row, column: c, columns: d)
+                    var (first, second) = (yp.vector(at: base + c), yp.vector(at: base + c + 16))
+                    if let bp { first += bp.vector(at: c); second += bp.vector(at: c + 16) }
+                    op.store(rp.vector(at: base + c).addingProduct(first, low), at: base + c)
+                    op.store(rp.vector(at: base + c + 16).addingProduct(second, high), at: base + c + 16)
+                    c += 32
+                }
+                while c < d {
+                    let value = yp[base + c] + (bp?[c] ?? 0)
+                    op[base + c] = rp[base + c] + value * mask.factor(row: row, column: c, columns: d)
+                    c += 1
+                }
+            }
+        }
+    }
+
+    /// out ← dropout(x); also dropout's backward. `out` may be `x`.
+    public static func dropout(_ context: ComputeContext, _ x: Tensor, mask: DropoutMask, into out: Tensor) {
+        let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
+        context.pool.parallelRanges(x.rows, grain: 64) { rows in
+            for row in rows {
+                let base = row * d
+                var c = 0
+                while c + 32 <= d {
+                    let (low, high) = mask.factors(row: row, column: c, columns: d)
+                    op.store(xp.vector(at: base + c) * low, at: base + c)
+                    op.store(xp.vector(at: base + c + 16) * high, at: base + c + 16)
+                    c += 32
+                }
+                while c < d {
+                    op[base + c] = xp[base + c] * mask.factor(row: row, column: c, columns: d)
+                    c += 1
+                }
+            }
+        }
+    }
+
+    /// target += source.
+    public static func add(_ context: ComputeContext, _ source: Tensor, to target: Tensor) {
+        precondition(source.count == target.count)
+        let (sp, tp) = (UnsafePointer(source.pointer), target.pointer)
+        context.pool.parallelRanges(source.count, grain: 1 << 16) { range in
+            var c = range.lowerBound
+            while c + 16 <= range.upperBound { tp.store(tp.vector(at: c) + sp.vector(at: c), at: c); c += 16 }
+            while c < range.upperBound { tp[c] += sp[c]; c += 1 }
+        }
+    }
+
+    /// sums [d] += Σ over the rows of y [T, d]: a bias's gradient.
+    public static func addColumnSums(_ context: ComputeContext, of y: Tensor, to sums: Tensor) {
+        precondition(sums.count == y.columns)
+        let (yp, sp, d, rows) = (UnsafePointer(y.pointer), sums.pointer, y.columns, y.rows)
+        context.pool.parallelRanges(d, grain: 128) { addColumnSums(yp, rows: rows, stride: d, columns: $0, to: sp) }
+    }
+
+    /// As above on the calling thread, for the columns given of `rows` rows that are `stride` apart.
+    public static func addColumnSums(
+        _ y: UnsafePointer<Float>, rows: Int, stride: Int, columns: Range<Int>, to sums: UnsafeMutablePointer<Float>
+    ) {
+        var c = columns.lowerBound
+        while c + 64 <= columns.upperBound {
+            var (s0, s1, s2, s3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
+            for row in 0..<rows {
+                let r = y + row * stride + c
+                s0 += r.vector(at: 0)
+                s1 += r.vector(at: 16)
+                s2 += r.vector(at: 32)
+                s3 += r.vector(at: 48)
+            }
+            sums.store(sums.vector(at: c) + s0, at: c)
+            sums.store(sums.vector(at: c + 16) + s1, at: c + 16)
+            sums.store(sums.vector(at: c + 32) + s2, at: c + 32)
+            sums.store(sums.vector(at: c + 48) + s3, at: c + 48)
+            c += 64
+        }
+        while c < columns.upperBound {
+            var sum: Float = 0
+            for row in 0..<rows { sum += y[row * stride + c] }
+            sums[c] += sum
+            c += 1
+        }
+    }
+
+    /// The sum of squares of all elements, in double precision, in an order that does not depend on the threads.
+    public static func sumOfSquares(_ context: ComputeContext, _ values: UnsafeBufferPointer<Float>) -> Double {
+        let grain = 1 << 16, pieces = (values.count + grain - 1) / grain
+        guard let base = values.baseAddress, pieces > 0 else { return 0 }
+        let partial = UnsafeMutablePointer<Double>.allocate(capacity: pieces)
+        defer { partial.deallocate() }
+        context.pool.parallelFor(pieces) { piece in
+            let end = min(values.count, (piece + 1) * grain)
+            var total = 0.0, c = piece * grain
+            while c < end {
+                let stop = min(end, c + 4096)
+                var sums = Vector.zero, rest: Float = 0
+                while c + 16 <= stop { let v = base.vector(at: c); sums = sums.addingProduct(v, v); c += 16 }
+                while c < stop { rest += base[c] * base[c]; c += 1 }
+                total += Double(sums.total) + Double(rest)
+            }
+            partial[piece] = total
+        }
+        return (0..<pieces).reduce(0) { $0 + partial[$1] }
+    }
+}

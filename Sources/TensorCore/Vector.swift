@@ -1,0 +1,71 @@
+/// Sixteen floats: two AVX2 registers, one of AVX-512. Kernels step through rows by this width and finish the tail one
+/// element at a time.
+typealias Vector = SIMD16<Float>
+
+extension UnsafePointer<Float> {
+    @inline(__always)
+    func vector(at index: Int) -> Vector {
+        UnsafeRawPointer(self + index).loadUnaligned(as: Vector.self)
+    }
+}
+
+extension UnsafeMutablePointer<Float> {
+    @inline(__always)
+    func vector(at index: Int) -> Vector {
+        UnsafeRawPointer(self + index).loadUnaligned(as: Vector.self)
+    }
+
+    @inline(__always)
+    func store(_ vector: Vector, at index: Int) {
+        UnsafeMutableRawPointer(self + index).storeBytes(of: vector, as: Vector.self)
+    }
+}
+
+extension SIMD16<Float> {
+    static var width: Int { 16 }
+
+    /// The sum of the lanes, pairwise: the library's `sum()` adds them one after another.
+    @inline(__always)
+    var total: Float {
+        let eight = lowHalf + highHalf
+        let four = eight.lowHalf + eight.highHalf
+        let two = four.lowHalf + four.highHalf
+        return two.x + two.y
+    }
+
+    @inline(__always)
+    func larger(than other: Self) -> Self { other.replacing(with: self, where: self .> other) }
+
+    @inline(__always)
+    var largest: Float {
+        var result = self[0]
+        for lane in 1..<16 { result = Swift.max(result, self[lane]) }
+        return result
+    }
+
+    /// e to each lane, relative error below 2e-7; 0 below -87.3, and e^88 above 88.
+    ///
+    /// 2ⁿ · e^r with |r| ≤ ln 2 / 2: n is rounded by adding 1.5 · 2²³, whose last bits it then occupies, and becomes the
+    /// exponent; e^r is a polynomial of degree 6.
+    @inline(__always)
+    static func exp(_ x: Self) -> Self {
+        let floor = Self(repeating: -87.3), ceiling = Self(repeating: 88)
+        var clamped = x.replacing(with: ceiling, where: x .> ceiling)
+        clamped = clamped.replacing(with: floor, where: clamped .< floor)
+        let magic = Self(repeating: 12_582_912)
+        let shifted = magic.addingProduct(clamped, Self(repeating: 1.442_695_04))
+        let n = shifted - magic
+        var r = clamped.addingProduct(n, Self(repeating: -0.693_359_375))
+        r = r.addingProduct(n, Self(repeating: 2.121_944_4e-4))
+        var p = Self(repeating: 1.987_569_15e-4)
+        p = Self(repeating: 1.398_199_95e-3).addingProduct(p, r)
+        p = Self(repeating: 8.333_452e-3).addingProduct(p, r)
+        p = Self(repeating: 4.166_579_6e-2).addingProduct(p, r)
+        p = Self(repeating: 1.666_666_55e-1).addingProduct(p, r)
+        p = Self(repeating: 0.5).addingProduct(p, r)
+        let exponential = (r + 1).addingProduct(p, r * r)
+        let bits = unsafeBitCast(shifted, to: SIMD16<Int32>.self) &- SIMD16<Int32>(repeating: 0x4B40_0000)
+        let scale = unsafeBitCast((bits &+ 127) &<< 23, to: Self.self)
+        return (exponential * scale).replacing(with: 0, where: x .< floor)
+    }
+}
