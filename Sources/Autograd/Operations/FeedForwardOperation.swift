@@ -1,0 +1,27 @@
+import TensorCore
+
+extension Tape {
+    /// y = w2 relu(w1 h + b1), without the second bias, which `residualDropout` adds: h [T, d], w1 [ffn, d], w2 [d, ffn].
+    public func feedForward(_ h: Variable, weight1: Parameter, bias1: Parameter, weight2: Parameter) -> Variable {
+        let context = context
+        let activation = context.uninitialized(h.rows, weight1.rows)
+        let y = context.uninitialized(h.rows, weight2.rows)
+        let b1 = bias1.value
+        MatrixProduct.forward(context, x: h.value, w: weight1.value, into: activation) { rows in
+            Elementwise.addBiasRectify(activation, rows: rows, bias: b1)
+        }
+        MatrixProduct.forward(context, x: activation, w: weight2.value, into: y)
+        return record(y) { dy in
+            MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
+            let dactivation = context.uninitialized(activation.rows, activation.columns)
+            MatrixProduct.backwardInput(context, dy: dy, w: weight2.value, into: dactivation) { rows in
+                Elementwise.rectifyBackward(dactivation, rows: rows, activation: activation)
+            }
+            MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
+            Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
+            let target = h.gradientTarget(context)
+            MatrixProduct.backwardInput(
+                context, dy: dactivation, w: weight1.value, into: target.tensor, accumulate: target.accumulate)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import TensorCore
+
+extension Tape {
+    /// y = x wᵀ + b: x [T, in], w [out, in], b [out] or none.
+    public func linear(_ x: Variable, weight: Parameter, bias: Parameter?) -> Variable {
+        let context = context
+        let y = context.uninitialized(x.rows, weight.rows)
+        let (w, b) = (weight.value, bias?.value)
+        MatrixProduct.forward(context, x: x.value, w: w, into: y) { rows in
+            if let b { Elementwise.addBias(y, rows: rows, bias: b) }
+        }
+        return record(y) { dy in
+            MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
+            if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
+            let target = x.gradientTarget(context)
+            MatrixProduct.backwardInput(
+                context, dy: dy, w: w, into: target.tensor, accumulate: target.accumulate)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import TensorCore
+
+extension Tape {
+    /// The loss of x [T, d] against `targets` under the output projection `weight` [V, d]. If the tape records, the gradient
+    /// of `gradientScale` × the summed smoothed loss is computed here and starts backward.
+    public func outputLoss(
+        _ x: Variable, weight: Parameter, targets: [Int32], smoothing: Float, gradientScale: Float
+    ) -> OutputLoss {
+        guard isRecording else {
+            return OutputLossKernel.run(
+                context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing, gradient: nil)
+        }
+        let dx = context.uninitialized(x.rows, x.columns)
+        let loss = OutputLossKernel.run(
+            context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
+            gradient: .init(scale: gradientScale, dx: dx, dweight: weight.gradient))
+        x.receive(dx, context)
+        return loss
+    }
+}

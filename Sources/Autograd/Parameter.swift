@@ -1,0 +1,102 @@
+import TensorCore
+
+/// Where copies of a parameter live.
+public enum ParameterPlacement: Sendable {
+    /// One copy on every rank; its gradient is summed over all of them.
+    case replicated
+    /// One copy in every expert-parallel group, on the rank that owns the expert; its gradient is summed over those copies.
+    case expert
+}
+
+/// How a parameter's values are drawn before training.
+public enum ParameterInitializer: Sendable {
+    case constant(Float)
+    case normal(deviation: Float)
+    case uniform(bound: Float)
+
+    /// Glorot and Bengio's uniform distribution for a weight [out, in], times `gain`.
+    public static func xavier(inputs: Int, outputs: Int, gain: Float = 1) -> ParameterInitializer {
+        .uniform(bound: gain * (6 / Float(inputs + outputs)).squareRoot())
+    }
+}
+
+/// A named part of a parameter: what checkpoints and the oracle call a tensor. Projections that are computed together
+/// (queries, keys and values) are one parameter with a slice for each.
+public struct ParameterSlice: Sendable {
+    public let name: String
+    public let shape: [Int]
+    /// Elements of the parameter.
+    public let range: Range<Int>
+    public let initializer: ParameterInitializer
+}
+
+/// A trained matrix [rows, columns] (a vector is one row) and its gradient. Both are views into the flat buffers of a
+/// `ParameterStore`, and exist from `ParameterStore.materialize` on.
+public final class Parameter {
+    public let rows: Int
+    public let columns: Int
+    public let placement: ParameterPlacement
+    public let slices: [ParameterSlice]
+    private var storage: (value: Tensor, gradient: Tensor)?
+
+    /// A weight [outputs, inputs] made of one slice for each name, stacked along the outputs.
+    public convenience init(
+        weights names: [String], outputsEach outputs: Int, inputs: Int, placement: ParameterPlacement = .replicated,
+        initializer: ParameterInitializer
+    ) {
+        let slices = names.enumerated().map { index, name in
+            ParameterSlice(
+                name: name, shape: [outputs, inputs], range: index * outputs * inputs ..< (index + 1) * outputs * inputs,
+                initializer: initializer)
+        }
+        self.init(rows: names.count * outputs, columns: inputs, placement: placement, slices: slices)
+    }
+
+    /// A vector made of one slice of `countEach` elements for each name.
+    public convenience init(
+        vectors names: [String], countEach count: Int, placement: ParameterPlacement = .replicated,
+        initializer: ParameterInitializer
+    ) {
+        let slices = names.enumerated().map { index, name in
+            ParameterSlice(
+                name: name, shape: [count], range: index * count ..< (index + 1) * count, initializer: initializer)
+        }
+        self.init(rows: 1, columns: names.count * count, placement: placement, slices: slices)
+    }
+
+    private init(rows: Int, columns: Int, placement: ParameterPlacement, slices: [ParameterSlice]) {
+        self.rows = rows
+        self.columns = columns
+        self.placement = placement
+        self.slices = slices
+    }
+
+    public var count: Int { rows * columns }
+    public var value: Tensor { materialized.value }
+    public var gradient: Tensor { materialized.gradient }
+
+    private var materialized: (value: Tensor, gradient: Tensor) {
+        guard let storage else { preconditionFailure("\(slices[0].name) is used before its store is materialized") }
+        return storage
+    }
+
+    func materialize(value: Tensor, gradient: Tensor) {
+        storage = (value, gradient)
+    }
+
+    /// Draws every slice's values under a key made from its name, so that they do not depend on which rank draws them.
+    func initialize(seed: UInt64) {
+        for slice in slices {
+            let key = RandomKey(seed: seed).derived(slice.name)
+            let values = value.pointer + slice.range.lowerBound
+            switch slice.initializer {
+            case let .constant(constant):
+                values.update(repeating: constant, count: slice.range.count)
+            case let .normal(deviation):
+                for i in 0..<slice.range.count { values[i] = key.normal(i) * deviation }
+            case let .uniform(bound):
+                for i in 0..<slice.range.count { values[i] = (2 * key.uniform(i) - 1) * bound }
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import TensorCore
+
+/// All parameters that a rank holds, in two flat buffers: the replicated ones, which are the same on every rank, and the
+/// experts'. Gradient sums, optimizer and checkpoints work on the buffers.
+public final class ParameterStore {
+    /// One placement's parameters: values and gradients, each [1, n], in the order they were added.
+    public struct Section {
+        public let values: Tensor
+        public let gradients: Tensor
+    }
+
+    /// A slice's place in its section's buffers.
+    public struct Location {
+        public let slice: ParameterSlice
+        public let placement: ParameterPlacement
+        /// Elements of the section.
+        public let range: Range<Int>
+    }
+
+    public private(set) var parameters: [Parameter] = []
+    private var sections: (replicated: Section, expert: Section)?
+
+    public init() {}
+
+    /// Adds a parameter; `materialize` has not been called yet.
+    public func add(_ parameter: Parameter) -> Parameter {
+        precondition(sections == nil, "parameters are added before their store is materialized")
+        parameters.append(parameter)
+        return parameter
+    }
+
+    /// Reserves the buffers and draws the initial values.
+    public func materialize(_ context: ComputeContext, seed: UInt64) {
+        precondition(sections == nil, "a store is materialized once")
+        sections = (materialize(context, .replicated, seed), materialize(context, .expert, seed))
+    }
+
+    public func section(_ placement: ParameterPlacement) -> Section {
+        guard let sections else { preconditionFailure("the store is not materialized") }
+        return placement == .replicated ? sections.replicated : sections.expert
+    }
+
+    /// Every slice and where it lies, in buffer order.
+    public func locations(_ placement: ParameterPlacement) -> [Location] {
+        let members = parameters.filter { $0.placement == placement }
+        return zip(members, Self.offsets(members)).flatMap { parameter, offset in
+            parameter.slices.map {
+                Location(slice: $0, placement: placement,
+                         range: offset + $0.range.lowerBound ..< offset + $0.range.upperBound)
+            }
+        }
+    }
+
+    /// The number of parameters that this rank holds.
+    public var count: Int { parameters.reduce(0) { $0 + $1.count } }
+
+    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64) -> Section {
+        let members = parameters.filter { $0.placement == placement }
+        let offsets = Self.offsets(members)
+        let total = offsets.last ?? 0
+        let section = Section(values: context.zeros(1, total), gradients: context.zeros(1, total))
+        for (parameter, offset) in zip(members, offsets) {
+            func view(_ tensor: Tensor) -> Tensor {
+                Tensor(storage: tensor.storage, offset: offset, rows: parameter.rows, columns: parameter.columns)
+            }
+            parameter.materialize(value: view(section.values), gradient: view(section.gradients))
+            parameter.initialize(seed: seed)
+        }
+        return section
+    }
+
+    /// Where each parameter begins, on a cache line of its own, and at last where the buffer ends.
+    private static func offsets(_ parameters: [Parameter]) -> [Int] {
+        parameters.reduce(into: [0]) { $0.append($0[$0.count - 1] + ($1.count + 15) / 16 * 16) }
+    }
+}

@@ -1,0 +1,29 @@
+import Autograd
+import TensorCore
+
+/// Token embeddings shared by both embeddings and the output projection: parameter `embedding.weight` [V, d].
+public final class Embedding {
+    public let weight: Parameter
+    private var sinusoids: Tensor?
+
+    public init(vocabulary: Int, dim: Int, store: ParameterStore) {
+        weight = store.add(Parameter(
+            weights: ["embedding.weight"], outputsEach: vocabulary, inputs: dim,
+            initializer: .normal(deviation: 1 / Float(dim).squareRoot())))
+    }
+
+    /// Embedded tokens with their positions, [T, d].
+    public func callAsFunction(tokens: [Int32], segments: Segments, _ pass: ForwardPass, mask: DropoutMask) -> Variable {
+        pass.tape.embedding(
+            tokens: tokens, segments: segments, weight: weight,
+            sinusoids: positions(segments.longest, pass.context), mask: mask)
+    }
+
+    /// The sinusoids of at least `length` positions; the table grows as longer sentences come.
+    public func positions(_ length: Int, _ context: ComputeContext) -> Tensor {
+        if let sinusoids, sinusoids.rows >= length { return sinusoids }
+        let table = EmbeddingKernel.sinusoids(context, length: max(256, length * 2), dim: weight.columns)
+        sinusoids = table
+        return table
+    }
+}
