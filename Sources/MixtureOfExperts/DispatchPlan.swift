@@ -1,0 +1,45 @@
+/// Which rows go to which expert, and what comes from the peers: made by `dispatch`, consumed by `combine`, never changed.
+public struct DispatchPlan: Sendable {
+    /// The token of each row sent, ordered by (place, expert, choice order): the plan's order.
+    public let rowTokens: [Int32]
+    /// By token · choices + choice: the row in the plan's order, −1 where the choice was not kept.
+    public let slots: [Int32]
+    /// Rows sent to each place.
+    public let sentRows: [Int]
+    /// Rows received from each place.
+    public let receivedRows: [Int]
+    /// Rows received, by source place, then by local expert.
+    public let receivedCounts: [[Int]]
+    /// Rows for each local expert, from all places together.
+    public let expertRows: [Int]
+
+    public var rowsSent: Int { rowTokens.count }
+    public var rowsReceived: Int { receivedRows.reduce(0, +) }
+
+    /// The rows of a decision in the plan's order, and how many go to each (place, local expert).
+    static func arrange(
+        _ decision: RoutingDecision, placement: ExpertPlacement
+    ) -> (rowTokens: [Int32], slots: [Int32], counts: [[Int]]) {
+        var counts = placement.expertsOfPlace.map { [Int](repeating: 0, count: $0.count) }
+        for index in decision.experts.indices where decision.kept[index] {
+            let expert = Int(decision.experts[index])
+            counts[placement.placeOfExpert[expert]][placement.localIndex[expert]] += 1
+        }
+        var next = [Int](repeating: 0, count: placement.experts), start = 0
+        for (place, experts) in placement.expertsOfPlace.enumerated() {
+            for (local, expert) in experts.enumerated() {
+                next[expert] = start
+                start += counts[place][local]
+            }
+        }
+        var rowTokens = [Int32](repeating: 0, count: start)
+        var slots = [Int32](repeating: -1, count: decision.experts.count)
+        for index in decision.experts.indices where decision.kept[index] {
+            let row = next[Int(decision.experts[index])]
+            next[Int(decision.experts[index])] += 1
+            rowTokens[row] = Int32(index / decision.choices)
+            slots[index] = Int32(row)
+        }
+        return (rowTokens, slots, counts)
+    }
+}

@@ -1,0 +1,81 @@
+/// Why experts cannot be spread over the ranks as asked.
+public enum PlacementError: Error, Equatable, CustomStringConvertible {
+    case notADivisor(expertParallel: Int, ranks: Int)
+    case stratumTooSmall(expertParallel: Int, smallest: Int)
+
+    public var description: String {
+        switch self {
+        case let .notADivisor(expertParallel, ranks):
+            "parallel.expert_parallel must divide the number of ranks, \(ranks), but is \(expertParallel); "
+                + "leave it out (auto) or start a multiple of \(expertParallel) ranks"
+        case let .stratumTooSmall(expertParallel, smallest):
+            "parallel.expert_parallel must be at most the smallest stratum's experts, \(smallest), but is \(expertParallel): "
+                + "every rank hosts a shard of every stratum; leave it out (auto) to have replicas instead"
+        }
+    }
+}
+
+/// How the ranks are grouped: expert-parallel groups of neighbouring ranks share one copy of the experts; ranks of the same
+/// place in different groups are replicas.
+public struct ParallelLayout: Equatable, Sendable {
+    public let ranks: Int
+    /// EP, the ranks of a group.
+    public let expertParallel: Int
+
+    /// `expertParallel` nil: the largest divisor of `ranks` that is at most the smallest stratum (1 for a dense model).
+    public init(ranks: Int, expertParallel: Int?, strata: [Int]) throws {
+        let smallest = strata.min() ?? 1
+        if let expertParallel {
+            guard expertParallel >= 1, ranks % expertParallel == 0 else {
+                throw PlacementError.notADivisor(expertParallel: expertParallel, ranks: ranks)
+            }
+            guard expertParallel <= smallest else {
+                throw PlacementError.stratumTooSmall(expertParallel: expertParallel, smallest: smallest)
+            }
+        }
+        self.ranks = ranks
+        self.expertParallel = expertParallel ?? (1...min(ranks, smallest)).last { ranks % $0 == 0 }!
+    }
+
+    public var replicas: Int { ranks / expertParallel }
+    public func place(ofRank rank: Int) -> Int { rank % expertParallel }
+    public func replica(ofRank rank: Int) -> Int { rank / expertParallel }
+}
+
+/// Which place of an expert-parallel group hosts which expert: of a stratum of n experts, expert j lives on place
+/// j · places div n, so that every place has a shard of every stratum.
+public struct ExpertPlacement: Equatable, Sendable {
+    public let strata: [Int]
+    public let places: Int
+    /// Global ids by place, ascending.
+    public let expertsOfPlace: [[Int]]
+    /// By global id.
+    public let placeOfExpert: [Int]
+    /// An expert's index among its place's experts, by global id.
+    public let localIndex: [Int]
+    public let stratumOfExpert: [Int]
+    /// The global id of each stratum's first expert, and at last the number of experts.
+    public let firstExpert: [Int]
+
+    public init(strata: [Int], places: Int) {
+        precondition(places >= 1 && strata.allSatisfy { $0 >= places }, "every place needs a shard of every stratum")
+        self.strata = strata
+        self.places = places
+        firstExpert = strata.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+        placeOfExpert = strata.flatMap { n in (0..<n).map { $0 * places / n } }
+        stratumOfExpert = strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
+        var experts = [[Int]](repeating: [], count: places), local: [Int] = []
+        for (expert, place) in placeOfExpert.enumerated() {
+            local.append(experts[place].count)
+            experts[place].append(expert)
+        }
+        expertsOfPlace = experts
+        localIndex = local
+    }
+
+    public var experts: Int { placeOfExpert.count }
+    /// V_i, the experts that the gate of a stratum sees: its own and all later ones.
+    public func visible(fromStratum stratum: Int) -> Int { experts - firstExpert[stratum] }
+    /// The most experts that any place hosts.
+    public var mostExpertsOfPlace: Int { expertsOfPlace.reduce(0) { max($0, $1.count) } }
+}

@@ -1,0 +1,136 @@
+import Autograd
+import NeuralLayers
+import TensorCore
+
+/// The experts that a rank hosts, applied to rows sorted by expert: one set of products per expert, scheduled over the worker
+/// pool with the largest pieces first. An expert without rows costs nothing.
+public struct GroupedExperts {
+    public let experts: [FeedForward]
+    private let dim: Int
+    private let ffnDim: Int
+
+    /// Parameters `<name>.experts.<global id>.{fc1,fc2}.{weight,bias}`.
+    public init(name: String, ids: [Int], dim: Int, ffnDim: Int, store: ParameterStore) {
+        experts = ids.map {
+            FeedForward(name: "\(name).experts.\($0)", dim: dim, ffnDim: ffnDim, placement: .expert, store: store)
+        }
+        self.dim = dim
+        self.ffnDim = ffnDim
+    }
+
+    /// Rows of one expert: the unit of scheduling.
+    private struct Piece {
+        let expert: Int
+        let rows: Range<Int>
+    }
+
+    /// Rows of a piece: long enough for BLAS's speed, short enough to even out the threads.
+    private static let rowsPerPiece = 512
+
+    private static func pieces(_ expertRows: [Int], threads: Int) -> [Piece] {
+        let total = expertRows.reduce(0, +)
+        let grain = threads == 1 ? rowsPerPiece : max(64, min(rowsPerPiece, total / (threads * 4)))
+        var pieces: [Piece] = [], start = 0
+        for (expert, count) in expertRows.enumerated() {
+            // Equal pieces: a short last one would waste the packing of the weights.
+            let parts = (count + grain - 1) / grain
+            for part in 0..<parts {
+                pieces.append(Piece(
+                    expert: expert, rows: start + part * count / parts ..< start + (part + 1) * count / parts))
+            }
+            start += count
+        }
+        return threads == 1 ? pieces : pieces.sorted { $0.rows.count > $1.rows.count }
+    }
+
+    /// What forward saves for backward.
+    public struct Activations {
+        /// relu(w1 h + b1), [rows, ffn].
+        public let hidden: Tensor
+        /// w2 hidden + b2, [rows, d].
+        public let outputs: Tensor
+    }
+
+    /// rows [n, d], `expertRows[e]` of them for local expert e.
+    public func forward(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Activations {
+        precondition(expertRows.count == experts.count && expertRows.reduce(0, +) == rows.rows)
+        let hidden = context.uninitialized(rows.rows, ffnDim), outputs = context.uninitialized(rows.rows, dim)
+        let pieces = Self.pieces(expertRows, threads: context.pool.threads)
+        let weights = experts.map { ($0.weight1.value, $0.bias1.value, $0.weight2.value, $0.bias2.value) }
+        context.pool.parallelFor(pieces.count) { index in
+            let piece = pieces[index]
+            let (w1, b1, w2, b2) = weights[piece.expert]
+            BLAS.multiply(
+                m: piece.rows.count, n: ffnDim, k: dim, rows.row(piece.rows.lowerBound), lda: dim, transposedA: false,
+                w1.pointer, ldb: dim, transposedB: true, beta: 0, hidden.row(piece.rows.lowerBound), ldc: ffnDim)
+            Elementwise.addBiasRectify(hidden, rows: piece.rows, bias: b1)
+            BLAS.multiply(
+                m: piece.rows.count, n: dim, k: ffnDim, hidden.row(piece.rows.lowerBound), lda: ffnDim, transposedA: false,
+                w2.pointer, ldb: ffnDim, transposedB: true, beta: 0, outputs.row(piece.rows.lowerBound), ldc: dim)
+            Elementwise.addBias(outputs, rows: piece.rows, bias: b2)
+        }
+        return Activations(hidden: hidden, outputs: outputs)
+    }
+
+    /// The gradient of the rows from that of the outputs; parameters' gradients are added to.
+    public func backward(
+        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, expertRows: [Int]
+    ) -> Tensor {
+        let dhidden = context.uninitialized(rows.rows, ffnDim), drows = context.uninitialized(rows.rows, dim)
+        let pieces = Self.pieces(expertRows, threads: context.pool.threads)
+        let weights = experts.map { ($0.weight1.value, $0.weight2.value) }
+        context.pool.parallelFor(pieces.count) { index in
+            let piece = pieces[index], start = piece.rows.lowerBound
+            let (w1, w2) = weights[piece.expert]
+            BLAS.multiply(
+                m: piece.rows.count, n: ffnDim, k: dim, doutputs.row(start), lda: dim, transposedA: false,
+                w2.pointer, ldb: ffnDim, transposedB: false, beta: 0, dhidden.row(start), ldc: ffnDim)
+            Elementwise.rectifyBackward(dhidden, rows: piece.rows, activation: hidden)
+            BLAS.multiply(
+                m: piece.rows.count, n: dim, k: ffnDim, dhidden.row(start), lda: ffnDim, transposedA: false,
+                w1.pointer, ldb: dim, transposedB: false, beta: 0, drows.row(start), ldc: dim)
+        }
+        backwardParameters(context, doutputs: doutputs, rows: rows, hidden: hidden, dhidden: dhidden, expertRows: expertRows)
+        return drows
+    }
+
+    /// Bands of each expert's two weight gradients, the experts with most rows first.
+    private func backwardParameters(
+        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, dhidden: Tensor, expertRows: [Int]
+    ) {
+        struct Band {
+            let expert: Int
+            let start: Int
+            let isFirstLayer: Bool
+            let outputs: Range<Int>
+        }
+        var bands: [Band] = [], start = 0
+        let parts = context.pool.threads == 1 ? 1 : context.pool.threads * 2
+        for (expert, count) in expertRows.enumerated() {
+            if count > 0 {
+                for isFirstLayer in [true, false] {
+                    let size = isFirstLayer ? ffnDim : dim
+                    for part in 0..<parts where (part + 1) * size / parts > part * size / parts {
+                        bands.append(Band(
+                            expert: expert, start: start, isFirstLayer: isFirstLayer,
+                            outputs: part * size / parts ..< (part + 1) * size / parts))
+                    }
+                }
+            }
+            start += count
+        }
+        if context.pool.threads > 1 { bands.sort { expertRows[$0.expert] > expertRows[$1.expert] } }
+        let gradients = experts.map { ($0.weight1.gradient, $0.bias1.gradient, $0.weight2.gradient, $0.bias2.gradient) }
+        context.pool.parallelFor(bands.count) { index in
+            let band = bands[index], count = expertRows[band.expert]
+            let (dw1, db1, dw2, db2) = gradients[band.expert]
+            let (dy, x, dw, db) = band.isFirstLayer ? (dhidden, rows, dw1, db1) : (doutputs, hidden, dw2, db2)
+            BLAS.multiply(
+                m: band.outputs.count, n: x.columns, k: count, dy.row(band.start) + band.outputs.lowerBound,
+                lda: dy.columns, transposedA: true, x.row(band.start), ldb: x.columns, transposedB: false, beta: 1,
+                dw.row(band.outputs.lowerBound), ldc: x.columns)
+            Elementwise.addColumnSums(
+                dy.row(band.start), rows: count, stride: dy.columns, columns: band.outputs, to: db.pointer)
+        }
+    }
+}

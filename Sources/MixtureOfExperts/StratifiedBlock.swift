@@ -1,0 +1,175 @@
+import Autograd
+import Collectives
+import NeuralLayers
+import TensorCore
+
+/// A stratified mixture of experts with its LayerNorms and residuals (SMOE.md, "The block"). With one stratum it is a plain
+/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.weight`, `<name>.experts.{e}.*`.
+///
+/// Every rank of the expert-parallel group enters every stratum, in forward and in backward, whether it has tokens or not.
+public struct StratifiedBlock {
+    public let configuration: MixtureConfiguration
+    public let norms: [LayerNorm]
+    /// W_i, [V_i, d].
+    public let gates: [Parameter]
+    public let experts: GroupedExperts
+    private let dispatcher: AllToAllTokenDispatcher
+    private let dropout: Float
+
+    public init(
+        name: String, configuration: MixtureConfiguration, dim: Int, ffnDim: Int, dropout: Float,
+        dispatcher: AllToAllTokenDispatcher, store: ParameterStore
+    ) {
+        let placement = dispatcher.placement
+        precondition(placement.strata == configuration.strata)
+        self.configuration = configuration
+        self.dispatcher = dispatcher
+        self.dropout = dropout
+        norms = configuration.strata.indices.map { LayerNorm(name: "\(name).norms.\($0)", dim: dim, store: store) }
+        gates = configuration.strata.indices.map {
+            store.add(Parameter(
+                weights: ["\(name).gates.\($0).weight"], outputsEach: placement.visible(fromStratum: $0), inputs: dim,
+                initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
+        }
+        experts = GroupedExperts(
+            name: name, ids: placement.expertsOfPlace[dispatcher.place], dim: dim, ffnDim: ffnDim, store: store)
+    }
+
+    /// What a block did with one token group.
+    public struct Outcome {
+        public let output: Variable
+        /// The mean of the gates' load-balancing losses.
+        public let loadBalancingLoss: Float
+        /// Strata that each token passed: its requested capacity.
+        public let visits: [UInt8]
+        public let decisions: [RoutingDecision]
+        public let statistics: RoutingStatistics
+    }
+
+    /// What one stratum keeps for its backward.
+    private struct Passage {
+        let rows: [Int32]
+        let input: Tensor
+        let statistics: Tensor
+        let normalized: Tensor
+        let decision: RoutingDecision
+        let plan: DispatchPlan
+        let mixture: RowKernels.Mixture
+        let expertInput: Tensor
+        let hidden: Tensor
+        /// Expert outputs in the plan's order.
+        let outputs: Tensor
+    }
+
+    /// x [T, d] → x + the experts' contributions, [T, d]. `lossScale` is what the block's load-balancing loss is multiplied by
+    /// in the loss that backward differentiates.
+    public func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float) throws -> Outcome {
+        let context = pass.context, strata = configuration.strata
+        let router = StratifiedRouter(configuration, isTraining: pass.isTraining)
+        let output = context.copy(x.value)
+        var passages: [Passage] = [], decisions: [RoutingDecision] = []
+        var visits = [UInt8](repeating: 0, count: x.rows)
+        var nextStratum = [Int](repeating: 0, count: x.rows)
+        var statistics = RoutingStatistics(strata: strata)
+        var loss: Float = 0
+        for stratum in strata.indices {
+            let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
+            let passage = try enter(stratum, rows: rows, of: output, router: router, pass)
+            for (token, row) in rows.enumerated() {
+                visits[Int(row)] += 1
+                nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
+            }
+            statistics.add(passage.decision, stratum: stratum)
+            loss += passage.decision.loadBalancingLoss
+            decisions.append(passage.decision)
+            if pass.tape.isRecording { passages.append(passage) }
+        }
+        let gateScale = lossScale / Float(strata.count)
+        let result = pass.tape.record(output) { dx in
+            for stratum in strata.indices.reversed() {
+                try leave(stratum, passages.removeLast(), router: router, dx: dx, lossScale: gateScale, context)
+            }
+            x.receive(dx, context)
+        }
+        return Outcome(
+            output: result, loadBalancingLoss: loss / Float(strata.count), visits: visits, decisions: decisions,
+            statistics: statistics)
+    }
+
+    /// One stratum forward: adds the experts' contributions to `rows` of `x`.
+    private func enter(
+        _ stratum: Int, rows: [Int32], of x: Tensor, router: StratifiedRouter, _ pass: ForwardPass
+    ) throws -> Passage {
+        let context = pass.context, d = x.columns, placement = dispatcher.placement
+        let input = context.uninitialized(rows.count, d)
+        RowKernels.gather(context, x, rows, into: input)
+        let statistics = context.uninitialized(rows.count, 2), normalized = context.uninitialized(rows.count, d)
+        LayerNormKernel.forward(
+            context, x: input, gain: norms[stratum].gain.value, bias: norms[stratum].bias.value, into: normalized,
+            statistics: statistics)
+        let scores = context.uninitialized(rows.count, gates[stratum].rows)
+        MatrixProduct.forward(context, x: normalized, w: gates[stratum].value, into: scores)
+        let key = pass.key.derived(stratum)
+        let decision = router.route(
+            scores: scores, visible: placement.firstExpert[stratum] ..< placement.experts, rows: rows,
+            key: key.derived(RandomPurpose.secondExpert.rawValue))
+        let plan = try dispatcher.plan(decision)
+        let departing = context.uninitialized(plan.rowsSent, d)
+        RowKernels.gather(context, normalized, plan.rowTokens, into: departing)
+        let expertInput = try dispatcher.toExperts(context, departing, plan)
+        let activations = experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
+        let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
+        let mixture = RowKernels.Mixture(
+            slots: plan.slots, weights: outputWeights(decision, rows, pass, key), choices: decision.choices, tokens: rows,
+            mask: pass.isTraining && dropout > 0
+                ? DropoutMask(probability: dropout, key: key.derived(RandomPurpose.expertOutput.rawValue)) : .none)
+        RowKernels.addMixture(context, mixture, outputs: outputs, to: x)
+        return Passage(
+            rows: rows, input: input, statistics: statistics, normalized: normalized, decision: decision, plan: plan,
+            mixture: mixture, expertInput: expertInput, hidden: activations.hidden, outputs: outputs)
+    }
+
+    /// One stratum backward: `dx`, the gradient of the stratum's result, becomes that of its input.
+    private func leave(
+        _ stratum: Int, _ passage: Passage, router: StratifiedRouter, dx: Tensor, lossScale: Float, _ context: ComputeContext
+    ) throws {
+        let d = dx.columns, plan = passage.plan, decision = passage.decision
+        let doutputs = context.uninitialized(plan.rowsSent, d)
+        var dweights = RowKernels.mixtureBackward(
+            context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
+        for index in dweights.indices where decision.weights[index] != 0 {
+            // The mixture's weights are the gate's times the masking factor.
+            dweights[index] *= passage.mixture.weights[index] / decision.weights[index]
+        }
+        let arrived = try dispatcher.toExperts(context, doutputs, plan)
+        let dexpertInput = experts.backward(
+            context, doutputs: arrived, rows: passage.expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
+        let drows = try dispatcher.toTokens(context, dexpertInput, plan)
+        let dnormalized = context.uninitialized(passage.rows.count, d)
+        RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
+        let dscores = context.uninitialized(decision.tokens, decision.visible.count)
+        router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
+        let gate = gates[stratum], norm = norms[stratum]
+        MatrixProduct.backwardWeight(context, dy: dscores, x: passage.normalized, into: gate.gradient)
+        MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
+        let dinput = context.uninitialized(passage.rows.count, d)
+        LayerNormKernel.backward(
+            context, dy: dnormalized, x: passage.input, statistics: passage.statistics, gain: norm.gain.value, into: dinput,
+            accumulate: false, dgain: norm.gain.gradient, dbias: norm.bias.gradient)
+        RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
+    }
+
+    /// The gate's weights, with expert output masking: in training a choice's output is zeroed with the configured
+    /// probability, in evaluation all are scaled by what training keeps on average.
+    private func outputWeights(
+        _ decision: RoutingDecision, _ rows: [Int32], _ pass: ForwardPass, _ key: RandomKey
+    ) -> [Float] {
+        let masking = configuration.expertOutputMasking
+        guard masking > 0 else { return decision.weights }
+        guard pass.isTraining else { return decision.weights.map { $0 * (1 - masking) } }
+        let maskKey = key.derived(RandomPurpose.expertMasking.rawValue), k = decision.choices
+        return decision.weights.enumerated().map { index, weight in
+            maskKey.uniform(Int(rows[index / k]) * k + index % k) < masking ? 0 : weight
+        }
+    }
+}

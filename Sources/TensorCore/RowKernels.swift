@@ -1,0 +1,188 @@
+/// Rows gathered, scattered and mixed by index: how tokens go to experts and come back.
+public enum RowKernels {
+    /// out[i] ← x[indices[i]].
+    public static func gather(_ context: ComputeContext, _ x: Tensor, _ indices: [Int32], into out: Tensor) {
+        precondition(out.rows == indices.count && out.columns == x.columns)
+        let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
+        indices.withUnsafeBufferPointer { indices in
+            context.pool.parallelRanges(indices.count, grain: 128) { rows in
+                for row in rows { (op + row * d).update(from: xp + Int(indices[row]) * d, count: d) }
+            }
+        }
+    }
+
+    /// x[indices[i]] += rows[i]; no index occurs twice.
+    public static func scatterAdd(_ context: ComputeContext, _ rows: Tensor, _ indices: [Int32], to x: Tensor) {
+        precondition(rows.rows == indices.count && rows.columns == x.columns)
+        let (rp, xp, d) = (UnsafePointer(rows.pointer), x.pointer, x.columns)
+        indices.withUnsafeBufferPointer { indices in
+            context.pool.parallelRanges(indices.count, grain: 128) { range in
+                for row in range { add(rp + row * d, to: xp + Int(indices[row]) * d, d) }
+            }
+        }
+    }
+
+    /// out[t] ← Σ over the k choices c of rows[slots[t · k + c]]; choices with slot −1 count nothing.
+    public static func sumChoices(_ context: ComputeContext, _ rows: Tensor, slots: [Int32], choices k: Int, into out: Tensor) {
+        precondition(slots.count == out.rows * k && rows.columns == out.columns)
+        let (rp, op, d) = (UnsafePointer(rows.pointer), out.pointer, out.columns)
+        slots.withUnsafeBufferPointer { slots in
+            context.pool.parallelRanges(out.rows, grain: 128) { tokens in
+                for t in tokens {
+                    var filled = false
+                    for c in 0..<k {
+                        let slot = Int(slots[t * k + c])
+                        if slot < 0 { continue }
+                        if filled {
+                            add(rp + slot * d, to: op + t * d, d)
+                        } else {
+                            (op + t * d).update(from: rp + slot * d, count: d)
+                            filled = true
+                        }
+                    }
+                    if !filled { (op + t * d).update(repeating: 0, count: d) }
+                }
+            }
+        }
+    }
+
+    /// How the outputs of a token's experts are weighted: choice c of token t has the output in row slots[t · k + c] (−1: none)
+    /// and the factor weights[t · k + c]; dropout draws by (tokens[t] · k + c, column).
+    public struct Mixture {
+        public let slots: [Int32]
+        public let weights: [Float]
+        public let choices: Int
+        /// Each token's row in the matrix that the mixture is added to.
+        public let tokens: [Int32]
+        public let mask: DropoutMask
+
+        public init(slots: [Int32], weights: [Float], choices: Int, tokens: [Int32], mask: DropoutMask) {
+            precondition(slots.count == tokens.count * choices && weights.count == slots.count)
+            self.slots = slots
+            self.weights = weights
+            self.choices = choices
+            self.tokens = tokens
+            self.mask = mask
+        }
+    }
+
+    /// x[tokens[t]] += Σ over choices of weight · dropout(outputs[slot]).
+    public static func addMixture(_ context: ComputeContext, _ mixture: Mixture, outputs: Tensor, to x: Tensor) {
+        let (xp, op, d, k, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, mixture.choices, mixture.mask)
+        withPointers(mixture) { slots, weights, tokens in
+            context.pool.parallelRanges(tokens.count, grain: 64) { range in
+                for t in range {
+                    let target = xp + Int(tokens[t]) * d
+                    for c in 0..<k {
+                        let slot = Int(slots[t * k + c])
+                        if slot < 0 { continue }
+                        let (source, weight, row) = (op + slot * d, weights[t * k + c], Int(tokens[t]) * k + c)
+                        var column = 0
+                        if mask.dropsNothing {
+                            while column + 16 <= d {
+                                target.store(
+                                    target.vector(at: column).addingProduct(source.vector(at: column), Vector(repeating: weight)),
+                                    at: column)
+                                column += 16
+                            }
+                        } else {
+                            while column + 32 <= d {
+                                let (low, high) = mask.factors(row: row, column: column, columns: d)
+                                target.store(
+                                    target.vector(at: column).addingProduct(source.vector(at: column), low * weight), at: column)
+                                target.store(
+                                    target.vector(at: column + 16)
+                                        .addingProduct(source.vector(at: column + 16), high * weight), at: column + 16)
+                                column += 32
+                            }
+                        }
+                        while column < d {
+                            target[column] += weight * source[column] * mask.factor(row: row, column: column, columns: d)
+                            column += 1
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// From dx, the gradient of `addMixture`'s result: doutputs[slot] ← weight · dropout(dx[token]), and each choice's
+    /// dweight ← dropout(outputs[slot]) · dx[token] (0 where there is no slot).
+    public static func mixtureBackward(
+        _ context: ComputeContext, _ mixture: Mixture, dx: Tensor, outputs: Tensor, into doutputs: Tensor
+    ) -> [Float] {
+        let (gp, op, dop) = (UnsafePointer(dx.pointer), UnsafePointer(outputs.pointer), doutputs.pointer)
+        let (d, k, mask) = (dx.columns, mixture.choices, mixture.mask)
+        var dweights = [Float](repeating: 0, count: mixture.weights.count)
+        dweights.withUnsafeMutableBufferPointer { dweights in
+            let dw = dweights.baseAddress
+            withPointers(mixture) { slots, weights, tokens in
+                context.pool.parallelRanges(tokens.count, grain: 64) { range in
+                    for t in range {
+                        let g = gp + Int(tokens[t]) * d
+                        for c in 0..<k {
+                            let slot = Int(slots[t * k + c])
+                            if slot < 0 { continue }
+                            dw![t * k + c] = choiceBackward(
+                                g, op + slot * d, into: dop + slot * d, d, weight: weights[t * k + c], mask: mask,
+                                row: Int(tokens[t]) * k + c)
+                        }
+                    }
+                }
+            }
+        }
+        return dweights
+    }
+
+    @inline(__always)
+    private static func choiceBackward(
+        _ g: UnsafePointer<Float>, _ output: UnsafePointer<Float>, into doutput: UnsafeMutablePointer<Float>, _ d: Int,
+        weight: Float, mask: DropoutMask, row: Int
+    ) -> Float {
+        var sums = Vector.zero, column = 0
+        if mask.dropsNothing {
+            while column + 16 <= d {
+                let gradient = g.vector(at: column)
+                doutput.store(gradient * weight, at: column)
+                sums = sums.addingProduct(gradient, output.vector(at: column))
+                column += 16
+            }
+        } else {
+            while column + 32 <= d {
+                let (low, high) = mask.factors(row: row, column: column, columns: d)
+                let first = g.vector(at: column) * low, second = g.vector(at: column + 16) * high
+                doutput.store(first * weight, at: column)
+                doutput.store(second * weight, at: column + 16)
+                sums = sums.addingProduct(first, output.vector(at: column))
+                sums = sums.addingProduct(second, output.vector(at: column + 16))
+                column += 32
+            }
+        }
+        var sum = sums.total
+        while column < d {
+            let gradient = g[column] * mask.factor(row: row, column: column, columns: d)
+            doutput[column] = gradient * weight
+            sum += gradient * output[column]
+            column += 1
+        }
+        return sum
+    }
+
+    private static func withPointers(
+        _ mixture: Mixture,
+        _ body: (UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Int32>) -> Void
+    ) {
+        mixture.slots.withUnsafeBufferPointer { slots in
+            mixture.weights.withUnsafeBufferPointer { weights in
+                mixture.tokens.withUnsafeBufferPointer { tokens in body(slots, weights, tokens) }
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func add(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, _ count: Int) {
+        var c = 0
+        while c + 16 <= count { target.store(target.vector(at: c) + source.vector(at: c), at: c); c += 16 }
+        while c < count { target[c] += source[c]; c += 1 }
+    }
+}
