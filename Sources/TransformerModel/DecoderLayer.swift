@@ -1,0 +1,46 @@
+import Autograd
+import MixtureOfExperts
+import NeuralLayers
+import TensorCore
+
+/// A pre-norm decoder layer: causal self-attention, attention to the encoder's output, then the feed-forward sublayer.
+/// Parameters `decoder.layers.{i}.…`.
+struct DecoderLayer {
+    let selfAttentionNorm: LayerNorm
+    let selfAttention: SelfAttention
+    let crossAttentionNorm: LayerNorm
+    let crossAttention: CrossAttention
+    let feedForward: FeedForwardSublayer
+    private let dropout: Float
+    private let attentionDropout: Float
+
+    init(index: Int, configuration: ModelConfiguration, dispatcher: AllToAllTokenDispatcher?, store: ParameterStore) {
+        let name = "decoder.layers.\(index)"
+        selfAttentionNorm = LayerNorm(name: "\(name).self_attn_norm", dim: configuration.dim, store: store)
+        selfAttention = SelfAttention(
+            name: "\(name).self_attn", dim: configuration.dim, heads: configuration.heads, causal: true, store: store)
+        crossAttentionNorm = LayerNorm(name: "\(name).cross_attn_norm", dim: configuration.dim, store: store)
+        crossAttention = CrossAttention(
+            name: "\(name).cross_attn", dim: configuration.dim, heads: configuration.heads, store: store)
+        feedForward = FeedForwardSublayer(
+            layer: name, index: index, configuration: configuration, dispatcher: dispatcher, store: store)
+        dropout = configuration.dropout
+        attentionDropout = configuration.attentionDropout
+    }
+
+    func callAsFunction(
+        _ x: Variable, segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass,
+        lossScale: Float, reports: inout [BlockReport]
+    ) throws -> Variable {
+        let inner = pass.within(1), outer = pass.within(2)
+        let attended = selfAttention(
+            selfAttentionNorm(x, pass), addedTo: x, pass, segments: segments,
+            attentionMask: inner.dropout(attentionDropout, purpose: .attention),
+            residualMask: inner.dropout(dropout, purpose: .residual))
+        let informed = crossAttention(
+            crossAttentionNorm(attended, pass), memory: memory, addedTo: attended, pass, segments: segments,
+            memorySegments: memorySegments, attentionMask: outer.dropout(attentionDropout, purpose: .attention),
+            residualMask: outer.dropout(dropout, purpose: .residual))
+        return try feedForward(informed, pass.within(3), lossScale: lossScale, reports: &reports)
+    }
+}

@@ -1,0 +1,113 @@
+import Autograd
+import Collectives
+import MixtureOfExperts
+import NeuralLayers
+import TensorCore
+
+/// A Transformer encoder–decoder for translation, pre-norm, with mixtures of experts as configured; one matrix is shared by
+/// both embeddings and the output projection. This rank holds all dense parameters and its shard of the experts.
+public final class TranslationModel {
+    public let configuration: ModelConfiguration
+    public let vocabulary: Int
+    public let context: ComputeContext
+    public let store = ParameterStore()
+    /// Moves tokens between the ranks of the expert-parallel group; nil in a dense model.
+    public let dispatcher: AllToAllTokenDispatcher?
+    let embedding: Embedding
+    let encoder: [EncoderLayer]
+    let encoderNorm: LayerNorm
+    let decoder: [DecoderLayer]
+    let decoderNorm: LayerNorm
+
+    /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards.
+    public init(
+        configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
+        seed: UInt64
+    ) {
+        self.configuration = configuration
+        self.vocabulary = vocabulary
+        self.context = context
+        dispatcher = configuration.mixture.map {
+            AllToAllTokenDispatcher(
+                communicator: expertGroup, placement: ExpertPlacement(strata: $0.strata, places: expertGroup.size))
+        }
+        let (store, dispatcher) = (store, dispatcher)
+        embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
+        encoder = (0..<configuration.encoderLayers).map {
+            EncoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
+        }
+        encoderNorm = LayerNorm(name: "encoder.norm", dim: configuration.dim, store: store)
+        decoder = (0..<configuration.decoderLayers).map {
+            DecoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
+        }
+        decoderNorm = LayerNorm(name: "decoder.norm", dim: configuration.dim, store: store)
+        store.materialize(context, seed: seed)
+    }
+
+    /// The number of mixture blocks.
+    public var mixtureBlocks: Int {
+        guard let mixture = configuration.mixture else { return 0 }
+        return configuration.encoderLayers / mixture.every + configuration.decoderLayers / mixture.every
+    }
+
+    /// Where the parts of the model take their random draws from.
+    private enum Part {
+        static let sourceEmbedding = 1, targetEmbedding = 2, encoder = 1000, decoder = 2000
+    }
+
+    /// Packed source sentences → the encoder's output [T, d].
+    public func encode(
+        source: [Int32], segments: Segments, _ pass: ForwardPass, lossScale: Float = 0, reports: inout [BlockReport]
+    ) throws -> Variable {
+        let mask = pass.within(Part.sourceEmbedding).dropout(configuration.dropout, purpose: .embedding)
+        var x = embedding(tokens: source, segments: segments, pass, mask: mask)
+        for (index, layer) in encoder.enumerated() {
+            x = try layer(x, segments: segments, pass.within(Part.encoder + index), lossScale: lossScale, reports: &reports)
+        }
+        return encoderNorm(x, pass)
+    }
+
+    /// Packed target sentences, all positions at once → the decoder's output [T, d].
+    public func decode(
+        targetInput: [Int32], segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass,
+        lossScale: Float = 0, reports: inout [BlockReport]
+    ) throws -> Variable {
+        let mask = pass.within(Part.targetEmbedding).dropout(configuration.dropout, purpose: .embedding)
+        var x = embedding(tokens: targetInput, segments: segments, pass, mask: mask)
+        for (index, layer) in decoder.enumerated() {
+            x = try layer(
+                x, segments: segments, memory: memory, memorySegments: memorySegments, pass.within(Part.decoder + index),
+                lossScale: lossScale, reports: &reports)
+        }
+        return decoderNorm(x, pass)
+    }
+
+    /// What one batch cost.
+    public struct BatchLoss {
+        public let output: OutputLoss
+        /// The mean of the blocks' load-balancing losses; 0 in a dense model.
+        public let loadBalancing: Float
+        /// The blocks' reports, encoder's first.
+        public let encoder: [BlockReport]
+        public let decoder: [BlockReport]
+    }
+
+    /// The loss of a batch of sentence pairs. If the pass's tape records, `Tape.backward` then adds the gradient of
+    /// `gradientScale` × summed smoothed loss + `loadBalancingScale` × mean load-balancing loss.
+    public func loss(
+        source: [Int32], sourceSegments: Segments, targetInput: [Int32], targetOutput: [Int32], targetSegments: Segments,
+        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, loadBalancingScale: Float = 0
+    ) throws -> BatchLoss {
+        let blocks = Float(max(mixtureBlocks, 1)), blockScale = loadBalancingScale / blocks
+        var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
+        let memory = try encode(
+            source: source, segments: sourceSegments, pass, lossScale: blockScale, reports: &encoderReports)
+        let states = try decode(
+            targetInput: targetInput, segments: targetSegments, memory: memory, memorySegments: sourceSegments, pass,
+            lossScale: blockScale, reports: &decoderReports)
+        let output = pass.tape.outputLoss(
+            states, weight: embedding.weight, targets: targetOutput, smoothing: smoothing, gradientScale: gradientScale)
+        let balance = (encoderReports + decoderReports).reduce(0) { $0 + $1.loadBalancingLoss } / blocks
+        return BatchLoss(output: output, loadBalancing: balance, encoder: encoderReports, decoder: decoderReports)
+    }
+}
