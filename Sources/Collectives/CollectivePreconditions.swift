@@ -1,0 +1,36 @@
+// What a caller owes an operation, held the same way by every backend.
+
+extension Communicator {
+    package func requireRoot(_ root: Int) {
+        precondition(0 <= root && root < size, "broadcast: root must be in 0..<\(size), but is \(root)")
+    }
+
+    package func requireGathered(_ sent: Int, into received: Int) {
+        precondition(
+            received == sent * size, "allGather: received.count must be \(sent) × \(size) ranks, but is \(received)")
+    }
+
+    package func requireGathered(_ sent: Int, into received: Int, counts: [Int]) {
+        precondition(counts.count == size, "allGather: must be one count a rank (\(size)), but is \(counts.count)")
+        precondition(counts.allSatisfy { $0 >= 0 }, "allGather: counts must be at least 0, but are \(counts)")
+        precondition(counts[rank] == sent, "allGather: counts[\(rank)] must be sent.count \(sent), but is \(counts[rank])")
+        let total = counts.reduce(0, +)
+        precondition(received == total, "allGather: received.count must be \(total), but is \(received)")
+    }
+
+    package func requireEqualPieces(_ sent: Int, into received: Int) {
+        precondition(sent % size == 0, "allToAll: sent.count must be a multiple of \(size) ranks, but is \(sent)")
+        precondition(received == sent, "allToAll: received.count must be \(sent), but is \(received)")
+    }
+
+    /// Buffers may be longer than their rows: workspaces are.
+    package func requireRows(width: Int, _ sent: Int, sentRows: [Int], into received: Int, receivedRows: [Int]) {
+        precondition(width >= 0, "allToAll: rowWidth must be at least 0, but is \(width)")
+        for (name, rows, count) in [("sent", sentRows, sent), ("received", receivedRows, received)] {
+            precondition(rows.count == size, "allToAll: \(name)Rows must have \(size) counts, but has \(rows.count)")
+            precondition(rows.allSatisfy { $0 >= 0 }, "allToAll: \(name)Rows must be at least 0, but are \(rows)")
+            let needed = rows.reduce(0, +) * width
+            precondition(count >= needed, "allToAll: \(name).count must be at least \(needed), but is \(count)")
+        }
+    }
+}

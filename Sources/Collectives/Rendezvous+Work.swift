@@ -1,0 +1,98 @@
+// The work of each operation, cut into pieces.
+
+extension Rendezvous.Work {
+    /// Bytes of a piece: enough to be worth a lock, few enough that all ranks share a large buffer.
+    private static let pieceBytes = 256 << 10
+    /// Bytes of a buffer that are combined and copied in one go: those of all ranks stay in a core's cache.
+    private static let blockBytes = 8 << 10
+
+    static func broadcast(bytes: Int, _ contributions: [Rendezvous.Contribution], root: Int) -> Self {
+        guard bytes > 0, contributions.count > 1 else { return Self() }
+        let buffers = contributions.map(\.received!)
+        return Self(pieces: (bytes + pieceBytes - 1) / pieceBytes) { piece in
+            let begin = piece * pieceBytes
+            let count = min(pieceBytes, bytes - begin)
+            for rank in buffers.indices where rank != root {
+                (buffers[rank] + begin).copyMemory(from: buffers[root] + begin, byteCount: count)
+            }
+        }
+    }
+
+    /// Combines the buffers in their order, into the first or into all. Pieces are of elements, not of ranks: how many
+    /// threads share the work does not change the order of any sum.
+    static func allReduce(
+        _ reduction: Reduction, count: Int, _ buffers: [UnsafeMutableRawPointer], copyToAll: Bool
+    ) -> Self {
+        guard count > 0, buffers.count > 1 else { return Self() }
+        let stride = reduction.element.stride
+        let pieceCount = pieceBytes / stride
+        let blockCount = blockBytes / stride
+        return Self(pieces: (count + pieceCount - 1) / pieceCount) { piece in
+            let end = min((piece + 1) * pieceCount, count)
+            for begin in Swift.stride(from: piece * pieceCount, to: end, by: blockCount) {
+                let block = begin..<min(begin + blockCount, end)
+                reduction.combine(buffers, range: block)
+                guard copyToAll else { continue }
+                for buffer in buffers.dropFirst() {
+                    (buffer + begin * stride).copyMemory(
+                        from: buffers[0] + begin * stride, byteCount: block.count * stride)
+                }
+            }
+        }
+    }
+
+    /// `bytes[r]` come from rank r.
+    static func allGather(bytes: [Int], _ contributions: [Rendezvous.Contribution]) -> Self {
+        let begins = begins(of: bytes)
+        return Self(pieces: bytes.count) { source in
+            guard bytes[source] > 0 else { return }
+            for destination in contributions {
+                (destination.received! + begins[source]).copyMemory(
+                    from: contributions[source].sent!, byteCount: bytes[source])
+            }
+        }
+    }
+
+    /// - Throws: `Disagreement` where a rank sends a peer another number of rows than that peer expects.
+    static func allToAll(rowBytes: Int, _ contributions: [Rendezvous.Contribution], members: [Int]) throws -> Self {
+        for (source, sender) in contributions.enumerated() {
+            for (destination, receiver) in contributions.enumerated()
+            where sender.sentRows[destination] != receiver.receivedRows[source] {
+                throw Disagreement(
+                    detail: "rank \(members[source]) sends rank \(members[destination]) \(sender.sentRows[destination]) "
+                        + "rows, which expects \(receiver.receivedRows[source])")
+            }
+        }
+        let sentBegins = contributions.map { begins(of: $0.sentRows) }
+        return Self(pieces: contributions.count) { destination in
+            let receiver = contributions[destination]
+            var receivedRow = 0
+            for (source, rows) in receiver.receivedRows.enumerated() where rows > 0 && rowBytes > 0 {
+                (receiver.received! + receivedRow * rowBytes).copyMemory(
+                    from: contributions[source].sent! + sentBegins[source][destination] * rowBytes,
+                    byteCount: rows * rowBytes)
+                receivedRow += rows
+            }
+        }
+    }
+
+    static func split(_ group: SimulatedGroup, _ contributions: [Rendezvous.Contribution]) -> Self {
+        let order = contributions.indices.sorted {
+            (contributions[$0].key, $0) < (contributions[$1].key, $1)
+        }
+        var parts: [Int: SimulatedGroup] = [:]
+        for (color, positions) in Dictionary(grouping: order, by: { contributions[$0].color }) {
+            parts[color] = SimulatedGroup(world: group.world, members: positions.map { group.members[$0] })
+        }
+        return Self(groups: contributions.map { parts[$0.color]! })
+    }
+
+    /// Where each of consecutive pieces begins.
+    private static func begins(of counts: [Int]) -> [Int] {
+        var begin = 0
+        return counts.map { count in
+            defer { begin += count }
+            return begin
+        }
+    }
+}

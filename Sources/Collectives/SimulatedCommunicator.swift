@@ -1,0 +1,150 @@
+import Glibc
+
+/// A communicator among threads of one process. Data is really exchanged, from one rank's memory to another's.
+///
+/// Reductions combine the ranks' values in rank order, 0 first: every rank gets the same bits, the same in every run.
+/// Ranks that call different operations, or disagree on sizes, all get `CollectiveError.mismatch`, and so do ranks that
+/// wait for each other in a circle. After a failure no operation of the run succeeds on any communicator.
+/// Ranks in errors are those of the world.
+public final class SimulatedCommunicator: Communicator {
+    public let rank: Int
+    public var size: Int { group.members.count }
+
+    private let group: SimulatedGroup
+    private let owner = pthread_self()
+    private var sequence = 0
+
+    init(group: SimulatedGroup, position: Int) {
+        self.group = group
+        rank = position
+    }
+
+    public func barrier() throws {
+        _ = try meet(OperationSignature(name: "barrier"), Rendezvous.Contribution()) { _ in Rendezvous.Work() }
+    }
+
+    public func broadcast<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, root: Int
+    ) throws {
+        requireRoot(root)
+        let signature = OperationSignature(
+            name: "broadcast", element: Element.elementType, count: buffer.count, root: root)
+        _ = try meet(signature, Rendezvous.Contribution(received: UnsafeMutableRawPointer(buffer.baseAddress))) {
+            .broadcast(bytes: buffer.count * MemoryLayout<Element>.stride, $0, root: root)
+        }
+    }
+
+    public func allReduce<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+    ) throws {
+        let signature = OperationSignature(
+            name: "allReduce", reduction: operation, element: Element.elementType, count: buffer.count)
+        _ = try meet(signature, Rendezvous.Contribution(received: UnsafeMutableRawPointer(buffer.baseAddress))) {
+            .allReduce(
+                Reduction(operation: operation, element: Element.elementType), count: buffer.count,
+                $0.compactMap(\.received), copyToAll: true)
+        }
+    }
+
+    public func startAllReduce<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        let signature = OperationSignature(
+            name: "startAllReduce", reduction: operation, element: Element.elementType, count: buffer.count)
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        let rendezvous = try arrive(signature, Rendezvous.Contribution(staging: StagingBuffer(copying: bytes))) {
+            .allReduce(
+                Reduction(operation: operation, element: Element.elementType), count: buffer.count,
+                $0.map(\.staging!.bytes), copyToAll: false)
+        }
+        return SimulatedPendingReduction(rendezvous, into: bytes, world: group.world, rank: group.members[rank])
+    }
+
+    public func allGather<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>
+    ) throws {
+        requireGathered(sent.count, into: received.count)
+        let signature = OperationSignature(name: "allGather", element: Element.elementType, count: sent.count)
+        let bytes = Array(repeating: sent.count * MemoryLayout<Element>.stride, count: size)
+        _ = try meet(signature, contribution(sent, received)) { .allGather(bytes: bytes, $0) }
+    }
+
+    public func allGather<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]
+    ) throws {
+        requireGathered(sent.count, into: received.count, counts: counts)
+        let signature = OperationSignature(name: "allGather", element: Element.elementType, counts: counts)
+        let bytes = counts.map { $0 * MemoryLayout<Element>.stride }
+        _ = try meet(signature, contribution(sent, received)) { .allGather(bytes: bytes, $0) }
+    }
+
+    public func allToAll<Element: CommunicableElement>(
+        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>
+    ) throws {
+        requireEqualPieces(sent.count, into: received.count)
+        let signature = OperationSignature(name: "allToAll", element: Element.elementType, count: sent.count)
+        let rows = Array(repeating: sent.count / size, count: size)
+        let members = group.members
+        _ = try meet(signature, contribution(sent, received, sentRows: rows, receivedRows: rows)) {
+            try .allToAll(rowBytes: MemoryLayout<Element>.stride, $0, members: members)
+        }
+    }
+
+    public func allToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRows: [Int],
+        into received: UnsafeMutableBufferPointer<Element>, receivedRows: [Int]
+    ) throws {
+        requireRows(width: rowWidth, sent.count, sentRows: sentRows, into: received.count, receivedRows: receivedRows)
+        let signature = OperationSignature(name: "allToAll rows", element: Element.elementType, count: rowWidth)
+        let members = group.members
+        _ = try meet(signature, contribution(sent, received, sentRows: sentRows, receivedRows: receivedRows)) {
+            try .allToAll(rowBytes: rowWidth * MemoryLayout<Element>.stride, $0, members: members)
+        }
+    }
+
+    public func split(color: Int, key: Int) throws -> any Communicator {
+        precondition(color >= 0, "split: color must be at least 0, but is \(color)")
+        let rendezvous = try meet(
+            OperationSignature(name: "split"), Rendezvous.Contribution(color: color, key: key)
+        ) { [group] in .split(group, $0) }
+        let part = rendezvous.work.groups[rank]
+        return SimulatedCommunicator(group: part, position: part.members.firstIndex(of: group.members[rank])!)
+    }
+
+    public func duplicate() throws -> any Communicator {
+        let rendezvous = try meet(OperationSignature(name: "duplicate"), Rendezvous.Contribution()) { [group] in
+            let copy = SimulatedGroup(world: group.world, members: group.members)
+            return Rendezvous.Work(groups: Array(repeating: copy, count: $0.count))
+        }
+        return SimulatedCommunicator(group: rendezvous.work.groups[rank], position: rank)
+    }
+
+    private func contribution<Element>(
+        _ sent: UnsafeBufferPointer<Element>, _ received: UnsafeMutableBufferPointer<Element>, sentRows: [Int] = [],
+        receivedRows: [Int] = []
+    ) -> Rendezvous.Contribution {
+        Rendezvous.Contribution(
+            sent: UnsafeRawPointer(sent.baseAddress), received: UnsafeMutableRawPointer(received.baseAddress),
+            sentRows: sentRows, receivedRows: receivedRows)
+    }
+
+    private func arrive(
+        _ signature: OperationSignature, _ contribution: Rendezvous.Contribution,
+        plan: ([Rendezvous.Contribution]) throws -> Rendezvous.Work
+    ) throws -> Rendezvous {
+        precondition(
+            pthread_equal(owner, pthread_self()) != 0, "\(signature.name): a communicator belongs to one thread")
+        defer { sequence += 1 }
+        return try group.world.arrive(
+            group, position: rank, sequence: sequence, signature, contribution, plan: plan)
+    }
+
+    private func meet(
+        _ signature: OperationSignature, _ contribution: Rendezvous.Contribution,
+        plan: ([Rendezvous.Contribution]) throws -> Rendezvous.Work
+    ) throws -> Rendezvous {
+        let rendezvous = try arrive(signature, contribution, plan: plan)
+        try group.world.wait(for: rendezvous, group.members[rank])
+        return rendezvous
+    }
+}

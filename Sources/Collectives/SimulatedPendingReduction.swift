@@ -1,0 +1,37 @@
+/// An all-reduce of simulated ranks that is under way. The ranks' copies are combined as soon as all have started it
+/// and one of them polls or waits; each fetches the result when it next asks.
+final class SimulatedPendingReduction: PendingCollective {
+    private let rendezvous: Rendezvous
+    private let result: UnsafeMutableRawBufferPointer
+    private let world: SimulatedWorld
+    private let rank: Int
+    private var isComplete = false
+
+    init(
+        _ rendezvous: Rendezvous, into result: UnsafeMutableRawBufferPointer, world: SimulatedWorld, rank: Int
+    ) {
+        self.rendezvous = rendezvous
+        self.result = result
+        self.world = world
+        self.rank = rank
+    }
+
+    func poll() throws -> Bool {
+        if isComplete { return true }
+        guard try world.poll(rendezvous, rank) else { return false }
+        fetch()
+        return true
+    }
+
+    func wait() throws {
+        if isComplete { return }
+        try world.wait(for: rendezvous, rank)
+        fetch()
+    }
+
+    private func fetch() {
+        isComplete = true
+        guard let base = result.baseAddress else { return }
+        base.copyMemory(from: rendezvous.contributions[0]!.staging!.bytes, byteCount: result.count)
+    }
+}

@@ -1,0 +1,99 @@
+import CMPI
+import Collectives
+import Glibc
+
+/// MPI, from its initialisation to its end. A process has one, on its main thread, once.
+///
+/// MPI_Finalize waits for every rank: after a failure on one rank alone it would wait for ever. `run` therefore ends all
+/// ranks when its body throws; code that makes an environment itself calls `abort` where it cannot go on.
+///
+/// The main thread must not be that of an `async` main: after its first suspension MPI no longer knows it.
+public final class MPIEnvironment {
+    /// Whether a launcher (mpirun, or srun with PMI or PMIx) started this process. Says so without initialising MPI: a
+    /// command that was started by hand is not to depend on a working MPI.
+    public static var isLaunchedByMPI: Bool {
+        let variables: [String] = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"]
+        return variables.contains { getenv($0) != nil }
+    }
+
+    /// The library's name and version; needs no initialisation.
+    public static var libraryVersion: String {
+        MPISession.text(capacity: 4096) { _ = CMPI_library_version($0, $1) }
+    }
+
+    /// All ranks that were started together.
+    public let world: MPICommunicator
+    /// This process's position among the ranks of its node, 0 ..< localSize.
+    public let localRank: Int
+    /// The number of ranks on this node.
+    public let localSize: Int
+    /// The node's name, as MPI gives it.
+    public let processorName: String
+
+    private let session: MPISession
+
+    /// Initialises MPI.
+    /// - Throws: `CollectiveError.transport` if MPI is in use already, or does not support calls from a main thread
+    ///   among others.
+    public init() throws {
+        var flag: Int32 = 0
+        func check(_ code: Int32) throws {
+            guard code != CMPI_success else { return }
+            throw CollectiveError.transport(operation: "initialize", rank: 0, detail: MPISession.text(of: code))
+        }
+        try check(CMPI_initialized(&flag))
+        guard flag == 0 else {
+            throw CollectiveError.transport(
+                operation: "initialize", rank: 0, detail: "MPI has been initialised already; keep one MPIEnvironment")
+        }
+        var provided: Int32 = 0
+        try check(CMPI_init(&provided))
+        let comm = CMPI_comm_world()
+        try check(CMPI_comm_return_errors(comm))
+        var rank: Int32 = 0
+        try check(CMPI_comm_rank(comm, &rank))
+        session = MPISession(rank: Int(rank))
+        guard provided >= CMPI_thread_funneled else {
+            throw CollectiveError.transport(
+                operation: "initialize", rank: Int(rank),
+                detail: "thread support must be at least MPI_THREAD_FUNNELED, but this MPI library provides less; "
+                    + "use one that was built with thread support")
+        }
+        try session.check(CMPI_is_thread_main(&flag), "initialize")
+        precondition(flag != 0, "MPI must be initialised on the main thread")
+        world = try MPICommunicator(comm, session: session, isOwned: false)
+        let node = try world.splitByNode()
+        localRank = node.rank
+        localSize = node.size
+        processorName = try MPISession.text { [session] in try session.check(CMPI_processor_name($0, $1), "processor name") }
+    }
+
+    deinit { try? session.finalize() }
+
+    /// Ends the use of MPI; waits for all ranks. Communicators cannot be used afterwards.
+    public func finalize() throws { try session.finalize() }
+
+    /// Ends all ranks at once with this exit code.
+    public func abort(code: Int32) -> Never {
+        fflush(nil)
+        CMPI_abort(code)
+    }
+
+    /// Runs `body` between initialisation and end of MPI. If it throws, the error is written to standard error with this
+    /// rank's number, and all ranks end at once with the exit code `exitCode` gives.
+    public static func run<Value>(
+        exitCode: (any Error) -> Int32 = { _ in 70 }, _ body: (MPIEnvironment) throws -> Value
+    ) throws -> Value {
+        let environment = try MPIEnvironment()
+        let value: Value
+        do {
+            value = try body(environment)
+        } catch {
+            let text = "rank \(environment.world.rank) on \(environment.processorName): error: \(error)\n"
+            text.withCString { _ = write(STDERR_FILENO, $0, strlen($0)) }
+            environment.abort(code: exitCode(error))
+        }
+        try environment.finalize()
+        return value
+    }
+}

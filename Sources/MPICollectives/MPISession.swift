@@ -1,0 +1,41 @@
+import CMPI
+import Collectives
+import Glibc
+
+/// What all communicators of a process share: who may call MPI, whether it still may be called, and how errors are told.
+final class MPISession {
+    let rank: Int
+    private let owner = pthread_self()
+    private(set) var isFinalized = false
+
+    init(rank: Int) { self.rank = rank }
+
+    /// MPI was asked for MPI_THREAD_FUNNELED: only the thread that initialised it may call it.
+    func requireUsable(_ operation: String) {
+        precondition(pthread_equal(owner, pthread_self()) != 0, "\(operation): only the main thread may call MPI")
+        precondition(!isFinalized, "\(operation): MPI has been finalised")
+    }
+
+    func check(_ code: Int32, _ operation: String) throws {
+        guard code != CMPI_success else { return }
+        throw CollectiveError.transport(operation: operation, rank: rank, detail: MPISession.text(of: code))
+    }
+
+    func finalize() throws {
+        guard !isFinalized else { return }
+        requireUsable("finalize")
+        isFinalized = true
+        try check(CMPI_finalize(), "finalize")
+    }
+
+    static func text(of code: Int32) -> String {
+        text { CMPI_error_string(code, $0, $1) }
+    }
+
+    static func text(capacity: Int = 1024, _ write: (UnsafeMutablePointer<CChar>, Int) throws -> Void) rethrows -> String {
+        try withUnsafeTemporaryAllocation(of: CChar.self, capacity: capacity) {
+            try write($0.baseAddress!, capacity)
+            return String(cString: $0.baseAddress!)
+        }
+    }
+}
