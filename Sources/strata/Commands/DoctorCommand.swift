@@ -1,0 +1,6 @@
+import ArgumentParser
+
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "doctor", abstract: "Checks the environment.")
+    func run() throws {}
+}

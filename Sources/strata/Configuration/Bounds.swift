@@ -1,0 +1,31 @@
+/// The real numbers that a key allows. Infinities and NaN are never among them.
+enum Bounds {
+    case atLeast(Double)
+    case above(Double)
+    /// A half-open interval.
+    case from(Double, below: Double)
+
+    func contains(_ number: Double) -> Bool {
+        switch self {
+        case .atLeast(let lower): return number >= lower
+        case .above(let lower): return number > lower
+        case .from(let lower, let upper): return number >= lower && number < upper
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .atLeast(let lower): return "a number of at least \(lower.withoutTrailingZero)"
+        case .above(let lower): return "a number greater than \(lower.withoutTrailingZero)"
+        case .from(let lower, let upper):
+            return "a number from \(lower.withoutTrailingZero) up to, not including, \(upper.withoutTrailingZero)"
+        }
+    }
+}
+
+extension Double {
+    fileprivate var withoutTrailingZero: String {
+        let text = "\(self)"
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+}

@@ -1,0 +1,88 @@
+import DataPipeline
+
+extension DataConfiguration {
+    static var form: ConfigurationForm<DataConfiguration> {
+        .section(
+            [
+                .init("format", \.format, .choice, isRequired: true),
+                .init("path", \.path, .optional(.text("the path of a folder"))),
+                .init("prepared", \.prepared, .text("the path of a folder"), isRequired: true),
+                .init("directions", \.directions, .list(of: .direction, count: 0...10_000)),
+                .init("vocabulary", \.vocabulary, .integer(1...1_000_000)),
+                .init("temperature", \.temperature, .number(.above(0))),
+                .init("maximum_length", \.maximumLength, .integer(1...1_000_000)),
+                .init("empty_lines", \.emptyLines, .choice),
+                .init("long_sentences", \.longSentences, .choice),
+                .init("invalid_text", \.invalidText, .choice),
+                .init("numerals", \.numerals, NumeralsConfiguration.form),
+            ],
+            over: DataConfiguration(format: .numerals, prepared: ""))
+    }
+
+    func validate(_ path: String, _ problems: ConfigurationProblems) {
+        if format == .numerals {
+            problems.require(
+                self.path == nil, "\(path).path", "\(path).format",
+                text: "must be left out with \(path).format: numerals, which reads no files, but is \(self.path ?? "")")
+            numerals.validate("\(path).numerals", problems)
+            for direction in directions {
+                let other = direction.source == "eng" ? direction.target : direction.source
+                problems.require(
+                    (direction.source == "eng" || direction.target == "eng") && numerals.languages.contains(other),
+                    "\(path).directions", "\(path).numerals.languages", "\(path).format",
+                    text: "must be between eng and one of \(path).numerals.languages ("
+                        + "\(numerals.languages.joined(separator: ", "))), but holds \(direction)")
+            }
+        } else {
+            problems.require(
+                self.path != nil, "\(path).path", "\(path).format",
+                text: "is required with \(path).format: \(format.rawValue): the folder of the text files")
+            problems.require(
+                !problems.root.contains("\(path).numerals"), "\(path).numerals", "\(path).format",
+                text: "must be left out unless \(path).format is numerals, but that is \(format.rawValue)")
+        }
+        let repeated = firstRepeated(in: directions)
+        problems.require(
+            repeated == nil, "\(path).directions",
+            text: "must hold each direction once, but holds \(repeated?.description ?? "") again")
+    }
+}
+
+extension NumeralsConfiguration {
+    static var form: ConfigurationForm<NumeralsConfiguration> {
+        .section(
+            [
+                .init("below", \.below, .integer(1...1_000_000_000)),
+                .init("languages", \.languages, .list(of: .language, count: 1...100)),
+                .init("pairs", \.pairs, .integer(1...1_000_000_000)),
+                .init("pairs_by_language", \.pairsByLanguage, .map(from: .language, to: .integer(1...1_000_000_000))),
+                .init("validation", \.validation, .integer(1...1_000_000)),
+                .init("test", \.test, .integer(1...1_000_000)),
+                .init("seed", \.seed, .integer(0...UInt64.max)),
+            ],
+            over: NumeralsConfiguration())
+    }
+
+    func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            !languages.contains("eng"), "\(path).languages",
+            text: "must hold the languages beside English, but holds eng; leave it out")
+        let repeated = firstRepeated(in: languages)
+        problems.require(
+            repeated == nil, "\(path).languages", text: "must hold each language once, but holds \(repeated ?? "") again")
+        for language in pairsByLanguage.keys.sorted() where !languages.contains(language) {
+            let suggestion = nearestName(to: language, among: languages).map { "; did you mean \($0)?" } ?? ""
+            problems.require(
+                false, "\(path).pairs_by_language", "\(path).languages",
+                text: "must have keys among \(path).languages (\(languages.joined(separator: ", "))), but has \(language)\(suggestion)")
+        }
+        problems.require(
+            validation + test < below, "\(path).below", "\(path).validation", "\(path).test",
+            text: "must leave numbers to train on beside validation and test, \(validation + test), but is \(below)")
+    }
+}
+
+private func firstRepeated<Element: Hashable>(in elements: [Element]) -> Element? {
+    var seen: Set<Element> = []
+    return elements.first { !seen.insert($0).inserted }
+}

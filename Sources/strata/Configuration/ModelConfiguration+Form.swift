@@ -1,0 +1,55 @@
+import MixtureOfExperts
+import TransformerModel
+
+extension ModelConfiguration {
+    static var form: ConfigurationForm<ModelConfiguration> {
+        let preset = ConfigurationForm<Preset>.choice
+        let fields: [ConfigurationField<ModelConfiguration>] = [
+            .init(readOnly: "preset", allowed: preset.allowed),
+            .init("dim", \.dim, .integer(1...65_536)),
+            .init("ffn_dim", \.ffnDim, .integer(1...1_048_576)),
+            .init("heads", \.heads, .integer(1...1024)),
+            .init("encoder_layers", \.encoderLayers, .integer(1...1024)),
+            .init("decoder_layers", \.decoderLayers, .integer(1...1024)),
+            .init("dropout", \.dropout, .number(.from(0, below: 1))),
+            .init("attention_dropout", \.attentionDropout, .number(.from(0, below: 1))),
+            .init("moe", \.mixture, .either("none", or: MixtureConfiguration.form)),
+        ]
+        return .section(fields) { node, path, problems in
+            guard let written = node["preset"] else { return ModelConfiguration() }
+            return preset.read(written, "\(path).preset", problems).map(ModelConfiguration.init(preset:)) ?? ModelConfiguration()
+        }
+    }
+
+    func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            dim % heads == 0, "\(path).heads", "\(path).dim",
+            text: "must divide \(path).dim, \(dim), but is \(heads)")
+        guard let mixture else { return }
+        let layers = max(encoderLayers, decoderLayers)
+        problems.require(
+            mixture.every <= layers, "\(path).moe.every", "\(path).encoder_layers", "\(path).decoder_layers",
+            text: "must be between 1 and the layers, \(layers), but is \(mixture.every): no layer would be a mixture")
+        problems.require(
+            mixture.experts >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
+            text: "must be at most the number of experts, \(mixture.experts), but is \(mixture.topK)")
+    }
+}
+
+extension MixtureConfiguration {
+    static var form: ConfigurationForm<MixtureConfiguration> {
+        .section(
+            [
+                .init("every", \.every, .integer(1...1024)),
+                .init("strata", \.strata, .listOrOne(of: .integer(1...4096), count: 1...64), isRequired: true),
+                .init("top_k", \.topK, .integer(1...2)),
+                .init("capacity_factor", \.capacityFactor, .either("none", or: .number(.above(0)))),
+                .init("evaluation_capacity_factor", \.evaluationCapacityFactor, .either("none", or: .number(.above(0)))),
+                .init("second_expert", \.secondExpert, .choice),
+                .init("gate_normalization", \.gateNormalization, .choice),
+                .init("aux_loss_weight", \.auxiliaryLossWeight, .number(.atLeast(0))),
+                .init("expert_output_masking", \.expertOutputMasking, .number(.from(0, below: 1))),
+            ],
+            over: MixtureConfiguration(strata: [1]))
+    }
+}

@@ -1,0 +1,89 @@
+import DataPipeline
+import Training
+import TransformerModel
+
+/// Everything that decides a training run.
+struct RunConfiguration: Equatable, Sendable {
+    var model = ModelConfiguration()
+    var data: DataConfiguration
+    var training = TrainingConfiguration()
+    var parallel = ParallelConfiguration()
+    var checkpoint = CheckpointConfiguration()
+
+    init(data: DataConfiguration) { self.data = data }
+
+    static var form: ConfigurationForm<RunConfiguration> {
+        .section(
+            [
+                .init("model", \.model, ModelConfiguration.form),
+                .init("data", \.data, DataConfiguration.form, isRequired: true),
+                .init("training", \.training, TrainingConfiguration.form),
+                .init("parallel", \.parallel, ParallelConfiguration.form),
+                .init("checkpoint", \.checkpoint, CheckpointConfiguration.form),
+            ],
+            over: RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "")))
+    }
+
+    /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last.
+    ///
+    /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values out of
+    ///   range, values that do not go together.
+    static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
+        var problems: [ConfigurationError.Problem] = []
+        var root: ConfigurationNode?
+        do { root = try ConfigurationFile.load(file) } catch let error as ConfigurationError { problems += error.problems }
+        for override in overrides {
+            do { root = root?.overridden(by: try ConfigurationOverride.parse(override)) } catch let error as ConfigurationError {
+                problems += error.problems
+            }
+        }
+        guard let root, problems.isEmpty else { throw ConfigurationError(problems) }
+        return try RunConfiguration(root)
+    }
+
+    /// From YAML text, as `yaml()` writes it; `source` names it in errors.
+    static func parse(_ text: String, source: String) throws -> RunConfiguration {
+        let origin = ConfigurationOrigin(source: source, line: nil)
+        guard let root = try ConfigurationText.parse(text, source: source) else {
+            throw ConfigurationError(origin, "must hold a configuration, but is empty; at least data is required")
+        }
+        return try RunConfiguration(root)
+    }
+
+    private init(_ root: ConfigurationNode) throws {
+        let problems = ConfigurationProblems(root: root)
+        guard let configuration = Self.form.read(root, "", problems) else { throw ConfigurationError(problems.found) }
+        // Without a data section there is nothing that its values could contradict.
+        if root.contains("data") { configuration.data.validate("data", problems) }
+        configuration.model.validate("model", problems)
+        if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
+            let smallest = strata.min() ?? 0
+            problems.require(
+                ranks <= smallest, "parallel.expert_parallel", "model.moe.strata",
+                text: "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
+                    + "every rank hosts an expert of every stratum")
+        }
+        guard problems.found.isEmpty else { throw ConfigurationError(problems.found) }
+        self = configuration
+    }
+
+    /// The whole configuration, defaults and presets written out. Loading it gives an equal one.
+    func yaml() -> String {
+        guard case .map(let sections) = Self.form.write(self) else { preconditionFailure("a configuration is written as a map") }
+        return ConfigurationWriter.yaml(sections)
+    }
+
+    /// What differs between an earlier configuration and this one, a line a key: `path: old → new`.
+    func differences(from earlier: RunConfiguration) -> [String] {
+        func values(_ configuration: RunConfiguration) -> [(path: String, value: String)] {
+            guard case .map(let sections) = Self.form.write(configuration) else { return [] }
+            return ConfigurationWriter.values(sections, under: "")
+        }
+        let old = values(earlier)
+        let new = values(self)
+        let oldValues = Dictionary(uniqueKeysWithValues: old.map { ($0.path, $0.value) })
+        let newPaths = Set(new.map(\.path))
+        let changed = new.filter { oldValues[$0.path] != $0.value }.map { "\($0.path): \(oldValues[$0.path] ?? "not set") → \($0.value)" }
+        return changed + old.filter { !newPaths.contains($0.path) }.map { "\($0.path): \($0.value) → not set" }
+    }
+}
