@@ -1,0 +1,162 @@
+import Autograd
+import Collectives
+import DataPipeline
+import Foundation
+import MixtureOfExperts
+import NeuralLayers
+import TensorCore
+import TransformerModel
+
+/// Runs updates: token groups forward and backward, gradients summed, clipped, Adam.
+///
+/// What an update computes depends on the seed, the update and its groups; which rank computes a group changes nothing but the
+/// order of a few sums.
+public final class Trainer {
+    public let model: TranslationModel
+    public let optimizer: Adam
+    public let configuration: TrainingConfiguration
+    private let groups: ParallelGroups
+    private let synchronizer: GradientSynchronizer
+    private let schedule: LearningRateSchedule
+    private let sampler: TokenGroupSampler
+    /// Updates in a row that were skipped because something was not finite.
+    private var skipped = 0
+    /// The last update done.
+    public private(set) var update: Int
+
+    /// More skipped updates in a row than this, and training stops.
+    private static let mostSkipped = 10
+
+    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run.
+    public init(
+        model: TranslationModel, optimizer: Adam, groups: ParallelGroups, sampler: TokenGroupSampler,
+        configuration: TrainingConfiguration, startingAfter update: Int = 0
+    ) {
+        self.model = model
+        self.optimizer = optimizer
+        self.groups = groups
+        self.sampler = sampler
+        self.configuration = configuration
+        self.update = update
+        synchronizer = GradientSynchronizer(groups: groups, store: model.store, context: model.context)
+        schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
+    }
+
+    /// Does the next update; `shouldStop` on any rank makes `stop` true on all.
+    public func step(shouldStop: Bool = false) throws -> (metrics: UpdateMetrics, stop: Bool) {
+        let start = ContinuousClock.now
+        update += 1
+        let targetTokens = sampler.targetTokens(update: update)
+        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        let totalTokens = max(targetTokens.reduce(0, +), 1)
+        for round in 0 ..< (sampler.groups + groups.world.size - 1) / groups.world.size {
+            let index = round * groups.world.size + groups.world.rank
+            let group = index < sampler.groups ? sampler.group(update: update, index: index) : TokenGroup.empty(index: index)
+            try run(group, totalTokens: totalTokens, into: &sums)
+        }
+        sums.stop = shouldStop ? 1 : 0
+        try sums.reduce(groups.world)
+        try synchronizer.sum()
+        let norm = try synchronizer.norm()
+        let loss = sums.smoothed / Double(totalTokens)
+        try apply(loss: loss, norm: norm)
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        let metrics = UpdateMetrics(
+            update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
+            learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
+            tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
+            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load)
+        return (metrics, sums.stop > 0)
+    }
+
+    private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
+        let share = Double(group.targetTokens) / Double(totalTokens)
+        let tape = Tape(model.context, recording: true)
+        let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
+        let loss = try model.loss(
+            source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
+            targetOutput: group.targetOutput, targetSegments: group.targetSegments,
+            ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
+            gradientScale: 1 / Float(totalTokens),
+            loadBalancingScale: Float(share) * (model.configuration.mixture?.auxiliaryLossWeight ?? 0))
+        try tape.backward()
+        sums.add(loss, balanceShare: share)
+    }
+
+    private func apply(loss: Double, norm: Double) throws {
+        guard loss.isFinite, norm.isFinite else {
+            skipped += 1
+            for placement in [ParameterPlacement.replicated, .expert] { model.store.section(placement).gradients.fill(0) }
+            guard skipped <= Self.mostSkipped else {
+                throw TrainingError.nonFinite(update: update, loss: loss, gradientNorm: norm, skipped: skipped)
+            }
+            return
+        }
+        skipped = 0
+        let limit = Double(configuration.clipNorm)
+        let scale = limit > 0 && norm > limit ? limit / norm : 1
+        optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+    }
+
+    /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
+    public func validate(_ heldOut: EvaluationGroups) throws -> ValidationMetrics {
+        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        let ranks = groups.world.size
+        for round in 0 ..< (heldOut.count + ranks - 1) / ranks {
+            let index = round * ranks + groups.world.rank
+            let group = index < heldOut.count ? heldOut[index] : TokenGroup.empty(index: index)
+            let pass = ForwardPass(
+                tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: configuration.seed))
+            let loss = try model.loss(
+                source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
+                targetOutput: group.targetOutput, targetSegments: group.targetSegments, pass,
+                smoothing: configuration.labelSmoothing)
+            sums.add(loss, balanceShare: 0)
+        }
+        try sums.reduce(groups.world)
+        let tokens = max(sums.tokens, 1), nll = sums.likelihood / tokens
+        return ValidationMetrics(
+            update: update, validLoss: sums.smoothed / tokens, validNll: nll, validPerplexity: exp(nll),
+            validTokens: Int(sums.tokens), validRoundsMean: sums.statistics.roundsMean)
+    }
+}
+
+/// What ranks add up about an update.
+private struct Sums {
+    var smoothed = 0.0
+    var likelihood = 0.0
+    var tokens = 0.0
+    var balance = 0.0
+    var stop = 0.0
+    var statistics: RoutingStatistics
+
+    init(strata: [Int]) { statistics = RoutingStatistics(strata: strata) }
+
+    mutating func add(_ loss: TranslationModel.BatchLoss, balanceShare: Double) {
+        smoothed += loss.output.smoothed
+        likelihood += loss.output.negativeLogLikelihood
+        tokens += Double(loss.output.tokens)
+        balance += Double(loss.loadBalancing) * balanceShare
+        for report in loss.encoder + loss.decoder { statistics += report.statistics }
+    }
+
+    /// Sums over the world: one small collective for all of it.
+    mutating func reduce(_ world: any Communicator) throws {
+        var values = [smoothed, likelihood, tokens, balance, stop]
+        values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
+        values += statistics.load.flatMap { $0.map(Double.init) }
+        try world.allReduce(&values, .sum)
+        (smoothed, likelihood, tokens, balance, stop) = (values[0], values[1], values[2], values[3], values[4])
+        statistics.tokens = Int(values[5])
+        statistics.rounds = Int(values[6])
+        statistics.choices = Int(values[7])
+        statistics.dropped = Int(values[8])
+        var next = 9
+        for stratum in statistics.load.indices {
+            for expert in statistics.load[stratum].indices {
+                statistics.load[stratum][expert] = Int(values[next])
+                next += 1
+            }
+        }
+    }
+}
