@@ -1,0 +1,96 @@
+/// Parallel text as found: language pairs, each with splits that hold aligned lines.
+struct ParallelText: Sendable {
+    struct Part: Sendable {
+        /// The pair in the order the text has it; it serves both directions.
+        let pair: Direction
+        let split: Split
+        let source: any PairSource
+    }
+
+    /// In a fixed order: by pair, then by split.
+    let parts: [Part]
+    /// The directions to train, in the configured order.
+    let directions: [Direction]
+
+    /// Finds the text of a configuration and checks that each direction can be trained. Reads no line of it.
+    ///
+    /// - Throws: `DataError` for an impossible configuration, a missing folder, or a direction without training text; the
+    ///   message lists what was found.
+    static func open(_ configuration: DataConfiguration) throws -> ParallelText {
+        let found: [Part]
+        let place: String
+        if configuration.format == .numerals {
+            let corpus = try NumeralCorpus(configuration.numerals)
+            place = "the numerals corpus"
+            found = corpus.pairs.flatMap { pair in
+                Split.allCases.compactMap { split in
+                    let numbers = corpus.numbers(language: pair.target, split: split)
+                    return numbers.isEmpty
+                        ? nil : Part(pair: pair, split: split, source: NumeralPairs(pair: pair, numbers: numbers))
+                }
+            }
+        } else {
+            guard let path = configuration.path, !path.isEmpty else {
+                throw DataError(
+                    .configuration,
+                    "data.path must be the folder of the text files for data.format \(configuration.format.rawValue), but "
+                        + "is not given")
+            }
+            place = path
+            found = try textFiles(in: path, format: configuration.format)
+        }
+        return try ParallelText(found: found, requested: configuration.directions, place: place, format: configuration.format)
+    }
+
+    private init(found: [Part], requested: [Direction], place: String, format: DataConfiguration.Format) throws {
+        let trainable = found.filter { $0.split == .train }.map(\.pair)
+        func listing() -> String {
+            if found.isEmpty { return "nothing" }
+            return Dictionary(grouping: found, by: \.pair).sorted { $0.key.description < $1.key.description }
+                .map { "\($0.key) (\($0.value.map(\.split.rawValue).joined(separator: ", ")))" }.joined(separator: ", ")
+        }
+        var chosen: [Direction] = []
+        if requested.isEmpty {
+            guard !trainable.isEmpty else {
+                throw DataError(
+                    .text, "\(place): must hold training text as \(format.fileNames), but has \(listing())")
+            }
+            for pair in trainable {
+                for direction in [pair, pair.reversed] where !chosen.contains(direction) { chosen.append(direction) }
+            }
+        } else {
+            guard Set(requested).count == requested.count else {
+                throw DataError(
+                    .configuration, "data.directions must be distinct, but are "
+                        + requested.map(\.description).joined(separator: ", "))
+            }
+            for direction in requested where !trainable.contains(direction) && !trainable.contains(direction.reversed) {
+                throw DataError(
+                    .text,
+                    "\(place): must hold training text for \(direction) of data.directions as \(format.fileNames) (either "
+                        + "order of the languages will do), but has \(listing())")
+            }
+            chosen = requested
+        }
+        directions = chosen
+        // Text in the direction's own order comes first; the reverse serves where there is none.
+        let needed = Set(
+            chosen.flatMap { direction in
+                Split.allCases.compactMap { split in
+                    Self.pair(for: direction, among: found.filter { $0.split == split }.map(\.pair)).map {
+                        "\($0) \(split)"
+                    }
+                }
+            })
+        parts = found.filter { needed.contains("\($0.pair) \($0.split)") }
+    }
+
+    /// Which of the pairs serves a direction: the one of the same order, else its reverse.
+    static func pair(for direction: Direction, among pairs: [Direction]) -> Direction? {
+        [direction, direction.reversed].first(where: pairs.contains)
+    }
+}
+
+extension Direction {
+    public var reversed: Direction { Direction(source: target, target: source) }
+}

@@ -1,0 +1,133 @@
+import Foundation
+
+/// `manifest.json` of a prepared folder: what was prepared from what, and every file with its size and checksum.
+public struct PreparationManifest: Equatable, Codable, Sendable {
+    public static let fileName = "manifest.json"
+    public static let modelName = "sentencepiece.model"
+    static let format = "strata-prepared"
+    static let version = 1
+
+    /// A file of the prepared folder.
+    public struct File: Equatable, Codable, Sendable {
+        public let name: String
+        /// In bytes.
+        public let size: Int
+        /// XXH3, 64 bits, 16 hexadecimal digits.
+        public let checksum: String
+    }
+
+    /// A text file that was read. Size and time of change tell that it need not be read again to know its checksum.
+    public struct Input: Equatable, Codable, Sendable {
+        public let name: String
+        public let size: Int
+        /// Nanoseconds since 1970.
+        public let modified: Int
+        public let checksum: String
+    }
+
+    /// The lengths of one side's sentences, in tokens without language token and `</s>`.
+    public struct Lengths: Equatable, Codable, Sendable {
+        public internal(set) var tokens = 0
+        public internal(set) var longest = 0
+        /// The sum of the squared lengths.
+        public internal(set) var squares = 0
+
+        mutating func add(_ length: Int) {
+            tokens += length
+            longest = max(longest, length)
+            squares += length * length
+        }
+    }
+
+    /// One split of one language pair, stored once for both directions.
+    public struct Part: Equatable, Codable, Sendable {
+        public let pair: String
+        public let split: Split
+        /// Sentence pairs.
+        public internal(set) var count = 0
+        public internal(set) var source = Lengths()
+        public internal(set) var target = Lengths()
+        public internal(set) var skipped = SkippedPairs()
+
+        init(pair: Direction, split: Split) {
+            self.pair = pair.description
+            self.split = split
+        }
+
+        /// `train.eng-cat.eng`: the begin of the names of one side's files.
+        func stem(_ language: String) -> String { "\(split.rawValue).\(pair).\(language)" }
+    }
+
+    public internal(set) var format = Self.format
+    public internal(set) var version = Self.version
+    /// Of configuration and input: the same text prepared the same way has it on any machine.
+    public internal(set) var fingerprint: String
+    public internal(set) var vocabularySize: Int
+    public internal(set) var requestedVocabulary: Int
+    public internal(set) var maximumLength: Int
+    public internal(set) var languages: [String]
+    public internal(set) var directions: [String]
+    public internal(set) var parts: [Part]
+    public internal(set) var files: [File]
+    public internal(set) var inputs: [Input]
+    /// Of the manifest itself, computed with this field empty.
+    var checksum = ""
+
+    /// Bytes of a token in the shards.
+    var tokenWidth: Int { vocabularySize <= 1 << 16 ? 2 : 4 }
+
+    /// The JSON text, its own checksum included.
+    func serialized() throws -> Data {
+        var sealed = self
+        sealed.checksum = ""
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        sealed.checksum = Checksum.text(of: try encoder.encode(sealed))
+        return try encoder.encode(sealed)
+    }
+
+    /// Reads and checks the manifest of a folder.
+    init(folder: String) throws {
+        let path = "\(folder)/\(Self.fileName)"
+        let remedy = "run strata prepare CONFIG again"
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw DataError(.prepared, "\(folder): must be a prepared folder, but has no \(Self.fileName): run strata prepare CONFIG")
+        }
+        struct Header: Decodable {
+            let format: String
+            let version: Int
+        }
+        do {
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            let header = try JSONDecoder().decode(Header.self, from: data)
+            guard header.format == Self.format, header.version == Self.version else {
+                throw DataError(
+                    .prepared, "\(path): must be \(Self.format) of version \(Self.version), but is \(header.format) of "
+                        + "version \(header.version): \(remedy)")
+            }
+            self = try JSONDecoder().decode(Self.self, from: data)
+            guard try serialized() == data else {
+                throw DataError(.prepared, "\(path): must match its checksum, but is damaged: \(remedy)")
+            }
+        } catch let error as DataError {
+            throw error
+        } catch {
+            throw DataError(.prepared, "\(path): must be a manifest that strata prepare wrote, but is not: \(remedy)")
+        }
+    }
+
+    init(
+        fingerprint: String, vocabularySize: Int, requestedVocabulary: Int, maximumLength: Int, languages: [String],
+        directions: [Direction], parts: [Part], files: [File], inputs: [Input]
+    ) {
+        self.fingerprint = fingerprint
+        self.vocabularySize = vocabularySize
+        self.requestedVocabulary = requestedVocabulary
+        self.maximumLength = maximumLength
+        self.languages = languages
+        self.directions = directions.map(\.description)
+        self.parts = parts
+        self.files = files
+        self.inputs = inputs
+    }
+}

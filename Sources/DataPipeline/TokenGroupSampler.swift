@@ -1,0 +1,182 @@
+import Foundation
+
+/// The token groups of any training update, computed from (seed, update, group) alone: nothing earlier is replayed, and the
+/// number of ranks plays no part.
+///
+/// **Order of the sentences.** With n_l pairs of direction l and N of all, direction l has n'_l = max(1, round(N·p_l)) places
+/// in a *virtual epoch*, p_l ∝ (n_l / N)^(1/temperature). A keyed permutation shuffles the epoch's N' = Σ n'_l places. A place
+/// of direction l stands for the running number epoch·n'_l + place; dividing it by n_l gives the pass over the direction and,
+/// through a permutation keyed by direction and pass, the sentence. So within a pass no sentence comes twice, and each
+/// direction's share of an epoch is exact.
+///
+/// **Filling of the groups.** Group g of update u owns `candidates` consecutive draws of that order. They are taken while
+/// the source tokens and the target tokens, special ones included, both stay within the budget; the first that does not
+/// fit ends the group, and the draws after it are left out: their sentences wait for another pass. The number of candidates
+/// is the mean number that fits plus three standard deviations, so that the budget, not the candidates, ends nearly every group.
+public struct TokenGroupSampler: Sendable {
+    /// Draws a group may use.
+    public let candidates: Int
+    /// Token groups of an update.
+    public let groups: Int
+    /// The most tokens of a group, on either side.
+    public let tokensPerGroup: Int
+    /// The places of a virtual epoch, over all directions.
+    public var epochLength: Int { firstPlaces[firstPlaces.count - 1] }
+
+    private struct Source: Sendable {
+        let pair: OrientedPair
+        let count: Int
+        let places: Int
+        let key: UInt64
+        let direction: Int
+        let languageToken: Int32
+    }
+
+    private enum Purpose: UInt64 { case epoch = 1, sentences }
+
+    private let sources: [Source]
+    /// Where each source's places begin in a virtual epoch, and at the end their number.
+    private let firstPlaces: [Int]
+    private let seed: UInt64
+    private let endOfSentence: Int32
+
+    /// - Parameters:
+    ///   - directions: those to draw from, among the corpus's.
+    ///   - temperature: 1 draws in proportion to the pairs; higher is more even; infinity is even.
+    ///   - groups: token groups of an update.
+    /// - Throws: `DataError.configuration` if a direction has no training text or a sentence is longer than the budget.
+    public init(
+        corpus: PreparedCorpus, directions: [Direction], temperature: Double, seed: UInt64, groups: Int, tokensPerGroup: Int
+    ) throws {
+        precondition(groups > 0, "an update must have token groups")
+        guard temperature > 0 else {
+            throw DataError(.configuration, "data.temperature must be more than 0, but is \(temperature)")
+        }
+        guard !directions.isEmpty, Set(directions).count == directions.count else {
+            throw DataError(
+                .configuration, "data.directions must be one or more, each once, but are "
+                    + "\(directions.map(\.description))")
+        }
+        let counts = directions.map { corpus.pairs($0, .train) }
+        let total = Double(counts.reduce(0, +))
+        let weights = counts.map { pow(Double($0) / total, 1 / temperature) }
+        let weightSum = weights.reduce(0, +)
+        var sources: [Source] = []
+        var firstPlaces = [0]
+        var source = Moments()
+        var target = Moments()
+        for (number, direction) in directions.enumerated() {
+            let (index, languageToken) = try corpus.describe(direction)
+            guard let pair = corpus.oriented(direction, .train), counts[number] > 0 else {
+                throw DataError(.configuration, "data.directions: \(direction) must have training pairs, but \(corpus.path) has none")
+            }
+            let longest = max(
+                TokenGroupBuilder.sourceRows(pair.sourceLengths.longest),
+                TokenGroupBuilder.targetRows(pair.targetLengths.longest))
+            guard longest <= tokensPerGroup else {
+                throw DataError(
+                    .configuration,
+                    "training.tokens_per_group must be at least \(longest), the longest sentence of \(direction) with its "
+                        + "special tokens, but is \(tokensPerGroup): raise it, or lower data.maximum_length and prepare again")
+            }
+            let places = max(1, Int((total * weights[number] / weightSum).rounded()))
+            let key = combinedKey(seed, Purpose.sentences.rawValue, UInt64(index))
+            sources.append(
+                Source(
+                    pair: pair, count: counts[number], places: places, key: key, direction: index,
+                    languageToken: languageToken))
+            firstPlaces.append(firstPlaces[number] + places)
+            source.add(pair.sourceLengths, count: counts[number], weight: Double(places), special: 2)
+            target.add(pair.targetLengths, count: counts[number], weight: Double(places), special: 1)
+        }
+        self.sources = sources
+        self.firstPlaces = firstPlaces
+        self.seed = seed
+        self.groups = groups
+        self.tokensPerGroup = tokensPerGroup
+        candidates = min(source.candidates(tokensPerGroup), target.candidates(tokensPerGroup))
+        endOfSentence = corpus.tokenizer.endOfSentence
+    }
+
+    /// All groups of an update.
+    public func groups(update: Int) -> [TokenGroup] { (0..<groups).map { group(update: update, index: $0) } }
+
+    /// One group of an update.
+    public func group(update: Int, index: Int) -> TokenGroup {
+        var builder = TokenGroupBuilder(endOfSentence: endOfSentence)
+        _ = fill(update, index) { source, sentence in
+            builder.append(source.pair, sentence, direction: source.direction, languageToken: source.languageToken)
+        }
+        return builder.group(index: index)
+    }
+
+    /// The target tokens of each group of an update, without building the groups: looks at lengths only.
+    public func targetTokens(update: Int) -> [Int] { (0..<groups).map { fill(update, $0) { _, _ in } } }
+
+    /// Gives the sentences of a group in their order; returns its target tokens.
+    private func fill(_ update: Int, _ group: Int, _ take: (Source, Int) -> Void) -> Int {
+        precondition(update >= 0 && group >= 0 && group < groups, "the group must be one of the update's")
+        var sourceTokens = 0
+        var targetTokens = 0
+        let first = (update * groups + group) * candidates
+        var epoch = first / epochLength
+        var order = permutation(ofEpoch: epoch)
+        for draw in first..<(first + candidates) {
+            if draw / epochLength != epoch {
+                epoch = draw / epochLength
+                order = permutation(ofEpoch: epoch)
+            }
+            let (number, sentence) = drawn(order[draw % epochLength], epoch: epoch)
+            let pair = sources[number].pair
+            sourceTokens += TokenGroupBuilder.sourceRows(pair.source.length(sentence))
+            let rows = TokenGroupBuilder.targetRows(pair.target.length(sentence))
+            if sourceTokens > tokensPerGroup || targetTokens + rows > tokensPerGroup { break }
+            targetTokens += rows
+            take(sources[number], sentence)
+        }
+        return targetTokens
+    }
+
+    private func permutation(ofEpoch epoch: Int) -> KeyedPermutation {
+        KeyedPermutation(count: epochLength, key: combinedKey(seed, Purpose.epoch.rawValue, UInt64(epoch)))
+    }
+
+    /// The source and the sentence that a place of an epoch stands for.
+    private func drawn(_ place: Int, epoch: Int) -> (source: Int, sentence: Int) {
+        var low = 0
+        var high = sources.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if firstPlaces[middle] <= place { low = middle } else { high = middle }
+        }
+        let source = sources[low]
+        let running = epoch * source.places + place - firstPlaces[low]
+        let pass = running / source.count
+        let order = KeyedPermutation(count: source.count, key: combinedKey(source.key, UInt64(pass)))
+        return (low, order[running % source.count])
+    }
+}
+
+/// Mean and variance of the rows that a drawn sentence takes on one side.
+private struct Moments {
+    private var weight = 0.0
+    private var sum = 0.0
+    private var squares = 0.0
+
+    /// `special`: the tokens that each sentence gets beside its own.
+    mutating func add(_ lengths: PreparationManifest.Lengths, count: Int, weight: Double, special: Double) {
+        let mean = Double(lengths.tokens) / Double(count)
+        let square = Double(lengths.squares) / Double(count)
+        self.weight += weight
+        sum += weight * (mean + special)
+        squares += weight * (square + 2 * special * mean + special * special)
+    }
+
+    /// How many draws exceed a budget nearly always.
+    func candidates(_ budget: Int) -> Int {
+        let mean = sum / weight
+        let deviation = max(0, squares / weight - mean * mean).squareRoot()
+        let fitting = Double(budget) / mean
+        return Int((fitting + 3 * deviation * fitting.squareRoot() / mean).rounded(.up)) + 1
+    }
+}

@@ -1,0 +1,113 @@
+import CSentencePiece
+import Foundation
+
+/// A SentencePiece unigram model: text to token ids and back. Safe to use from several threads at once.
+///
+/// Ids: 0 is the unknown token, then `</s>`, then a language token `<2xxx>` for each language, then the pieces. `</s>` and
+/// the language tokens are control symbols: no text is ever encoded to them, not even the text "<2cat>".
+///
+/// Text is not normalised: of the normalisations that SentencePiece offers, NFKC would rewrite the target side ("½", "…",
+/// full-width forms), which a translation is then scored against. Only runs of spaces become one and those at the ends go.
+public final class Tokenizer: Sendable {
+    // The processor is immutable after loading, and SentencePiece's const methods keep no state.
+    private nonisolated(unsafe) let processor: OpaquePointer
+
+    public let vocabularySize: Int
+    public let unknown: Int32
+    public let endOfSentence: Int32
+    /// Every language that has a token, in the order of the ids.
+    public let languages: [String]
+    private let languageTokens: [String: Int32]
+    /// By id: 1 for what `decode` leaves out.
+    private let isControl: [Bool]
+
+    public convenience init(modelFile: String) throws {
+        var error: UnsafeMutablePointer<CChar>?
+        guard let processor = sentencepiece_load_file(modelFile, &error) else {
+            throw DataError(
+                .tokenizer, "\(modelFile): must be a SentencePiece model, but loading it failed: \(takeMessage(error))")
+        }
+        try self.init(processor: processor, name: modelFile)
+    }
+
+    /// From a serialized model, such as `train` returns.
+    public convenience init(model: Data) throws {
+        var error: UnsafeMutablePointer<CChar>?
+        let loaded = model.withUnsafeBytes { bytes in
+            bytes.baseAddress.flatMap { sentencepiece_load_memory($0, bytes.count, &error) }
+        }
+        guard let processor = loaded else {
+            throw DataError(
+                .tokenizer, "the tokenizer must be a serialized SentencePiece model, but loading it failed: "
+                    + takeMessage(error))
+        }
+        try self.init(processor: processor, name: "the tokenizer")
+    }
+
+    private init(processor: OpaquePointer, name: String) throws {
+        self.processor = processor
+        vocabularySize = Int(sentencepiece_vocabulary_size(processor))
+        unknown = sentencepiece_unknown_id(processor)
+        endOfSentence = sentencepiece_end_of_sentence_id(processor)
+        var isControl: [Bool] = []
+        var languages: [String] = []
+        var languageTokens: [String: Int32] = [:]
+        for id in 0..<Int32(vocabularySize) {
+            isControl.append(sentencepiece_is_control(processor, id) != 0)
+            guard isControl[Int(id)] else { continue }
+            var error: UnsafeMutablePointer<CChar>?
+            let piece = sentencepiece_id_to_piece(processor, id, &error).map(takeMessage) ?? ""
+            guard piece.hasPrefix("<2"), piece.hasSuffix(">") else { continue }
+            let language = String(piece.dropFirst(2).dropLast())
+            languages.append(language)
+            languageTokens[language] = id
+        }
+        self.isControl = isControl
+        self.languages = languages
+        self.languageTokens = languageTokens
+        guard endOfSentence >= 0, unknown >= 0 else {
+            throw DataError(.tokenizer, "\(name): must have an unknown token and </s>, but lacks one: train it with strata prepare")
+        }
+    }
+
+    deinit { sentencepiece_free(processor) }
+
+    /// The token that says which language to translate into, put in front of source and target; nil for a language that
+    /// the model was not trained for.
+    public func languageToken(_ language: String) -> Int32? { languageTokens[language] }
+
+    /// The text's tokens, without language token and `</s>`.
+    public func encode(_ text: String) -> [Int32] {
+        var text = text
+        return text.withUTF8 { utf8 in
+            utf8.withMemoryRebound(to: CChar.self) { bytes in
+                var ids: UnsafeMutablePointer<Int32>?
+                var error: UnsafeMutablePointer<CChar>?
+                let count = sentencepiece_encode(processor, bytes.baseAddress, bytes.count, &ids, &error)
+                precondition(count >= 0, "a loaded model must encode any text: \(takeMessage(error))")
+                defer { sentencepiece_release(ids) }
+                return Array(UnsafeBufferPointer(start: ids, count: Int(count)))
+            }
+        }
+    }
+
+    /// The text of tokens. Control tokens and ids outside the vocabulary are left out; the unknown token reads " ⁇ ".
+    public func decode(_ tokens: some Sequence<Int32>) -> String {
+        let pieces = tokens.filter { $0 >= 0 && $0 < Int32(vocabularySize) && !isControl[Int($0)] }
+        var count = 0
+        var error: UnsafeMutablePointer<CChar>?
+        let text = sentencepiece_decode(processor, pieces, pieces.count, &count, &error)
+        guard let text else { preconditionFailure("known ids must decode: \(takeMessage(error))") }
+        defer { sentencepiece_release(text) }
+        return text.withMemoryRebound(to: UInt8.self, capacity: count) {
+            String(decoding: UnsafeBufferPointer(start: $0, count: count), as: UTF8.self)
+        }
+    }
+}
+
+/// The text of a message that the C side gave, which is released.
+func takeMessage(_ message: UnsafeMutablePointer<CChar>?) -> String {
+    guard let message else { return "unknown error" }
+    defer { sentencepiece_release(message) }
+    return String(cString: message)
+}
