@@ -1,0 +1,54 @@
+import CXXHash
+import Foundation
+
+/// XXH3 with 64 bits over a stream of bytes: finds damage, does not withstand forgery.
+public struct Checksum: ~Copyable {
+    private let state: OpaquePointer
+
+    public init() {
+        guard let state = XXH3_createState() else { fatalError("out of memory") }
+        self.state = state
+        XXH3_64bits_reset(state)
+    }
+
+    deinit { XXH3_freeState(state) }
+
+    public func update(_ bytes: UnsafeRawBufferPointer) {
+        if let base = bytes.baseAddress { XXH3_64bits_update(state, base, bytes.count) }
+    }
+
+    /// 16 hexadecimal digits.
+    public var text: String { Self.hexadecimal(XXH3_64bits_digest(state)) }
+
+    public static func text(of data: Data) -> String {
+        let checksum = Checksum()
+        data.withUnsafeBytes { checksum.update($0) }
+        return checksum.text
+    }
+
+    /// Of a file's content, in bounded memory.
+    ///
+    /// - Throws: `FileError`.
+    public static func text(ofFile path: String) throws -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path: path, while: "opening") }
+        defer { close(descriptor) }
+        let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { chunk.deallocate() }
+        let checksum = Checksum()
+        while true {
+            let count = read(descriptor, chunk.baseAddress, chunk.count)
+            if count == 0 { return checksum.text }
+            if count > 0 {
+                checksum.update(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(chunk)[..<count]))
+            } else if errno != EINTR {
+                throw FileError(path: path, while: "reading")
+            }
+        }
+    }
+
+    private static func hexadecimal(_ value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

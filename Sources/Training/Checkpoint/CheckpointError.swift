@@ -1,0 +1,28 @@
+/// What is wrong with a checkpoint, or went wrong with writing one.
+public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+    /// A file of the checkpoint is missing, or is not what was written.
+    case damaged(path: String, reason: String)
+    case none(directory: String, rejected: [String])
+    /// The checkpoint is of another model, or of other data.
+    case incompatible(path: String, differences: [String])
+    /// Another rank could not write its part.
+    case notWritten(step: Int, ranks: Int)
+
+    public var description: String {
+        switch self {
+        case let .damaged(path, reason):
+            "\(path): \(reason): the checkpoint is damaged and was not loaded"
+        case let .none(directory, rejected):
+            rejected.isEmpty
+                ? "\(directory): there is no checkpoint: train first, or leave --resume out"
+                : "\(directory): there is no sound checkpoint:\n" + rejected.map { "  \($0)" }.joined(separator: "\n")
+        case let .incompatible(path, differences):
+            "\(path): the checkpoint belongs to another configuration:\n"
+                + differences.map { "  \($0)" }.joined(separator: "\n")
+                + "\nRestore these values, or begin a new run with another --out"
+        case let .notWritten(step, ranks):
+            "the checkpoint of update \(step) was not written: \(ranks) rank(s) failed, see their messages; the ones before "
+                + "it are untouched"
+        }
+    }
+}
