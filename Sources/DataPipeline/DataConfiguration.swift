@@ -28,7 +28,7 @@ public struct DataConfiguration: Equatable, Sendable {
     public var directions: [Direction] = []
     /// The tokenizer's size, special tokens included; a small corpus gives fewer tokens.
     public var vocabulary = 32_000
-    /// The share of the training text's characters that the tokenizer must know, more than 0 and at most 1; the rarest
+    /// The share of the training text's characters that the tokenizer must know, 0.98 to 1; the rarest
     /// others become unknown. Below 1 for noisy text or scripts with many thousand characters.
     public var characterCoverage: Double = 1
     /// The most sentences, evenly spread over the training text, that the tokenizer is trained on: they bound its memory.

@@ -13,14 +13,12 @@ final class FileWriter {
         self.path = path
         descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            let reason = lastSystemError()
-            buffer.deallocate()
-            throw DataError(.inputOutput, "\(path): must be writable, but creating it failed: \(reason)")
+            throw DataError(.inputOutput, "\(path): must be writable, but creating it failed: \(lastSystemError())")
         }
     }
 
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
         buffer.deallocate()
     }
 

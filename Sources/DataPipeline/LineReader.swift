@@ -30,14 +30,12 @@ final class LineReader {
         self.path = path
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            let reason = lastSystemError()
-            buffer.deallocate()
-            throw DataError(.inputOutput, "\(path): must be a readable file, but opening it failed: \(reason)")
+            throw DataError(.inputOutput, "\(path): must be a readable file, but opening it failed: \(lastSystemError())")
         }
     }
 
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
         buffer.deallocate()
     }
 

@@ -48,8 +48,8 @@ extension PreparedCorpus {
         try require(!configuration.prepared.isEmpty, "prepared", "a folder", "empty")
         try require(configuration.vocabulary > 0, "vocabulary", "more than 0", configuration.vocabulary)
         try require(
-            configuration.characterCoverage > 0 && configuration.characterCoverage <= 1, "character_coverage",
-            "more than 0 and at most 1", configuration.characterCoverage)
+            (0.98...1).contains(configuration.characterCoverage), "character_coverage",
+            "0.98 to 1", configuration.characterCoverage)
         try require(
             configuration.tokenizerSentences > 0, "tokenizer_sentences", "more than 0", configuration.tokenizerSentences)
         try require(configuration.maximumLength > 0, "maximum_length", "more than 0", configuration.maximumLength)

@@ -28,7 +28,6 @@ final class PreparationFolder {
             throw DataError(.inputOutput, "\(partial): must be writable, but is not: \(lastSystemError())")
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            close(lock)
             throw DataError(
                 .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at work: wait for it")
         }
@@ -37,7 +36,7 @@ final class PreparationFolder {
         }
     }
 
-    deinit { close(lock) }
+    deinit { if lock >= 0 { close(lock) } }
 
     /// Puts the partial folder in the destination's place.
     func commit() throws {

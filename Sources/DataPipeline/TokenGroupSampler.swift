@@ -119,14 +119,8 @@ public struct TokenGroupSampler: Sendable {
         var sourceTokens = 0
         var targetTokens = 0
         let first = (update * groups + group) * candidates
-        var epoch = first / epochLength
-        var order = permutation(ofEpoch: epoch)
         for draw in first..<(first + candidates) {
-            if draw / epochLength != epoch {
-                epoch = draw / epochLength
-                order = permutation(ofEpoch: epoch)
-            }
-            let (number, sentence) = drawn(order[draw % epochLength], epoch: epoch)
+            let (number, sentence) = sentence(draw: draw)
             let pair = sources[number].pair
             sourceTokens += TokenGroupBuilder.sourceRows(pair.source.length(sentence))
             let rows = TokenGroupBuilder.targetRows(pair.target.length(sentence))
@@ -137,12 +131,11 @@ public struct TokenGroupSampler: Sendable {
         return targetTokens
     }
 
-    private func permutation(ofEpoch epoch: Int) -> KeyedPermutation {
-        KeyedPermutation(count: epochLength, key: combinedKey(seed, Purpose.epoch.rawValue, UInt64(epoch)))
-    }
-
-    /// The source and the sentence that a place of an epoch stands for.
-    private func drawn(_ place: Int, epoch: Int) -> (source: Int, sentence: Int) {
+    /// What a draw of the endless order is: the number of the direction among the sampler's, and the sentence.
+    func sentence(draw: Int) -> (source: Int, sentence: Int) {
+        let epoch = draw / epochLength
+        let epochOrder = KeyedPermutation(count: epochLength, key: combinedKey(seed, Purpose.epoch.rawValue, UInt64(epoch)))
+        let place = epochOrder[draw % epochLength]
         var low = 0
         var high = sources.count
         while high - low > 1 {

@@ -10,7 +10,7 @@ extension Tokenizer {
     /// - Parameters:
     ///   - vocabulary: the size to aim at, special tokens included; a small corpus gives fewer (`vocabularySize` says).
     ///   - languages: those that get a token `<2xxx>`.
-    ///   - characterCoverage: the share of the characters that must be in the vocabulary; the rest become unknown.
+    ///   - characterCoverage: the share of the characters that must be in the vocabulary, 0.98 to 1; the rest become unknown.
     /// - Throws: `DataError.tokenizer` if there is no text, or the vocabulary is too small for the characters.
     public static func train(
         sentences: some Sequence<String>, vocabulary: Int, languages: [String], characterCoverage: Double = 1,
@@ -67,7 +67,9 @@ private final class SentenceFeed {
     private var buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4096)
 
     init(_ sentences: some Sequence<String>) {
-        var iterator = sentences.lazy.filter { !isBlank($0) }.makeIterator()
+        // U+2581 is SentencePiece's own sign for a space. On spaces alone its trainer does not fail: it ends the process.
+        var iterator = sentences.lazy
+            .filter { !$0.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0 == "\u{2581}" } }.makeIterator()
         self.iterator = AnyIterator { iterator.next() }
         upcoming = self.iterator.next()
     }
