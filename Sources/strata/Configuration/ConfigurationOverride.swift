@@ -16,7 +16,10 @@ enum ConfigurationOverride {
             throw ConfigurationError(origin, "must be path.to.key=value, but has \(keys.count) keys")
         }
         let text = String(override[override.index(after: equals)...])
-        let parsed = try ConfigurationText.parse(text, source: origin.source)
+        let parsed: ConfigurationNode?
+        do { parsed = try ConfigurationText.parse(text, source: origin.source) } catch let error as ConfigurationError {
+            throw ConfigurationError(error.problems.map { .init(origin: origin, text: $0.text) })
+        }
         var node = parsed?.placed(at: origin) ?? ConfigurationNode(content: .scalar("", quoted: false), origin: origin)
         for key in keys.reversed() {
             node = ConfigurationNode(content: .map([.init(key: key, node: node)]), origin: origin)
