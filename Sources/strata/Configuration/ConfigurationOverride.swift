@@ -8,7 +8,7 @@ enum ConfigurationOverride {
         guard let equals = override.firstIndex(of: "=") else {
             throw ConfigurationError(origin, "must be path.to.key=value, but has no =; for example --set training.updates=1000")
         }
-        let keys = override[..<equals].split(separator: ".", omittingEmptySubsequences: false).map { $0.trimmed }
+        let keys = override[..<equals].split(separator: ".", omittingEmptySubsequences: false).map { String($0).trimmed }
         guard keys.allSatisfy({ !$0.isEmpty }) else {
             throw ConfigurationError(origin, "must be path.to.key=value, but a key of the path is empty")
         }
@@ -38,11 +38,5 @@ extension ConfigurationNode {
             return ConfigurationNode(
                 content: .map(entries.map { .init(key: $0.key, node: $0.node.placed(at: origin)) }), origin: origin)
         }
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 }
