@@ -39,22 +39,17 @@ struct StrataCommand: ParsableCommand {
 
     /// Prints an error where it belongs; the status to end with.
     private static func report(_ error: any Error) -> ExitStatus {
-        // Help, the version and usage errors are the parser's own.
+        // Help, the version and usage errors are the parser's own; it knows any other error as a mere failure.
         let parserStatus = exitCode(for: error)
-        if error is ExitCode || error is CleanExit || error is ValidationError || isParserError(error) {
-            let text = fullMessage(for: error)
-            if !text.isEmpty {
-                FileHandle(fileDescriptor: parserStatus.isSuccess ? STDOUT_FILENO : STDERR_FILENO).write(Data((text + "\n").utf8))
-            }
-            return ExitStatus(rawValue: parserStatus.rawValue) ?? .internal
+        guard parserStatus != .failure || error is ExitCode else {
+            FileHandle.standardError.write(Data(errorText(for: error).utf8))
+            return ExitStatus(for: error)
         }
-        FileHandle.standardError.write(Data(errorText(for: error).utf8))
-        return ExitStatus(for: error)
-    }
-
-    /// The parser wraps what it throws in a type of its own that it does not make public; what a command throws comes as it is.
-    private static func isParserError(_ error: any Error) -> Bool {
-        String(reflecting: type(of: error)).hasPrefix("ArgumentParser.")
+        let text = fullMessage(for: error)
+        if !text.isEmpty {
+            FileHandle(fileDescriptor: parserStatus.isSuccess ? STDOUT_FILENO : STDERR_FILENO).write(Data((text + "\n").utf8))
+        }
+        return ExitStatus(rawValue: parserStatus.rawValue) ?? .internal
     }
 
     /// The parser calls a misspelled subcommand an unexpected argument; this says which one was probably meant.

@@ -8,8 +8,10 @@ struct ConfigurationField<Root> {
     let read: (_ node: ConfigurationNode, _ path: String, _ root: inout Root, _ problems: ConfigurationProblems) -> Void
     let write: (Root) -> ConfigurationNode.Content?
 
+    /// `isWritten` says for which configurations the key has a meaning, and so is written.
     init<Value>(
-        _ key: String, _ property: WritableKeyPath<Root, Value>, _ form: ConfigurationForm<Value>, isRequired: Bool = false
+        _ key: String, _ property: WritableKeyPath<Root, Value>, _ form: ConfigurationForm<Value>, isRequired: Bool = false,
+        isWritten: @escaping (Root) -> Bool = { _ in true }
     ) {
         self.key = key
         self.isRequired = isRequired
@@ -18,7 +20,7 @@ struct ConfigurationField<Root> {
         read = { node, path, root, problems in
             if let value = form.read(node, path, problems) { root[keyPath: property] = value }
         }
-        write = { form.write($0[keyPath: property]) }
+        write = { isWritten($0) ? form.write($0[keyPath: property]) : nil }
     }
 
     /// A key that is read before the others and never written: what it stands for is written out.

@@ -8,7 +8,7 @@ enum ConfigurationOverride {
         guard let equals = override.firstIndex(of: "=") else {
             throw ConfigurationError(origin, "must be path.to.key=value, but has no =; for example --set training.updates=1000")
         }
-        let keys = override[..<equals].split(separator: ".", omittingEmptySubsequences: false).map { $0.trimmed }
+        let keys = override[..<equals].split(separator: ".", omittingEmptySubsequences: false).map { String($0).trimmed }
         guard keys.allSatisfy({ !$0.isEmpty }) else {
             throw ConfigurationError(origin, "must be path.to.key=value, but a key of the path is empty")
         }
@@ -16,7 +16,10 @@ enum ConfigurationOverride {
             throw ConfigurationError(origin, "must be path.to.key=value, but has \(keys.count) keys")
         }
         let text = String(override[override.index(after: equals)...])
-        let parsed = try ConfigurationText.parse(text, source: origin.source)
+        let parsed: ConfigurationNode?
+        do { parsed = try ConfigurationText.parse(text, source: origin.source) } catch let error as ConfigurationError {
+            throw ConfigurationError(error.problems.map { .init(origin: origin, text: $0.text) })
+        }
         var node = parsed?.placed(at: origin) ?? ConfigurationNode(content: .scalar("", quoted: false), origin: origin)
         for key in keys.reversed() {
             node = ConfigurationNode(content: .map([.init(key: key, node: node)]), origin: origin)
@@ -35,11 +38,5 @@ extension ConfigurationNode {
             return ConfigurationNode(
                 content: .map(entries.map { .init(key: $0.key, node: $0.node.placed(at: origin)) }), origin: origin)
         }
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 }

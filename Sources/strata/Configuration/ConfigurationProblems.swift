@@ -20,8 +20,13 @@ final class ConfigurationProblems {
     /// A condition between values. It is reported where the first of `paths` that was written stands, and not at all if one of
     /// them was rejected: what it would say follows from that.
     func require(_ condition: Bool, _ paths: String..., text: @autoclosure () -> String) {
-        guard !condition, paths.allSatisfy({ !rejected.contains($0) }) else { return }
+        guard !condition, !paths.contains(where: isRejected) else { return }
         let path = paths.first { root.contains($0) } ?? paths[0]
         report(paths[0], at: root.origin(at: path), text())
+    }
+
+    /// Whether a value, or something in it, was rejected.
+    private func isRejected(_ path: String) -> Bool {
+        rejected.contains { $0 == path || $0.hasPrefix("\(path).") || $0.hasPrefix("\(path)[") }
     }
 }

@@ -14,7 +14,7 @@ extension DataConfiguration {
                 .init("empty_lines", \.emptyLines, .choice),
                 .init("long_sentences", \.longSentences, .choice),
                 .init("invalid_text", \.invalidText, .choice),
-                .init("numerals", \.numerals, NumeralsConfiguration.form),
+                .init("numerals", \.numerals, NumeralsConfiguration.form, isWritten: { $0.format == .numerals }),
             ],
             over: DataConfiguration(format: .numerals, prepared: ""))
     }

@@ -1,0 +1,129 @@
+import Testing
+
+@testable import strata
+
+@Suite struct ConfigurationErrorTests {
+    @Test func anUnknownKeyNamesTheNearest() throws {
+        let found = try problems(
+            """
+            model:
+              moe:
+                strata: [4, 4]
+                stratas: [2]
+            \(minimalData)
+            """)
+        #expect(found.count == 1)
+        #expect(found.first?.hasPrefix("a.yaml:4: model.moe.stratas is not a key; did you mean model.moe.strata? Keys of model.moe: every, strata, ") == true)
+    }
+
+    @Test func aKeyOfAnotherSectionIsFound() throws {
+        let found = try problems("training: {attention_dropout: 0.1}\nmodle: {}\n" + minimalData)
+        #expect(found.count == 2)
+        #expect(found.first?.contains("training.attention_dropout is not a key; did you mean model.attention_dropout?") == true)
+        #expect(found.last?.contains("a.yaml:2: modle is not a key; did you mean model?") == true)
+    }
+
+    @Test func allProblemsAreReportedTogether() throws {
+        let found = try problems(
+            """
+            model:
+              dim: big
+              heads: 0
+              preset: transformer-bas
+            training:
+              learning_rate: [1]
+            extra: 1
+            """)
+        #expect(
+            found.map { $0.prefix { $0 != " " } } == ["a.yaml:4:", "a.yaml:2:", "a.yaml:3:", "a.yaml:6:", "a.yaml:7:", "a.yaml:1:"])
+        #expect(found[0] == "a.yaml:4: model.preset must be transformer-base or transformer-big, but is transformer-bas; did you mean transformer-base?")
+        #expect(found[1] == "a.yaml:2: model.dim must be an integer from 1 to 65536, but is big")
+        #expect(found[3] == "a.yaml:6: training.learning_rate must be a number greater than 0, but is a list of 1")
+        #expect(found[5].hasPrefix("a.yaml:1: data is required: a map of the keys format, "))
+    }
+
+    /// Values that a lenient reader would take, round or misread.
+    @Test(arguments: [
+        ("training.updates", "1.5"), ("training.updates", "1e5"), ("training.updates", "-1"), ("training.updates", "010"),
+        ("training.updates", "0x10"), ("training.updates", "'5'"), ("training.updates", "true"), ("training.updates", "~"),
+        ("training.updates", ""), ("training.updates", "99999999999999999999999"), ("training.updates", "9223372036854775807"),
+        ("training.updates", "1__0"), ("training.updates", "_1"), ("training.updates", "{a: 1}"), ("training.updates", "1:30"),
+        ("training.seed", "-1"), ("training.seed", "18446744073709551616"),
+        ("training.learning_rate", ".nan"), ("training.learning_rate", ".inf"), ("training.learning_rate", "nan"),
+        ("training.learning_rate", "inf"), ("training.learning_rate", "1e40"), ("training.learning_rate", "1e-60"),
+        ("training.learning_rate", "0"), ("training.learning_rate", "0x1p3"), ("training.learning_rate", "1e"),
+        ("training.learning_rate", "."), ("training.learning_rate", "\"0.1\""), ("training.max_minutes", "1e999"),
+        ("training.label_smoothing", "1"), ("training.adam_beta2", "1"), ("training.adam_epsilon", "0"), ("training.clip_norm", "-0.5"),
+        ("training.token_groups", "0"), ("training.tokens_per_group", "0"),
+        ("model.dropout", "1"), ("model.dropout", "-0.1"), ("model.dropout", "0.99999999999"), ("model.attention_dropout", "1.0"),
+        ("model.heads", "0"), ("model.encoder_layers", "0"), ("model.preset", "base"), ("model.moe", "8"),
+        ("data.temperature", "0"), ("data.vocabulary", "0"), ("data.prepared", "''"), ("data.prepared", "~"), ("data.prepared", "[a]"),
+        ("data.format", "csv"), ("data.invalid_text", "ignore"), ("data.directions", "[eng-eng]"), ("data.directions", "[eng]"),
+        ("data.directions", "eng-cat"), ("data.directions", "[[eng-cat]]"), ("data.directions", "[eng-cat, eng-cat]"),
+        ("data.directions", "[cat-isl]"), ("data.directions", "[eng-fra]"), ("data.path", "somewhere"),
+        ("data.numerals.languages", "[]"), ("data.numerals.languages", "[cat, cat]"), ("data.numerals.languages", "[cat, eng]"),
+        ("data.numerals.languages", "['']"), ("data.numerals.pairs_by_language", "{isk: 5}"),
+        ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"),
+        ("parallel.expert_parallel", "0"), ("parallel.expert_parallel", "atuo"), ("parallel.threads_per_rank", "none"),
+        ("checkpoint.every", "0"), ("checkpoint.keep", "0"),
+    ])
+    func isRefused(_ path: String, _ value: String) throws {
+        let override = "\(path)=\(value)"
+        let found = try problems(minimalData, overrides: [override])
+        #expect(found.count == 1, "\(found)")
+        #expect(found.first?.hasPrefix("--set \(override): ") == true, "\(found)")
+        #expect(found.first?.contains(path) == true && found.first?.contains(" must ") == true, "\(found)")
+    }
+
+    @Test(arguments: [
+        ("strata", "[]"), ("strata", "[4, 0]"), ("strata", "[4, -1]"), ("strata", "[4.5]"), ("strata", "0"), ("strata", "four"),
+        ("strata", "[[4, 4]]"), ("top_k", "0"), ("top_k", "3"), ("capacity_factor", "0"), ("capacity_factor", "-1"),
+        ("capacity_factor", "non"), ("evaluation_capacity_factor", ".inf"), ("second_expert", "worst"),
+        ("gate_normalization", "after-drop"), ("every", "0"), ("every", "7"), ("aux_loss_weight", "-1"),
+        ("expert_output_masking", "1"),
+    ])
+    func isRefusedOfAMixture(_ key: String, _ value: String) throws {
+        let text = "model: {moe: {strata: [4, 4]}}\n" + minimalData
+        let found = try problems(text, overrides: ["model.moe.\(key)=\(value)"])
+        #expect(found.count == 1 && found.first?.contains("model.moe.\(key)") == true, "\(found)")
+    }
+
+    @Test func strataAreRequiredOfAMixture() throws {
+        #expect(try problems("model: {moe: {every: 2}}\n" + minimalData).first?.hasPrefix("a.yaml:1: model.moe.strata is required") == true)
+        #expect(try problems("model:\n  moe:\n" + minimalData).first?.contains("model.moe must be") == true)
+    }
+
+    @Test func aLastStratumOfOneExpertIsAllowed() throws {
+        #expect(try problems("model: {moe: {strata: [7, 1]}}\n" + minimalData) == [])
+        #expect(try problems("model: {moe: {strata: [1], top_k: 1}}\n" + minimalData) == [])
+        #expect(try problems("model: {moe: {strata: [1]}}\n" + minimalData).first?.contains("model.moe.top_k must be at most") == true)
+    }
+
+    @Test func headsMustDivideTheDimension() throws {
+        let text = "a.yaml:2: model.heads must divide model.dim, 500, but is 8"
+        #expect(try problems("model:\n  dim: 500\n" + minimalData) == [text])
+        // What follows from a rejected value is not reported beside it.
+        #expect(try problems("model: {heads: 0, dim: 500}\n" + minimalData).count == 1)
+    }
+
+    @Test func expertParallelismMustFitTheSmallestStratum() throws {
+        let text = "model: {moe: {strata: [2, 6]}}\nparallel: {expert_parallel: 3}\n" + minimalData
+        #expect(try problems(text).first?.contains("a.yaml:2: parallel.expert_parallel must be at most the experts of the smallest stratum, 2, but is 3") == true)
+        #expect(try problems(text, overrides: ["parallel.expert_parallel=2"]) == [])
+    }
+
+    @Test func textFilesNeedAPath() throws {
+        let found = try problems("data:\n  format: moses\n  prepared: p\n")
+        #expect(found == ["a.yaml:2: data.path is required with data.format: moses: the folder of the text files"])
+        #expect(try problems("data: {format: moses, path: t, prepared: p, numerals: {pairs: 1}}").count == 1)
+    }
+
+    @Test func manyProblemsAreCutShort() throws {
+        let text = (0..<1000).map { "key\($0): 1\n" }.joined() + minimalData
+        let folder = try ConfigurationFolder()
+        try folder.write("a.yaml", text)
+        let error = #expect(throws: ConfigurationError.self) { try folder.load("a.yaml") }
+        #expect(error?.problems.count == 1000)
+        #expect(error?.description.split(separator: "\n").count == ConfigurationError.shown + 1)
+    }
+}

@@ -1,0 +1,211 @@
+import DataPipeline
+import Foundation
+import MixtureOfExperts
+import Testing
+import TransformerModel
+
+@testable import strata
+
+@Suite struct ConfigurationTests {
+    @Test func dataAloneGivesDefaults() throws {
+        let configuration = try RunConfiguration.parse(minimalData, source: "a.yaml")
+        #expect(configuration == RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "data/numerals")))
+    }
+
+    /// Every key, each with a value that is not its default: a key that sets the wrong property, or none, shows.
+    static let everyKey = """
+        model:
+          dim: 24
+          ffn_dim: 48
+          heads: 3
+          encoder_layers: 4
+          decoder_layers: 5
+          dropout: 0.25
+          attention_dropout: 0.125
+          moe:
+            every: 3
+            strata: [3, 5, 8]
+            top_k: 1
+            capacity_factor: 1.5
+            evaluation_capacity_factor: 4
+            second_expert: random
+            gate_normalization: before_drop
+            aux_loss_weight: 0.02
+            expert_output_masking: 0.1
+        data:
+          format: moses
+          path: text files/m4
+          prepared: prepared/m4
+          directions: [eng-cat, cat-eng]
+          vocabulary: 4_000
+          temperature: 5
+          maximum_length: 100
+          empty_lines: refuse
+          long_sentences: refuse
+          invalid_text: skip
+        training:
+          updates: 7
+          token_groups: 3
+          tokens_per_group: 512
+          learning_rate: 1e-3
+          warmup: 11
+          label_smoothing: 0.2
+          clip_norm: 1.0
+          adam_beta1: 0.8
+          adam_beta2: 0.95
+          adam_epsilon: 1.0e-8
+          seed: 18446744073709551615
+          validate_every: 13
+          max_minutes: 2.5
+        parallel:
+          expert_parallel: 3
+          threads_per_rank: 2
+        checkpoint:
+          every: 17
+          keep: 19
+        """
+
+    @Test func everyKeySetsItsProperty() throws {
+        let configuration = try RunConfiguration.parse(Self.everyKey, source: "a.yaml")
+        var data = DataConfiguration(format: .moses, path: "text files/m4", prepared: "prepared/m4")
+        data.directions = [Direction(source: "eng", target: "cat"), Direction(source: "cat", target: "eng")]
+        (data.vocabulary, data.temperature, data.maximumLength) = (4000, 5, 100)
+        (data.emptyLines, data.longSentences, data.invalidText) = (.refuse, .refuse, .skip)
+        var expected = RunConfiguration(data: data)
+        (expected.model.dim, expected.model.ffnDim, expected.model.heads) = (24, 48, 3)
+        (expected.model.encoderLayers, expected.model.decoderLayers) = (4, 5)
+        (expected.model.dropout, expected.model.attentionDropout) = (0.25, 0.125)
+        var mixture = MixtureConfiguration(strata: [3, 5, 8])
+        (mixture.every, mixture.topK, mixture.capacityFactor, mixture.evaluationCapacityFactor) = (3, 1, 1.5, 4)
+        (mixture.secondExpert, mixture.gateNormalization) = (.random, .beforeDrop)
+        (mixture.auxiliaryLossWeight, mixture.expertOutputMasking) = (0.02, 0.1)
+        expected.model.mixture = mixture
+        (expected.training.updates, expected.training.tokenGroups, expected.training.tokensPerGroup) = (7, 3, 512)
+        (expected.training.learningRate, expected.training.warmup, expected.training.labelSmoothing) = (1e-3, 11, 0.2)
+        (expected.training.clipNorm, expected.training.adamBeta1, expected.training.adamBeta2) = (1, 0.8, 0.95)
+        (expected.training.adamEpsilon, expected.training.seed) = (1e-8, .max)
+        (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
+        (expected.parallel.expertParallel, expected.parallel.threadsPerRank) = (3, 2)
+        (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)
+        #expect(configuration == expected)
+    }
+
+    @Test func numeralsKeysSetTheirProperties() throws {
+        let configuration = try RunConfiguration.parse(
+            """
+            data:
+              format: numerals
+              prepared: data/numerals
+              directions: [eng-isl]
+              numerals:
+                below: 5000
+                languages: [isl, cat]
+                pairs: 300
+                pairs_by_language: {isl: 100}
+                validation: 10
+                test: 20
+                seed: 9
+            """, source: "a.yaml")
+        var expected = NumeralsConfiguration()
+        (expected.below, expected.languages, expected.pairs) = (5000, ["isl", "cat"], 300)
+        (expected.pairsByLanguage, expected.validation, expected.test, expected.seed) = (["isl": 100], 10, 20, 9)
+        #expect(configuration.data.numerals == expected)
+    }
+
+    @Test func presetFillsTheModelAndKeysOverrideIt() throws {
+        let configuration = try RunConfiguration.parse(
+            // The preset comes last here: it is the base wherever it stands.
+            "model: {ffn_dim: 8192, preset: transformer-big}\n" + minimalData, source: "a.yaml")
+        #expect(configuration.model.dim == 1024 && configuration.model.heads == 16)
+        #expect(configuration.model.ffnDim == 8192)
+    }
+
+    @Test func oneNumberIsOneStratum() throws {
+        let configuration = try RunConfiguration.parse("model: {moe: {strata: 8}}\n" + minimalData, source: "a.yaml")
+        #expect(configuration.model.mixture?.strata == [8])
+    }
+
+    @Test func noneAndAutoStandForNoValue() throws {
+        let configuration = try RunConfiguration.parse(
+            "model: {moe: {strata: [4, 4], capacity_factor: none}}\nparallel: {expert_parallel: auto}\n" + minimalData,
+            source: "a.yaml")
+        #expect(configuration.model.mixture?.capacityFactor == .some(nil))
+        #expect(configuration.parallel.expertParallel == nil)
+        let dense = try RunConfiguration.parse("model: {moe: none}\n" + minimalData, source: "a.yaml")
+        #expect(dense.model.mixture == nil)
+    }
+
+    @Test func emptySectionsAreDefaults() throws {
+        let configuration = try RunConfiguration.parse("model:\ntraining: # all of it below is commented out\n" + minimalData, source: "a")
+        #expect(configuration.model == ModelConfiguration())
+    }
+
+    @Test func aLanguageThatYAMLTakesForABooleanIsText() throws {
+        let configuration = try RunConfiguration.parse(
+            "data: {format: moses, path: p, prepared: no, directions: [no-en]}", source: "a.yaml")
+        #expect(configuration.data.prepared == "no")
+        #expect(configuration.data.directions == [Direction(source: "no", target: "en")])
+    }
+
+    @Test func whatIsWrittenLoadsEqual() throws {
+        var texts = [Self.everyKey, minimalData, "model: {preset: transformer-big, moe: {strata: 4, capacity_factor: none}}\n" + minimalData]
+        texts.append("data: {format: numerals, prepared: p, numerals: {languages: [isl, cat], pairs_by_language: {cat: 1, isl: 2}}}")
+        for text in texts {
+            let configuration = try RunConfiguration.parse(text, source: "a.yaml")
+            let written = configuration.yaml()
+            #expect(try RunConfiguration.parse(written, source: "config.yaml") == configuration, "\(written)")
+        }
+    }
+
+    @Test(arguments: [
+        "with space", "null", "~", "- item", "a: b", "#no comment", "quote\" and \\", "tab\tand\nline", "\u{7F}\u{85}\u{FEFF}\u{200B}",
+        "caf\u{E9}/\u{4E2D}\u{6587}/\u{1F600}", "'", "[x]", "*alias", "&anchor", "!tag", "%", "@", "`", "1e5", ".inf", " ", "é\u{301}",
+    ])
+    func anyFolderNameIsWrittenSoThatItLoads(_ name: String) throws {
+        let configuration = RunConfiguration(data: DataConfiguration(format: .tsv, path: name, prepared: name))
+        let loaded = try RunConfiguration.parse(configuration.yaml(), source: "config.yaml")
+        #expect(loaded.data.prepared.unicodeScalars.elementsEqual(name.unicodeScalars))
+        #expect(loaded == configuration)
+    }
+
+    @Test func everyFloatIsWrittenExactly() throws {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        for rate in [Float.leastNonzeroMagnitude, 1e-7, 0.1, 1 / 3, 16_777_215, 1e10, .greatestFiniteMagnitude] {
+            configuration.training.learningRate = rate
+            #expect(try RunConfiguration.parse(configuration.yaml(), source: "config.yaml").training.learningRate == rate)
+        }
+    }
+
+    @Test func differencesNameWhatChanged() throws {
+        let old = try RunConfiguration.parse(Self.everyKey, source: "a.yaml")
+        #expect(old.differences(from: old) == [])
+        var new = old
+        new.training.learningRate = 0.5
+        new.model.mixture?.strata = [2, 2]
+        new.parallel.expertParallel = nil
+        #expect(
+            new.differences(from: old) == [
+                "model.moe.strata: [3, 5, 8] → [2, 2]", "training.learning_rate: 0.001 → 0.5", "parallel.expert_parallel: 3 → auto",
+            ])
+        new = old
+        new.model.mixture = nil
+        #expect(new.differences(from: old).contains("model.moe.strata: [3, 5, 8] → not set"))
+    }
+
+    /// The configurations that come with the project.
+    @Test func configurationsOfThePaperLoad() throws {
+        let configs = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("configs")
+        func model(_ name: String) throws -> ModelConfiguration {
+            let configuration = try RunConfiguration.load(file: configs.appendingPathComponent("m4/\(name).yaml").path)
+            #expect(configuration.training.tokenGroups * configuration.training.tokensPerGroup == 13_312)
+            #expect(configuration.data.path == "data/m4" && configuration.training.learningRate == 8e-4)
+            return configuration.model
+        }
+        #expect(try model("dense") == ModelConfiguration())
+        #expect(try model("vanilla").mixture == MixtureConfiguration(strata: [8]))
+        #expect(try model("switch").mixture?.strata == [8] && model("switch").mixture?.topK == 1)
+        #expect(try model("smoe-4-4").mixture == MixtureConfiguration(strata: [4, 4]))
+        #expect(try model("smoe-2-2-2-2").mixture == MixtureConfiguration(strata: [2, 2, 2, 2]))
+    }
+}
