@@ -1,5 +1,9 @@
 import Collectives
+import DataPipeline
 import Foundation
+import MixtureOfExperts
+import TensorCore
+import Training
 
 /// How `strata` ends, as BSD's sysexits name it where they have a name.
 enum ExitStatus: Int32, Sendable {
@@ -20,6 +24,20 @@ enum ExitStatus: Int32, Sendable {
         switch error {
         case let failure as CommandFailure: self = failure.status
         case is ConfigurationError: self = .usage
+        case is PlacementError: self = .usage
+        case let error as DataError:
+            switch error.kind {
+            case .configuration: self = .usage
+            case .text, .tokenizer, .prepared: self = .data
+            case .inputOutput: self = .inputOutput
+            }
+        case let error as CheckpointError:
+            switch error {
+            case .damaged, .none: self = .data
+            case .incompatible: self = .usage
+            case .notWritten: self = .inputOutput
+            }
+        case is FileError: self = .inputOutput
         case is CollectiveError: self = .internal
         case is CocoaError, is POSIXError: self = .inputOutput
         default: self = .internal

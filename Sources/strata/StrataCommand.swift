@@ -19,7 +19,9 @@ struct StrataCommand: ParsableCommand {
               mpirun -n 2 strata train configs/quickstart.yaml --out runs/quickstart
             """,
         version: "strata \(version)",
-        subcommands: [DoctorCommand.self])
+        subcommands: [
+            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, DoctorCommand.self,
+        ])
 
     static func main() {
         Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)

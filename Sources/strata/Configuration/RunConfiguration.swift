@@ -73,14 +73,16 @@ struct RunConfiguration: Equatable, Sendable {
         return ConfigurationWriter.yaml(sections)
     }
 
+    /// Every key's full path and value, as text.
+    var values: [(path: String, value: String)] {
+        guard case .map(let sections) = Self.form.write(self) else { preconditionFailure("a configuration is written as a map") }
+        return ConfigurationWriter.values(sections, under: "")
+    }
+
     /// What differs between an earlier configuration and this one, a line a key: `path: old → new`.
     func differences(from earlier: RunConfiguration) -> [String] {
-        func values(_ configuration: RunConfiguration) -> [(path: String, value: String)] {
-            guard case .map(let sections) = Self.form.write(configuration) else { return [] }
-            return ConfigurationWriter.values(sections, under: "")
-        }
-        let old = values(earlier)
-        let new = values(self)
+        let old = earlier.values
+        let new = values
         let oldValues = Dictionary(uniqueKeysWithValues: old.map { ($0.path, $0.value) })
         let newPaths = Set(new.map(\.path))
         let changed = new.filter { oldValues[$0.path] != $0.value }.map { "\($0.path): \(oldValues[$0.path] ?? "not set") → \($0.value)" }

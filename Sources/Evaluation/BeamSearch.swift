@@ -1,0 +1,123 @@
+import Autograd
+import Foundation
+import NeuralLayers
+import TensorCore
+import TransformerModel
+
+/// Beam search over a batch of sentences, as in fairseq: a hypothesis that ends among a sentence's best is finished, and a
+/// sentence is done when it has as many finished hypotheses as its beam is wide.
+public struct BeamSearch: Sendable {
+    /// Hypotheses a sentence; 1 is greedy search.
+    public var beam: Int
+    /// A hypothesis's score is its log-probability over length ^ penalty.
+    public var lengthPenalty: Float
+
+    public init(beam: Int = 5, lengthPenalty: Float = 1) {
+        precondition(beam >= 1)
+        self.beam = beam
+        self.lengthPenalty = lengthPenalty
+    }
+
+    /// What the search starts and ends with.
+    public struct Vocabulary: Sendable {
+        /// The first input of the decoder: the target language's token.
+        public let start: Int32
+        public let endOfSentence: Int32
+        /// Tokens that no translation may contain.
+        public let forbidden: [Int32]
+
+        public init(start: Int32, endOfSentence: Int32, forbidden: [Int32]) {
+            self.start = start
+            self.endOfSentence = endOfSentence
+            self.forbidden = forbidden
+        }
+    }
+
+    private struct Hypothesis {
+        var tokens: [Int32]
+        var logProbability: Float
+        /// Its row in the last step.
+        var row: Int
+    }
+
+    private struct Finished {
+        let tokens: [Int32]
+        let score: Float
+    }
+
+    /// The best translation of each packed source sentence, without the end of sentence.
+    public func translate(
+        _ model: TranslationModel, source: [Int32], segments: Segments, vocabulary: Vocabulary
+    ) throws -> [[Int32]] {
+        let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
+        var reports: [BlockReport] = []
+        let encoded = try model.encode(source: source, segments: segments, pass, reports: &reports)
+        let decoder = IncrementalDecoder(model: model, encoded: encoded, segments: segments, pass: pass)
+        let limits = (0..<segments.count).map { Self.longest(source: segments.length($0)) }
+        var live = (0..<segments.count).map { _ in [Hypothesis(tokens: [], logProbability: 0, row: 0)] }
+        var finished = [[Finished]](repeating: [], count: segments.count)
+        while live.contains(where: { !$0.isEmpty }) {
+            var rows: [IncrementalDecoder.Row] = []
+            for sentence in live.indices {
+                for hypothesis in live[sentence].indices {
+                    rows.append(.init(
+                        token: live[sentence][hypothesis].tokens.last ?? vocabulary.start, sentence: sentence,
+                        parent: live[sentence][hypothesis].row))
+                    live[sentence][hypothesis].row = rows.count - 1
+                }
+            }
+            let candidates = TopLogProbabilities.select(
+                model.context, logits: try decoder.step(rows), count: min(2 * beam, model.vocabulary),
+                forbidden: vocabulary.forbidden)
+            for sentence in live.indices where !live[sentence].isEmpty {
+                extend(
+                    &live[sentence], &finished[sentence], candidates, endOfSentence: vocabulary.endOfSentence,
+                    limit: limits[sentence])
+            }
+        }
+        return finished.map { $0.max { $0.score < $1.score }?.tokens ?? [] }
+    }
+
+    /// The longest translation, in tokens, that is looked for.
+    static func longest(source: Int) -> Int { 3 * source + 20 }
+
+    /// One step of one sentence.
+    private func extend(
+        _ live: inout [Hypothesis], _ finished: inout [Finished], _ candidates: [[TopLogProbabilities.Candidate]],
+        endOfSentence: Int32, limit: Int
+    ) {
+        let length = live[0].tokens.count + 1
+        var extensions: [(hypothesis: Int, token: Int32, logProbability: Float)] = []
+        for (index, hypothesis) in live.enumerated() {
+            for candidate in candidates[hypothesis.row] {
+                extensions.append((index, candidate.token, hypothesis.logProbability + candidate.logProbability))
+            }
+        }
+        // Ties go to the earlier hypothesis, then to the likelier token: the order they stand in.
+        let order = extensions.indices.sorted {
+            (-extensions[$0].logProbability, $0) < (-extensions[$1].logProbability, $1)
+        }
+        var next: [Hypothesis] = []
+        for (rank, index) in order.prefix(2 * beam).enumerated() {
+            let (parent, token, logProbability) = extensions[index]
+            if token == endOfSentence {
+                if rank < beam { finish(live[parent].tokens, logProbability, length, &finished) }
+            } else if next.count < beam {
+                next.append(Hypothesis(
+                    tokens: live[parent].tokens + [token], logProbability: logProbability, row: live[parent].row))
+            }
+        }
+        if finished.count >= beam {
+            next = []
+        } else if length >= limit {
+            // Too long: what there is counts as finished, so that a sentence always has a translation.
+            for hypothesis in next { finish(hypothesis.tokens, hypothesis.logProbability, length, &finished) }
+            next = []
+        }
+        live = next
+    }
+
+    private func finish(_ tokens: [Int32], _ logProbability: Float, _ length: Int, _ finished: inout [Finished]) {
+        finished.append(Finished(tokens: tokens, score: logProbability / pow(Float(length), lengthPenalty)))
+    }
+}

@@ -1,0 +1,87 @@
+import Collectives
+import DataPipeline
+import Foundation
+
+/// What happens in a training run, for whoever shows it.
+public enum TrainingEvent {
+    case update(UpdateMetrics)
+    case validation(ValidationMetrics)
+    case checkpoint(path: String, seconds: Double)
+}
+
+/// Why a training run ended.
+public enum TrainingEnd: Equatable, Sendable {
+    /// All updates are done.
+    case finished
+    /// `training.max_minutes` have passed.
+    case timeLimit
+    /// Someone asked it to stop; it can be resumed.
+    case interrupted
+}
+
+/// Leads a run through its updates: when to validate, when to write a checkpoint, when to stop. Every rank has one, and all
+/// decide the same.
+public final class TrainingCoordinator {
+    private let trainer: Trainer
+    private let checkpoints: CheckpointStore
+    private let cadence: CheckpointConfiguration
+    private let heldOut: EvaluationGroups?
+    /// The first rank's alone.
+    private let log: MetricsLog?
+    private var lastSaved: Int
+
+    public init(
+        trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
+        log: MetricsLog?
+    ) {
+        self.trainer = trainer
+        self.checkpoints = checkpoints
+        self.cadence = cadence
+        self.heldOut = heldOut
+        self.log = log
+        lastSaved = trainer.update
+    }
+
+    /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is always a
+    /// committed checkpoint.
+    public func run(isInterrupted: () -> Bool, report: (TrainingEvent) -> Void) throws -> TrainingEnd {
+        let configuration = trainer.configuration
+        let start = ContinuousClock.now
+        var end = TrainingEnd.finished, validated = -1
+        while trainer.update < configuration.updates {
+            let interrupted = isInterrupted()
+            let overdue = configuration.maxMinutes > 0 && (ContinuousClock.now - start) / .seconds(60) >= configuration.maxMinutes
+            let (metrics, stop) = try trainer.step(shouldStop: interrupted || overdue)
+            try log?.append(metrics)
+            report(.update(metrics))
+            if configuration.validateEvery > 0, trainer.update % configuration.validateEvery == 0 {
+                try validate(report)
+                validated = trainer.update
+            }
+            if stop {
+                // Whether it was a request or the clock may differ between ranks: the first one's view goes.
+                end = overdue && !interrupted ? .timeLimit : .interrupted
+                break
+            }
+            if trainer.update % cadence.every == 0 { try save(report) }
+        }
+        if end != .interrupted, validated != trainer.update { try validate(report) }
+        if lastSaved != trainer.update { try save(report) }
+        return end
+    }
+
+    private func validate(_ report: (TrainingEvent) -> Void) throws {
+        guard let heldOut else { return }
+        let metrics = try trainer.validate(heldOut)
+        try log?.append(metrics)
+        report(.validation(metrics))
+    }
+
+    private func save(_ report: (TrainingEvent) -> Void) throws {
+        let start = ContinuousClock.now
+        let path = try checkpoints.save(
+            step: trainer.update, seed: trainer.configuration.seed, store: trainer.model.store, optimizer: trainer.optimizer)
+        lastSaved = trainer.update
+        report(.checkpoint(path: path, seconds: (ContinuousClock.now - start) / .seconds(1)))
+    }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Collectives
+import DataPipeline
+import Evaluation
+import Foundation
+
+/// `strata evaluate`: BLEU, chrF and exact match per direction and on average.
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Translate a split with beam search and score it, per direction and on average.",
+        discussion: """
+            BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the
+            reference given. Under mpirun the ranks share the sentences.
+
+            Example:
+              strata evaluate runs/quickstart
+              strata evaluate runs/quickstart --split valid --json
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    var folder: String
+
+    @Option(help: "The part of the data: test, valid or train.")
+    var split = "test"
+
+    @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
+    var direction: [String] = []
+
+    @Option(help: ArgumentHelp("Only the first sentences of each direction.", valueName: "n"))
+    var limit: Int?
+
+    @Option(help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
+    var samples = 0
+
+    @OptionGroup var search: SearchOptions
+
+    @Flag(help: "Print the figures as JSON, and nothing else, on standard output.")
+    var json = false
+
+    func run() throws {
+        guard let split = Split(rawValue: split) else {
+            throw CommandFailure(.usage, "--split must be test, valid or train, but is \(self.split)")
+        }
+        if let limit, limit < 1 { throw CommandFailure(.usage, "--limit must be at least 1, but is \(limit)") }
+        let search = try search.beamSearch()
+        let status = try RankWorld.run { try evaluate(split, search, on: $0) }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+
+    private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
+        let (trained, corpus, directions) = try ranks.together {
+            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, threads: nil)
+            let corpus = try PreparedCorpus(path: trained.configuration.data.prepared)
+            return (trained, corpus, try self.directions(trained, corpus, split))
+        }
+        let display = ranks.isFirst ? ProgressDisplay() : nil
+        let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
+        var scores: [DirectionScore] = []
+        for direction in directions {
+            let (sources, references) = try corpus.references(direction, split)
+            let count = min(limit ?? sources.count, sources.count)
+            let mine = stride(from: ranks.world.rank, to: count, by: ranks.world.size).map { $0 }
+            let translations = try translator.translate(mine.map { sources[$0] }, to: direction.target) { done in
+                display?.show("\(direction)  \(done)/\(mine.count) sentences")
+            }
+            let hypotheses = try Self.gather(translations, indices: mine, count: count, ranks)
+            var score = DirectionScore(
+                direction: direction, sources: Array(sources.prefix(count)), references: Array(references.prefix(count)),
+                hypotheses: hypotheses)
+            if trained.configuration.model.mixture != nil {
+                try score.measureCapacity(trained, corpus, split)
+            }
+            scores.append(score)
+        }
+        guard ranks.isFirst else { return .done }
+        display?.note("update \(trained.step), split \(split.rawValue), beam \(search.beam)")
+        let report = EvaluationReport(scores: scores)
+        print(json ? try report.json() : report.text(samples: samples), terminator: "")
+        return .done
+    }
+
+    private func directions(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {
+        let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
+        let available = chosen.filter { corpus.pairs($0, split) > 0 }
+        guard !available.isEmpty else {
+            throw CommandFailure(
+                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
+                    + "choose another --split, or add the files and prepare again")
+        }
+        return available
+    }
+
+    /// Every rank's translations, put in the order of the text, on every rank.
+    private static func gather(
+        _ translations: [String], indices: [Int], count: Int, _ ranks: RankWorld
+    ) throws -> [String] {
+        let bytes = try JSONEncoder().encode(translations)
+        var result = [String](repeating: "", count: count)
+        for (rank, part) in try ranks.world.allGather(varying: [UInt8](bytes)).enumerated() {
+            let texts = try JSONDecoder().decode([String].self, from: Data(part))
+            for (offset, text) in texts.enumerated() { result[rank + offset * ranks.world.size] = text }
+        }
+        return result
+    }
+}

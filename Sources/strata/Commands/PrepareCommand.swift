@@ -1,0 +1,57 @@
+import ArgumentParser
+import DataPipeline
+import Foundation
+
+/// `strata prepare`: tokenizer and shards, under `data.prepared`.
+struct PrepareCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prepare",
+        abstract: "Train the tokenizer and write the token shards that training reads.",
+        discussion: """
+            Reads the text that the configuration's data section names, reports what cannot be used, and writes the folder
+            data.prepared. Done again with the same text and settings, it does nothing.
+
+            Example:
+              strata prepare configs/quickstart.yaml
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() throws {
+        let data = try options.load().data
+        let display = ProgressDisplay(interval: 5)
+        let report = try PreparedCorpus.prepare(configuration: data) { progress in
+            display.show(Self.line(progress))
+        }
+        if report.alreadyPrepared {
+            display.note("\(report.path): already prepared from this text with these settings")
+        } else {
+            display.note("\(report.path): prepared")
+        }
+        print(Self.summary(report), terminator: "")
+    }
+
+    private static func line(_ progress: PreparationProgress) -> String {
+        let detail = progress.detail.isEmpty ? "" : "  \(progress.detail)"
+        switch progress.phase {
+        case .examining: return "examining text  \(progress.done + 1)/\(progress.total)\(detail)"
+        case .reading: return "reading text  \(progress.done + 1)/\(progress.total)\(detail)"
+        case .tokenizer: return "training the tokenizer on \(Format.count(progress.total)) sentences\(detail)"
+        case .tokenizing:
+            let percent = progress.total > 0 ? 100 * progress.done / progress.total : 100
+            return "tokenizing  \(percent)% of \(Format.count(progress.total)) pairs\(detail)"
+        }
+    }
+
+    private static func summary(_ report: PreparationReport) -> String {
+        let manifest = report.manifest
+        var text = "vocabulary \(Format.count(manifest.vocabularySize)), languages \(manifest.languages.joined(separator: " "))\n"
+        text += Table(
+            header: ["pair", "split", "pairs", "skipped"],
+            rows: manifest.parts.map { part in
+                [part.pair, part.split.rawValue, Format.count(part.count), Format.count(part.skipped.total)]
+            }
+        ).text
+        return text
+    }
+}

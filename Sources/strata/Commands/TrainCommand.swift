@@ -1,0 +1,213 @@
+import ArgumentParser
+import Collectives
+import DataPipeline
+import Foundation
+import MixtureOfExperts
+import TensorCore
+import Training
+import TransformerModel
+
+/// `strata train`: trains a model, on as many ranks as mpirun started.
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a model; under mpirun on as many ranks as were started.",
+        discussion: """
+            Needs what strata prepare wrote. SIGTERM, SIGUSR1 or Ctrl-C write a checkpoint and end with status 75; --resume goes
+            on from the newest sound checkpoint, on the same or another number of ranks.
+
+            Example:
+              mpirun -n 2 strata train configs/quickstart.yaml --out runs/quickstart
+              strata train configs/quickstart.yaml --out runs/quickstart --resume
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Option(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    var out: String
+
+    @Flag(help: "Go on from the newest sound checkpoint of the run; without one, begin.")
+    var resume = false
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    func run() throws {
+        let configuration: RunConfiguration
+        do {
+            configuration = try options.load()
+        } catch {
+            // Every rank finds the same; one says it.
+            if RankWorld.launchedRank != 0 { throw ExitCode(ExitStatus(for: error).rawValue) }
+            throw error
+        }
+        StopRequest.listen()
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { try train(configuration, on: $0) }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+
+    private func train(_ requested: RunConfiguration, on ranks: RankWorld) throws -> ExitStatus {
+        let display = ranks.isFirst ? ProgressDisplay() : nil
+        let folder = RunFolder(path: out)
+        try ranks.together { if ranks.isFirst { try checkFolder(folder) } }
+        let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
+        let strata = configuration.model.mixture?.strata ?? []
+        try ranks.together {
+            _ = try ParallelLayout(
+                ranks: ranks.world.size, expertParallel: configuration.parallel.expertParallel, strata: strata)
+        }
+        let groups = try ParallelGroups(
+            world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
+        let training = configuration.training
+        let (sampler, heldOut) = try ranks.together {
+            try self.groups(of: corpus, configuration)
+        }
+        let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
+        let model = TranslationModel(
+            configuration: configuration.model, vocabulary: corpus.vocabularySize, context: context,
+            expertGroup: groups.experts, seed: training.seed)
+        let optimizer = Adam(
+            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
+            epsilon: training.adamEpsilon)
+        let checkpoints = CheckpointStore(
+            directory: folder.checkpoints, groups: groups, keep: configuration.checkpoint.keep,
+            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
+        let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
+        let log = try ranks.together { () -> MetricsLog? in
+            guard ranks.isFirst else { return nil }
+            if start > 0 { try reportChanges(folder, configuration, display) }
+            try folder.create(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
+            return try MetricsLog(path: folder.metrics, continuingAfter: start)
+        }
+        let trainer = Trainer(
+            model: model, optimizer: optimizer, groups: groups, sampler: sampler, configuration: training, startingAfter: start)
+        let coordinator = TrainingCoordinator(
+            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
+        if let display { try announce(display, configuration, corpus, groups, model) }
+        let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
+        let end = try coordinator.run(isInterrupted: { StopRequest.isMade }, report: progress.report)
+        progress.finish(end, trainer.update, folder)
+        return end == .interrupted ? .resumable : .done
+    }
+
+    /// A run that exists is only gone on with if that was asked for.
+    private func checkFolder(_ folder: RunFolder) throws {
+        guard !resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        throw CommandFailure(
+            .usage, "--out \(folder.path): the folder already holds a run; add --resume to go on with it, or name another")
+    }
+
+    /// The prepared data, and the configuration with the directions that it resolves to.
+    private func open(_ requested: RunConfiguration, verify: Bool) throws -> (PreparedCorpus, RunConfiguration) {
+        let corpus = try PreparedCorpus(path: requested.data.prepared)
+        if verify { try corpus.verify() }
+        var configuration = requested
+        if configuration.data.directions.isEmpty { configuration.data.directions = corpus.directions }
+        if let absent = configuration.data.directions.first(where: { !corpus.directions.contains($0) }) {
+            let names = corpus.directions.map(\.description).joined(separator: ", ")
+            throw CommandFailure(
+                .usage, "data.directions must be among those prepared, but \(absent) is not; \(corpus.path) has: \(names); "
+                    + "prepare again to change them")
+        }
+        return (corpus, configuration)
+    }
+
+    private func groups(
+        of corpus: PreparedCorpus, _ configuration: RunConfiguration
+    ) throws -> (TokenGroupSampler, EvaluationGroups?) {
+        let training = configuration.training, directions = configuration.data.directions
+        let sampler = try TokenGroupSampler(
+            corpus: corpus, directions: directions, temperature: configuration.data.temperature, seed: training.seed,
+            groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup)
+        let heldOut = try EvaluationGroups(
+            corpus: corpus, split: .valid, directions: directions, tokensPerGroup: training.tokensPerGroup)
+        return (sampler, heldOut.isEmpty ? nil : heldOut)
+    }
+
+    /// Loads the newest sound checkpoint if asked to; the update it is of, or 0.
+    private func restore(
+        _ checkpoints: CheckpointStore, _ folder: RunFolder, _ model: TranslationModel, _ optimizer: Adam,
+        _ display: ProgressDisplay?
+    ) throws -> Int {
+        guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
+        let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
+        try reader.load(into: model.store, optimizer: optimizer)
+        display?.note("resuming from \(reader.path)")
+        return reader.manifest.step
+    }
+
+    /// Names the keys whose values are not those the run had so far.
+    private func reportChanges(_ folder: RunFolder, _ configuration: RunConfiguration, _ display: ProgressDisplay?) throws {
+        guard FileManager.default.fileExists(atPath: folder.configuration) else { return }
+        let earlier = try RunConfiguration.load(file: folder.configuration)
+        for change in configuration.differences(from: earlier) { display?.note("changed: \(change)") }
+    }
+
+    private func announce(
+        _ display: ProgressDisplay, _ configuration: RunConfiguration, _ corpus: PreparedCorpus, _ groups: ParallelGroups,
+        _ model: TranslationModel
+    ) throws {
+        let layout = groups.layout, mixture = configuration.model.mixture
+        let experts = mixture.map { "strata \($0.strata.map(String.init).joined(separator: "-")), top-\($0.topK)" } ?? "dense"
+        display.note(
+            "\(experts); \(Format.count(model.store.count)) parameters on this rank; "
+                + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
+                + "\(model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
+                + "vocabulary \(Format.count(corpus.vocabularySize))")
+    }
+}
+
+/// Draws a training run's events on the display of the first rank.
+private final class TrainingProgress {
+    private let display: ProgressDisplay?
+    private let updates: Int
+    private let maxMinutes: Double
+    private let start = ContinuousClock.now
+    private var first: Int?
+    private var tokens = 0
+
+    init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
+        self.display = display
+        self.updates = updates
+        self.maxMinutes = maxMinutes
+    }
+
+    func report(_ event: TrainingEvent) {
+        guard let display else { return }
+        switch event {
+        case let .update(metrics):
+            if first == nil { first = metrics.update - 1 }
+            tokens += metrics.targetTokens
+            display.show(line(metrics))
+        case let .validation(metrics):
+            display.note(
+                "update \(metrics.update): validation loss \(Format.decimal(metrics.validLoss, 3)), perplexity "
+                    + Format.decimal(metrics.validPerplexity, 2))
+        case let .checkpoint(path, seconds):
+            display.note("checkpoint \(path) (\(Format.decimal(seconds, 1)) s)")
+        }
+    }
+
+    private func line(_ metrics: UpdateMetrics) -> String {
+        let elapsed = (ContinuousClock.now - start) / .seconds(1), done = metrics.update - (first ?? 0)
+        var left = elapsed / Double(done) * Double(updates - metrics.update)
+        if maxMinutes > 0 { left = min(left, maxMinutes * 60 - elapsed) }
+        var text = "update \(metrics.update)/\(updates)  loss \(Format.decimal(metrics.loss, 3))  "
+        if !metrics.load.isEmpty {
+            text += "RC \(Format.decimal(metrics.roundsMean, 2))  dropped \(Format.decimal(100 * metrics.droppedFraction, 1))%  "
+        }
+        return text + "\(Format.count(Int(Double(tokens) / elapsed))) tokens/s  ETA \(Format.duration(left))"
+    }
+
+    func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        let why = switch end {
+        case .finished: "finished"
+        case .timeLimit: "training.max_minutes reached"
+        case .interrupted: "stopped as asked; add --resume to go on"
+        }
+        display?.note(
+            "\(why): update \(update), \(Format.duration(elapsed)), \(Format.count(Int(Double(tokens) / elapsed))) target tokens/s, "
+                + "in \(folder.path)")
+    }
+}

@@ -1,0 +1,107 @@
+import DataPipeline
+import Evaluation
+import Foundation
+
+/// One direction's translations and what they are worth.
+struct DirectionScore {
+    let direction: Direction
+    let sources: [String]
+    let references: [String]
+    let hypotheses: [String]
+    /// Requested capacity; nil in a dense model.
+    private(set) var capacity: RequestedCapacity?
+
+    init(direction: Direction, sources: [String], references: [String], hypotheses: [String]) {
+        self.direction = direction
+        self.sources = sources
+        self.references = references
+        self.hypotheses = hypotheses
+    }
+
+    mutating func measureCapacity(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws {
+        let groups = try EvaluationGroups(
+            corpus: corpus, split: split, directions: [direction],
+            tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
+        var capacity = RequestedCapacity(strata: trained.configuration.model.mixture?.strata ?? [])
+        for group in groups { try capacity.add(group, trained.model) }
+        self.capacity = capacity
+    }
+
+    var bleu: Double { BLEU.corpus(hypotheses: hypotheses, references: references).score }
+    var chrf: Double { ChrF.corpus(hypotheses: hypotheses, references: references) }
+    var exact: Double { ExactMatch.corpus(hypotheses: hypotheses, references: references) }
+}
+
+/// The figures of an evaluation, for people and for programs.
+struct EvaluationReport {
+    private struct Figures: Encodable {
+        var bleu: Double
+        var chrf: Double
+        var exact: Double
+        var sentences: Int?
+        var roundsEncoder: Double?
+        var roundsDecoder: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case bleu, chrf, exact, sentences
+            case roundsEncoder = "rounds_encoder"
+            case roundsDecoder = "rounds_decoder"
+        }
+    }
+
+    private struct Document: Encodable {
+        let average: Figures
+        let directions: [String: Figures]
+        let signature: String
+    }
+
+    private let scores: [DirectionScore]
+    private let figures: [Figures]
+    private let average: Figures
+
+    init(scores: [DirectionScore]) {
+        self.scores = scores
+        let figures = scores.map { score in
+            Figures(
+                bleu: score.bleu, chrf: score.chrf, exact: score.exact, sentences: score.sources.count,
+                roundsEncoder: score.capacity?.encoder.roundsMean, roundsDecoder: score.capacity?.decoder.roundsMean)
+        }
+        self.figures = figures
+        func mean(_ value: (Figures) -> Double) -> Double {
+            figures.reduce(0) { $0 + value($1) } / Double(max(figures.count, 1))
+        }
+        average = Figures(bleu: mean(\.bleu), chrf: mean(\.chrf), exact: mean(\.exact))
+    }
+
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let document = Document(
+            average: average, directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
+            signature: BLEU.signature(version: StrataCommand.version))
+        return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
+    }
+
+    func text(samples: Int) -> String {
+        func cells(_ name: String, _ figures: Figures) -> [String] {
+            func rounds(_ value: Double?) -> String { value.map { Format.decimal($0, 2) } ?? "-" }
+            return [
+                name, Format.decimal(figures.bleu, 2), Format.decimal(figures.chrf, 2), Format.decimal(figures.exact, 1) + "%",
+                rounds(figures.roundsEncoder), rounds(figures.roundsDecoder),
+            ]
+        }
+        var text = Table(
+            header: ["direction", "BLEU", "chrF2", "exact", "RC encoder", "RC decoder"],
+            rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", average)]
+        ).text
+        text += "BLEU: \(BLEU.signature(version: StrataCommand.version))\n"
+        for score in scores where samples > 0 {
+            text += "\n\(score.direction)\n"
+            for index in score.sources.indices.prefix(samples) {
+                let mark = score.hypotheses[index] == score.references[index] ? "=" : "≠ \(score.references[index])"
+                text += "  \(score.sources[index])\n    → \(score.hypotheses[index])  \(mark)\n"
+            }
+        }
+        return text
+    }
+}

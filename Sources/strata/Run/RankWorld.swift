@@ -1,0 +1,74 @@
+import Collectives
+import Foundation
+import MPICollectives
+
+/// The ranks that a command runs on: those of mpirun, simulated ones, or this process alone.
+struct RankWorld {
+    let world: any Communicator
+    /// Ranks on this machine.
+    let localRanks: Int
+
+    var isFirst: Bool { world.rank == 0 }
+
+    /// Runs `body` on every rank; returns what it returned on the first. Errors that all ranks share are thrown once.
+    static func run(simulatedRanks: Int? = nil, _ body: @Sendable (RankWorld) throws -> ExitStatus) throws -> ExitStatus {
+        if MPIEnvironment.isLaunchedByMPI {
+            guard simulatedRanks == nil else {
+                throw CommandFailure(.usage, "--simulate-ranks is for one process alone: leave it out under mpirun")
+            }
+            return try MPIEnvironment.run(exitCode: { ExitStatus(for: $0).rawValue }) { environment in
+                try shared(RankWorld(world: environment.world, localRanks: environment.localSize), body)
+            }
+        }
+        let ranks = simulatedRanks ?? 1
+        guard (1...256).contains(ranks) else {
+            throw CommandFailure(.usage, "--simulate-ranks must be 1 to 256, but is \(ranks)")
+        }
+        return try SimulatedCluster.run(ranks: ranks) { try shared(RankWorld(world: $0, localRanks: ranks), body) }[0]
+    }
+
+    /// An error that `together` has already shown ends the command with its status and no further word.
+    private static func shared(_ ranks: RankWorld, _ body: (RankWorld) throws -> ExitStatus) throws -> ExitStatus {
+        do {
+            return try body(ranks)
+        } catch let failure as SharedFailure {
+            return failure.status
+        }
+    }
+
+    private struct SharedFailure: Error {
+        let status: ExitStatus
+    }
+
+    /// Runs one rank's part of something that succeeds on all ranks or on none. If it failed anywhere, the lowest such rank prints
+    /// its error, and the command ends on every rank, in order, with that error's status.
+    func together<Value>(_ body: () throws -> Value) throws -> Value {
+        let outcome = Result { try body() }
+        var failed = Int64.max, status: Int32 = 0
+        if case let .failure(error) = outcome {
+            failed = Int64(world.rank)
+            status = ExitStatus(for: error).rawValue
+        }
+        let lowest = try world.allReduce(failed, .minimum)
+        guard lowest != .max else { return try outcome.get() }
+        status = try world.broadcast(status, root: Int(lowest))
+        if case let .failure(error) = outcome, world.rank == Int(lowest) {
+            FileHandle.standardError.write(Data(errorText(for: error).utf8))
+        }
+        throw SharedFailure(status: ExitStatus(rawValue: status) ?? .internal)
+    }
+
+    /// The worker threads of this rank: as configured, or its share of the cores. Where mpirun has bound ranks to cores of
+    /// their own, the cores seen are already the share.
+    func threads(configured: Int?) -> Int {
+        if let configured { return configured }
+        let usable = ProcessInfo.processInfo.activeProcessorCount, all = ProcessInfo.processInfo.processorCount
+        return usable < all ? usable : max(1, usable / localRanks)
+    }
+
+    /// The rank that mpirun gave this process, known before MPI is initialised; 0 without mpirun.
+    static var launchedRank: Int {
+        ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"].flatMap(Int.init)
+            ?? ProcessInfo.processInfo.environment["PMIX_RANK"].flatMap(Int.init) ?? 0
+    }
+}

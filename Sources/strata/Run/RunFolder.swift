@@ -1,0 +1,37 @@
+import DataPipeline
+import Foundation
+import TensorCore
+
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `tokenizer.model`, `checkpoints/`.
+struct RunFolder {
+    let path: String
+
+    var configuration: String { "\(path)/config.yaml" }
+    var metrics: String { "\(path)/metrics.jsonl" }
+    var tokenizer: String { "\(path)/tokenizer.model" }
+    var checkpoints: String { "\(path)/checkpoints" }
+
+    /// An existing run.
+    ///
+    /// - Throws: `CommandFailure` if the folder is not one.
+    init(existing path: String) throws {
+        self.path = path
+        guard FileManager.default.fileExists(atPath: configuration) else {
+            throw CommandFailure(
+                .usage, "\(path): must be the folder of a run, but has no config.yaml: give the folder that strata train --out named")
+        }
+    }
+
+    /// The folder of a new run, or of one to go on with.
+    init(path: String) { self.path = path }
+
+    func create(_ resolved: RunConfiguration, tokenizerModel: String) throws {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try Data(resolved.yaml().utf8).write(to: URL(fileURLWithPath: configuration), options: .atomic)
+            try Data(contentsOf: URL(fileURLWithPath: tokenizerModel)).write(to: URL(fileURLWithPath: tokenizer), options: .atomic)
+        } catch {
+            throw FileError(path: path, reason: "the run's folder cannot be written: \(error.localizedDescription)")
+        }
+    }
+}

@@ -1,0 +1,15 @@
+/// What a checkpoint is bound to.
+extension RunConfiguration {
+    /// The values that parameters and their meaning depend on: the model's shape, its vocabulary and the data. Others may change
+    /// between the parts of a run.
+    func identity(vocabulary: Int, dataFingerprint: String) -> [String: String] {
+        // Neither changes what the parameters are.
+        let free = ["model.dropout", "model.attention_dropout"]
+        var identity = Dictionary(
+            uniqueKeysWithValues: values.filter { $0.path.hasPrefix("model.") && !free.contains($0.path) }
+                .map { ($0.path, $0.value) })
+        identity["vocabulary"] = String(vocabulary)
+        identity["data"] = dataFingerprint
+        return identity
+    }
+}

@@ -1,0 +1,44 @@
+import Collectives
+import DataPipeline
+import Foundation
+import TensorCore
+import Training
+import TransformerModel
+
+/// A run's newest sound checkpoint, loaded for use: all experts on this rank.
+struct TrainedModel {
+    let configuration: RunConfiguration
+    let tokenizer: Tokenizer
+    let model: TranslationModel
+    /// Updates that the model was trained for.
+    let step: Int
+
+    init(_ run: RunFolder, ranks: RankWorld, threads: Int?) throws {
+        configuration = try RunConfiguration.load(file: run.configuration)
+        tokenizer = try Tokenizer(modelFile: run.tokenizer)
+        let reader = try CheckpointStore.openNewest(run.checkpoints) { error in
+            if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using an older one\n".utf8)) }
+        }
+        // No expert parallelism: ranks translate different sentences, and need not keep step.
+        let alone = try ranks.world.split(color: ranks.world.rank, key: 0)
+        model = TranslationModel(
+            configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
+            context: ComputeContext(threads: threads ?? ranks.threads(configured: configuration.parallel.threadsPerRank)),
+            expertGroup: alone, seed: configuration.training.seed)
+        try reader.load(into: model.store)
+        step = reader.manifest.step
+    }
+
+    /// The directions that the model was trained for.
+    var directions: [Direction] { configuration.data.directions }
+
+    /// - Throws: `CommandFailure` for text that names no trained direction.
+    func direction(_ text: String) throws -> Direction {
+        if let direction = Direction(text), directions.contains(direction) { return direction }
+        let names = directions.map(\.description)
+        let nearest = nearestName(to: text, among: names).map { "; did you mean \($0)?" } ?? ""
+        throw CommandFailure(
+            .usage, "--direction must be one that the model was trained for, but is \(text)\(nearest) "
+                + "Directions: \(names.joined(separator: ", "))")
+    }
+}
