@@ -10,6 +10,8 @@ final class SimulatedWorld: @unchecked Sendable {
         case mismatch(String)
     }
 
+    let staging = StagingPool()
+
     private let size: Int
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     /// One a rank, so that the end of an operation wakes its members only.

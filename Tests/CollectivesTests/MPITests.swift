@@ -21,6 +21,15 @@ import _TestSupport
         #expect(!outcome.stdout.contains("conformance passed"))
     }
 
+    @Test func ranksThatDoNotEndAreKilled() throws {
+        let outcome = try MPILauncher.run(
+            executable: "/bin/sh", arguments: ["-c", "echo $$; exec sleep 600"], ranks: 2, timeout: 2)
+        #expect(outcome.timedOut)
+        let ranks = outcome.stdout.split(separator: "\n").compactMap { Int32($0) }
+        #expect(ranks.count == 2, "\(outcome)")
+        for rank in ranks { #expect(Subprocess.ends(rank, within: 5), "process \(rank) is alive") }
+    }
+
     @Test func withoutALauncherMPIIsNotTouched() throws {
         let outcome = try Subprocess.run(BuiltProducts.path("mpi-conformance"), ["collectives"], timeout: 20)
         #expect(outcome.status == 64)

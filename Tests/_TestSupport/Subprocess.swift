@@ -19,7 +19,7 @@ public enum Subprocess {
         public let description: String
     }
 
-    /// Runs `executable`, a path or a name to be found in PATH. After `timeout` seconds it is asked to end, and two
+    /// Runs `executable`, a path or a name to be found in PATH. After `timeout` seconds it is asked to end, and five
     /// seconds later killed with all its descendants.
     /// - Parameter environment: Variables set in addition to this process's own.
     /// - Throws: `LaunchFailure` if it cannot be started.
@@ -46,6 +46,17 @@ public enum Subprocess {
             timedOut: !ended)
     }
 
+    /// Whether the process has ended, or does so within that many seconds.
+    public static func ends(_ pid: Int32, within seconds: Double) -> Bool {
+        let deadline = Date() + seconds
+        // One that has ended, but was not collected by its parent, has no arguments.
+        while let arguments = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"), !arguments.isEmpty {
+            if Date() > deadline { return false }
+            usleep(5000)
+        }
+        return true
+    }
+
     /// Starts the program as the leader of a process group of its own.
     private static func spawn(
         _ executable: String, _ arguments: [String], _ variables: [String], _ files: [String]
@@ -53,8 +64,12 @@ public enum Subprocess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        // Threads of a concurrency runtime block signals, and a program would inherit that: SIGTERM could not end it.
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
         posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setsigmask(&attributes, &none)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -86,9 +101,10 @@ public enum Subprocess {
     private static func kill(_ pid: pid_t, _ status: inout Int32) {
         // mpirun, asked, ends its ranks, which are in process groups of their own.
         Foundation.kill(-pid, SIGTERM)
-        if wait(pid, &status, until: Date() + 2) { return }
-        let others = descendants(of: pid)
+        let ended = wait(pid, &status, until: Date() + 5)
+        let others = ended ? [] : descendants(of: pid)
         Foundation.kill(-pid, SIGKILL)
+        if ended { return }
         for process in others { Foundation.kill(process, SIGKILL) }
         waitpid(pid, &status, 0)
     }
