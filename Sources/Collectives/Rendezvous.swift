@@ -31,6 +31,8 @@ final class Rendezvous {
     private(set) var contributions: [Contribution?]
     private var arrivals = 0
     private(set) var work = Work()
+    /// Everyone has arrived with contributions that fit together: the operation will be complete, whatever happens.
+    private(set) var isUnderWay = false
     private var taken = 0
     private var done = 0
 
@@ -41,7 +43,7 @@ final class Rendezvous {
     }
 
     var everyoneArrived: Bool { arrivals == members.count }
-    var isComplete: Bool { everyoneArrived && done == work.pieces }
+    var isComplete: Bool { isUnderWay && done == work.pieces }
 
     /// The members, by rank in the world, that have not arrived.
     var missing: [Int] { members.indices.filter { contributions[$0] == nil }.map { members[$0] } }
@@ -52,11 +54,14 @@ final class Rendezvous {
         arrivals += 1
     }
 
-    func begin(_ work: Work) { self.work = work }
+    func begin(_ work: Work) {
+        self.work = work
+        isUnderWay = true
+    }
 
     /// The next piece that nobody has taken, if any.
     func takePiece() -> Int? {
-        guard everyoneArrived, taken < work.pieces else { return nil }
+        guard isUnderWay, taken < work.pieces else { return nil }
         defer { taken += 1 }
         return taken
     }

@@ -52,7 +52,8 @@ public final class SimulatedCommunicator: Communicator {
         let signature = OperationSignature(
             name: "startAllReduce", reduction: operation, element: Element.elementType, count: buffer.count)
         let bytes = UnsafeMutableRawBufferPointer(buffer)
-        let rendezvous = try arrive(signature, Rendezvous.Contribution(staging: StagingBuffer(copying: bytes))) {
+        let staging = StagingBuffer(copying: bytes, from: group.world.staging)
+        let rendezvous = try arrive(signature, Rendezvous.Contribution(staging: staging)) {
             .allReduce(
                 Reduction(operation: operation, element: Element.elementType), count: buffer.count,
                 $0.map(\.staging!.bytes), copyToAll: false)

@@ -10,6 +10,8 @@ final class SimulatedWorld: @unchecked Sendable {
         case mismatch(String)
     }
 
+    let staging = StagingPool()
+
     private let size: Int
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     /// One a rank, so that the end of an operation wakes its members only.
@@ -95,8 +97,7 @@ final class SimulatedWorld: @unchecked Sendable {
         while true {
             work(on: rendezvous)
             if rendezvous.isComplete { return }
-            // Once everyone has arrived the work will be done, whatever else happens.
-            if !rendezvous.everyoneArrived {
+            if !rendezvous.isUnderWay {
                 detectFinishedMember(rendezvous)
                 detectDeadlock()
                 try throwFailure(rendezvous.signature, rank)
@@ -110,7 +111,7 @@ final class SimulatedWorld: @unchecked Sendable {
         try locked {
             work(on: rendezvous)
             if rendezvous.isComplete { return true }
-            if !rendezvous.everyoneArrived {
+            if !rendezvous.isUnderWay {
                 detectFinishedMember(rendezvous)
                 try throwFailure(rendezvous.signature, rank)
             }
@@ -170,7 +171,7 @@ final class SimulatedWorld: @unchecked Sendable {
     /// Where every rank that still runs waits for others, none will ever arrive.
     private func detectDeadlock() {
         for rank in 0..<size where !finished[rank] {
-            guard let rendezvous = waiting[rank], !rendezvous.everyoneArrived else { return }
+            guard let rendezvous = waiting[rank], !rendezvous.isUnderWay else { return }
         }
         let places = (0..<size).compactMap { rank in
             waiting[rank].map { "rank \(rank) waits in \($0.signature) for ranks \($0.missing)" }

@@ -1,14 +1,38 @@
+import Synchronization
+
 /// Memory for one rank's contribution to an operation under way. A rank that fails in between may free its own buffer
 /// while others still combine what it contributed; this copy lives as long as anyone needs it.
 final class StagingBuffer {
     let bytes: UnsafeMutableRawPointer
-    let count: Int
+    private let count: Int
+    private let pool: StagingPool
 
-    init(copying source: UnsafeMutableRawBufferPointer) {
+    init(copying source: UnsafeMutableRawBufferPointer, from pool: StagingPool) {
+        self.pool = pool
         count = source.count
-        bytes = .allocate(byteCount: max(count, 1), alignment: 64)
+        bytes = pool.take(count)
         if let base = source.baseAddress { bytes.copyMemory(from: base, byteCount: count) }
     }
 
-    deinit { bytes.deallocate() }
+    deinit { pool.give(bytes, count) }
+}
+
+/// Staging memory between uses. Gradient buckets come in the same sizes update after update, and memory that is fresh from
+/// the system costs a page fault every 4 KiB: a reduction of 32 MiB took three times as long.
+final class StagingPool: @unchecked Sendable {
+    private let lock = Mutex(())
+    /// By size; guarded by the lock.
+    private var free: [Int: [UnsafeMutableRawPointer]] = [:]
+
+    deinit {
+        for bytes in free.values.joined() { bytes.deallocate() }
+    }
+
+    func take(_ count: Int) -> UnsafeMutableRawPointer {
+        lock.withLock { _ in free[count]?.popLast() } ?? .allocate(byteCount: max(count, 1), alignment: 64)
+    }
+
+    func give(_ bytes: UnsafeMutableRawPointer, _ count: Int) {
+        lock.withLock { _ in free[count, default: []].append(bytes) }
+    }
 }

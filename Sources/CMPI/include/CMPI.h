@@ -65,8 +65,10 @@ int CMPI_all_gather_varying(const void *_Nullable sent, int count, CMPI_Type typ
 int CMPI_all_to_all(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received, CMPI_Comm _Nonnull comm);
 
 // Bytes between two ranks.
-int CMPI_start_send(const void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm, CMPI_Request _Nullable *_Nonnull request);
-int CMPI_start_receive(void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm, CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_send(const void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm,
+                    CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_receive(void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm,
+                       CMPI_Request _Nullable *_Nonnull request);
 
 int CMPI_test_all(CMPI_Request _Nullable *_Nullable requests, int count, int *_Nonnull complete);
 int CMPI_wait_all(CMPI_Request _Nullable *_Nullable requests, int count);
