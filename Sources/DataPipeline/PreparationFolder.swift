@@ -30,7 +30,8 @@ final class PreparationFolder {
         // A file system without locks does not keep anyone from preparing alone.
         if flock(lock, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
             throw DataError(
-                .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at work: wait for it")
+                .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at "
+                    + "work: wait for it")
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: partial) where name != Self.lockName {
             try FileManager.default.removeItem(atPath: "\(partial)/\(name)")

@@ -91,7 +91,8 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         let path = "\(folder)/\(Self.fileName)"
         let remedy = "run strata prepare CONFIG again"
         guard FileManager.default.fileExists(atPath: path) else {
-            throw DataError(.prepared, "\(folder): must be a prepared folder, but has no \(Self.fileName): run strata prepare CONFIG")
+            throw DataError(
+                .prepared, "\(folder): must be a prepared folder, but has no \(Self.fileName): run strata prepare CONFIG")
         }
         struct Header: Decodable {
             let format: String
