@@ -35,7 +35,7 @@ public struct DataConfiguration: Equatable, Sendable {
     public var tokenizerSentences = 2_000_000
     /// Directions are drawn with p ∝ (pairs / all pairs)^(1 / temperature).
     public var temperature: Double = 1
-    /// The longest sentence, in tokens, on either side.
+    /// The longest sentence, in tokens, on either side. Text of valid and test is scored whole: longer sentences stay in it.
     public var maximumLength = 256
     public var emptyLines = LinePolicy.skip
     public var longSentences = LinePolicy.skip

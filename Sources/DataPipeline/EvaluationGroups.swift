@@ -35,12 +35,13 @@ public struct EvaluationGroups: RandomAccessCollection, Sendable {
                 let rows = (
                     source: TokenGroupBuilder.sourceRows(lengths.source), target: TokenGroupBuilder.targetRows(lengths.target)
                 )
-                guard Swift.max(rows.source, rows.target) <= tokensPerGroup else {
+                let longer = Swift.max(rows.source, rows.target)
+                guard longer <= tokensPerGroup else {
                     throw DataError(
                         .configuration,
-                        "training.tokens_per_group must be at least \(Swift.max(rows.source, rows.target)), sentence \(sentence + 1) "
-                            + "of \(direction) in \(split.rawValue) with its special tokens, but is \(tokensPerGroup): raise it, "
-                            + "or lower data.maximum_length and prepare again")
+                        "training.tokens_per_group must be at least \(longer), sentence \(sentence + 1) of \(direction) in "
+                            + "\(split.rawValue) with its special tokens, but is \(tokensPerGroup): raise it, or lower "
+                            + "data.maximum_length and prepare again")
                 }
                 if sourceTokens + rows.source > tokensPerGroup || targetTokens + rows.target > tokensPerGroup { close() }
                 sentences.append(sentence)

@@ -54,12 +54,13 @@ func examine(
         }
         let name = (path as NSString).lastPathComponent
         let size = Int(status.st_size)
-        let modified = status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+        // The time of status change: unlike that of modification it survives neither unpacking nor copying over.
+        let changed = status.st_ctim.tv_sec * 1_000_000_000 + status.st_ctim.tv_nsec
         progress(index)
-        if let input = known.first(where: { $0.name == name && $0.size == size && $0.modified == modified }) {
+        if let input = known.first(where: { $0.name == name && $0.size == size && $0.changed == changed }) {
             return input
         }
         return PreparationManifest.Input(
-            name: name, size: size, modified: modified, checksum: try Checksum.text(ofFile: path))
+            name: name, size: size, changed: changed, checksum: try Checksum.text(ofFile: path))
     }
 }

@@ -27,9 +27,11 @@ final class PreparationFolder {
         guard lock >= 0 else {
             throw DataError(.inputOutput, "\(partial): must be writable, but is not: \(lastSystemError())")
         }
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+        // A file system without locks does not keep anyone from preparing alone.
+        if flock(lock, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
             throw DataError(
-                .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at work: wait for it")
+                .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at "
+                    + "work: wait for it")
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: partial) where name != Self.lockName {
             try FileManager.default.removeItem(atPath: "\(partial)/\(name)")

@@ -16,12 +16,12 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         public let checksum: String
     }
 
-    /// A text file that was read. Size and time of change tell that it need not be read again to know its checksum.
+    /// A text file that was read. Size and time of status change tell that it need not be read again to know its checksum.
     public struct Input: Equatable, Codable, Sendable {
         public let name: String
         public let size: Int
         /// Nanoseconds since 1970.
-        public let modified: Int
+        public let changed: Int
         public let checksum: String
     }
 
@@ -91,7 +91,8 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         let path = "\(folder)/\(Self.fileName)"
         let remedy = "run strata prepare CONFIG again"
         guard FileManager.default.fileExists(atPath: path) else {
-            throw DataError(.prepared, "\(folder): must be a prepared folder, but has no \(Self.fileName): run strata prepare CONFIG")
+            throw DataError(
+                .prepared, "\(folder): must be a prepared folder, but has no \(Self.fileName): run strata prepare CONFIG")
         }
         struct Header: Decodable {
             let format: String

@@ -48,7 +48,8 @@ extension PreparedCorpus {
         guard let index = directions.firstIndex(of: direction), let token = tokenizer.languageToken(direction.target) else {
             throw DataError(
                 .configuration, "data.directions must be among those prepared in \(path) "
-                    + "(\(directions.map(\.description).joined(separator: ", "))), but has \(direction): run strata prepare CONFIG")
+                    + "(\(directions.map(\.description).joined(separator: ", "))), but has \(direction): "
+                    + "run strata prepare CONFIG")
         }
         return (index, token)
     }

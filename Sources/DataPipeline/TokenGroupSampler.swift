@@ -68,7 +68,8 @@ public struct TokenGroupSampler: Sendable {
         for (number, direction) in directions.enumerated() {
             let (index, languageToken) = try corpus.describe(direction)
             guard let pair = corpus.oriented(direction, .train), counts[number] > 0 else {
-                throw DataError(.configuration, "data.directions: \(direction) must have training pairs, but \(corpus.path) has none")
+                throw DataError(
+                    .configuration, "data.directions: \(direction) must have training pairs, but \(corpus.path) has none")
             }
             let longest = max(
                 TokenGroupBuilder.sourceRows(pair.sourceLengths.longest),

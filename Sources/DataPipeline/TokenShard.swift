@@ -18,7 +18,8 @@ final class TokenShard: Sendable {
             (tokens, ".tokens", tokenCount * width), (offsets, ".offsets", (count + 1) * MemoryLayout<UInt64>.size),
         ] where file.bytes.count != expected {
             throw DataError(
-                .prepared, "\(stem)\(name): must be \(expected) bytes, but is \(file.bytes.count): run strata prepare CONFIG again")
+                .prepared, "\(stem)\(name): must be \(expected) bytes, but is \(file.bytes.count): run "
+                    + "strata prepare CONFIG again")
         }
         guard offset(0) == 0, offset(count) == UInt64(tokenCount) else {
             throw DataError(

@@ -7,7 +7,8 @@ import Foundation
 /// the language tokens are control symbols: no text is ever encoded to them, not even the text "<2cat>".
 ///
 /// Text is not normalised: of the normalisations that SentencePiece offers, NFKC would rewrite the target side ("½", "…",
-/// full-width forms), which a translation is then scored against. Only runs of spaces become one and those at the ends go.
+/// full-width forms), which a translation is then scored against. Only runs of spaces become one and those at the ends go;
+/// U+2581, SentencePiece's sign for a space, comes back as one.
 public final class Tokenizer: Sendable {
     // The processor is immutable after loading, and SentencePiece's const methods keep no state.
     private nonisolated(unsafe) let processor: OpaquePointer
@@ -66,7 +67,8 @@ public final class Tokenizer: Sendable {
         self.languages = languages
         self.languageTokens = languageTokens
         guard endOfSentence >= 0, unknown >= 0 else {
-            throw DataError(.tokenizer, "\(name): must have an unknown token and </s>, but lacks one: train it with strata prepare")
+            throw DataError(
+                .tokenizer, "\(name): must have an unknown token and </s>, but lacks one: train it with strata prepare")
         }
     }
 

@@ -5,16 +5,7 @@ import Testing
 @testable import DataPipeline
 
 @Suite struct TokenGroupSamplerTests {
-    /// 400 pairs eng-cat, 100 pairs eng-isl.
-    private static let folder = ScratchFolderBox()
-    private static let corpus = try! PreparedCorpus(
-        path: PreparedCorpus.prepare(configuration: folder.value.configuration(.numerals, vocabulary: 300)).path)
-
-    private struct ScratchFolderBox: @unchecked Sendable {
-        let value = ScratchFolder()
-    }
-
-    private var corpus: PreparedCorpus { Self.corpus }
+    private var corpus: PreparedCorpus { PreparedNumerals.corpus }
 
     private func sampler(
         directions: [Direction]? = nil, temperature: Double = 1, seed: UInt64 = 7, groups: Int = 3, tokens: Int = 200
@@ -152,7 +143,8 @@ import Testing
             _ = try sampler(directions: [Direction("deu-eng")!])
         }
         expectError(.configuration, "data.directions") { _ = try sampler(directions: []) }
-        expectError(.configuration, "data.directions") { _ = try sampler(directions: Array(repeating: corpus.directions[0], count: 2)) }
+        let twice = [corpus.directions[0], corpus.directions[0]]
+        expectError(.configuration, "data.directions") { _ = try sampler(directions: twice) }
     }
 
     @Test func theLongestSentenceFitsTheLeastBudget() throws {
@@ -166,43 +158,5 @@ import Testing
         let sampler = try sampler(tokens: longest)
         for update in 0..<50 { #expect(sampler.targetTokens(update: update).allSatisfy { $0 > 0 && $0 <= longest }) }
         expectError(.configuration, "\(longest)", "\(longest - 1)") { _ = try self.sampler(tokens: longest - 1) }
-    }
-
-    @Test func evaluationGroupsAreTheSplitInOrder() throws {
-        let groups = try EvaluationGroups(corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 120)
-        #expect(groups.count > corpus.directions.count)
-        var sentences: [[Int32]] = []
-        for (index, group) in groups.enumerated() {
-            #expect(group.index == index && Set(group.directions).count == 1)
-            #expect(group.source.count <= 120 && group.targetTokens <= 120)
-            for sentence in 0..<group.sentences {
-                sentences.append(
-                    [Int32(group.directions[sentence])] + group.source[group.sourceSegments.range(sentence)].dropFirst().dropLast()
-                        + [-1] + group.targetOutput[group.targetSegments.range(sentence)].dropLast())
-            }
-        }
-        var expected: [[Int32]] = []
-        for (number, direction) in corpus.directions.enumerated() {
-            for index in 0..<corpus.pairs(direction, .valid) {
-                let pair = corpus.sentence(direction, .valid, index)
-                expected.append([Int32(number)] + pair.source + [-1] + pair.target)
-            }
-        }
-        #expect(sentences == expected)
-        expectError(.configuration, "training.tokens_per_group", "valid") {
-            _ = try EvaluationGroups(corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 6)
-        }
-    }
-
-    @Test func evaluationGroupsLeaveOutLongSentencesAndAbsentSplits() throws {
-        let folder = ScratchFolder()
-        folder.writeMoses()
-        folder.write("text/valid.en-de.en", "short\n\(String(repeating: "house ", count: 300))\nshort\n")
-        folder.write("text/valid.en-de.de", "kurz\nkurz\nkurz\n")
-        for language in ["en", "de"] { try FileManager.default.removeItem(atPath: "\(folder.path)/text/test.en-de.\(language)") }
-        let corpus = try PreparedCorpus(path: PreparedCorpus.prepare(configuration: folder.configuration()).path)
-        let groups = try EvaluationGroups(corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 300)
-        #expect(groups.map(\.sentences) == [2, 2])
-        #expect(try EvaluationGroups(corpus: corpus, split: .test, directions: corpus.directions, tokensPerGroup: 300).isEmpty)
     }
 }

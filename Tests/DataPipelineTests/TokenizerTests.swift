@@ -3,7 +3,9 @@ import Foundation
 import Testing
 
 @Suite struct TokenizerTests {
-    static let sentences = (0..<300).map { "the house \($0) is <2cat> a small house: houses of \($0 % 9) rooms, the others — ça va 😀 ཨོཾ ᚠᚢᚦ é <c>" }
+    static let sentences = (0..<300).map {
+        "the house \($0) is <2cat> a small house: houses of \($0 % 9) rooms, the others" + " — ça va 😀 ཨོཾ ᚠᚢᚦ é <c>"
+    }
 
     static let model = try! Tokenizer.train(sentences: sentences, vocabulary: 60, languages: ["eng", "cat"])
 
@@ -95,7 +97,11 @@ import Testing
         #expect(tokenizer.decode(tokenizer.encode("one two four")) == "one two four")
     }
 
-    @Test(arguments: [["a"], ["a", "a"], ["\u{2581}"], ["1"], ["\u{0}"], ["\t"], ["\u{2585}"], [String(repeating: "word ", count: 2000)]])
+    private static let tinyCorpora = [
+        ["a"], ["a", "a"], ["\u{2581}"], ["1"], ["\u{0}"], ["\t"], ["\u{2585}"], [String(repeating: "word ", count: 2000)],
+    ]
+
+    @Test(arguments: tinyCorpora)
     func tinyCorporaTrainOrFailWithAnError(sentences: [String]) throws {
         do {
             let tokenizer = try Tokenizer(model: Tokenizer.train(sentences: sentences, vocabulary: 50, languages: ["eng"]))
