@@ -63,7 +63,8 @@ import Testing
         ("data.directions", "[cat-isl]"), ("data.directions", "[eng-fra]"), ("data.path", "somewhere"),
         ("data.numerals.languages", "[]"), ("data.numerals.languages", "[cat, cat]"), ("data.numerals.languages", "[cat, eng]"),
         ("data.numerals.languages", "['']"), ("data.numerals.pairs_by_language", "{isk: 5}"),
-        ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"),
+        ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"), ("data.numerals.below", "20_000"),
+        ("data.numerals.pairs", "99_701"), ("data.numerals.pairs_by_language", "{isl: 100_000}"), ("data.numerals.test", "-1"),
         ("parallel.expert_parallel", "0"), ("parallel.expert_parallel", "atuo"), ("parallel.threads_per_rank", "none"),
         ("checkpoint.every", "0"), ("checkpoint.keep", "0"),
     ])

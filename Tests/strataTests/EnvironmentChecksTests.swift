@@ -128,5 +128,7 @@ import Testing
         let checks = EnvironmentChecks.all(.ofThisMachine())
         #expect(checks.first { $0.name == "processor" }?.status != .missing)
         #expect(checks.first { $0.name == "OpenBLAS" }?.found.contains("OpenBLAS") == true)
+        // Beyond the first page of the process's map.
+        #expect(SystemFacts.ofThisMachine().read("/proc/self/maps")?.contains("libopenblas") != false)
     }
 }

@@ -31,7 +31,8 @@ enum ConfigurationFile {
         guard let index = entries.firstIndex(where: { $0.key == "inherit" }) else { return root }
         let inherit = entries.remove(at: index).node
         guard let base = inherit.text, !base.isEmpty else {
-            throw ConfigurationError(inherit.origin, "inherit must be the path of a file, relative to this one, but is \(inherit.summary)")
+            throw ConfigurationError(
+                inherit.origin, "inherit must be the path of a file, relative to this one, but is \(inherit.summary)")
         }
         let basePath = base.hasPrefix("/") ? base : (path as NSString).deletingLastPathComponent.appendingPath(base)
         let inherited = try load(basePath, inheritedAt: inherit.origin, heirs: heirs + [canonical])
@@ -43,7 +44,9 @@ enum ConfigurationFile {
         let subject = inheritedAt == nil ? "" : "inherit: \(path) "
         func refuse(_ text: String) -> ConfigurationError { ConfigurationError(origin, subject + text) }
 
-        guard !path.isEmpty, !path.utf8.contains(0) else { throw refuse("must be the path of a file, but is empty or holds a NUL") }
+        guard !path.isEmpty, !path.utf8.contains(0) else {
+            throw refuse("must be the path of a file, but is empty or holds a NUL")
+        }
         var status = stat()
         guard stat(path, &status) == 0 else {
             let reason = String(cString: strerror(errno))
@@ -62,10 +65,13 @@ enum ConfigurationFile {
         do { data = try file.read(upToCount: mostBytes + 1) ?? Data() } catch {
             throw refuse("must be a readable file, but cannot be read: \(error.localizedDescription)")
         }
-        guard data.count <= mostBytes else { throw refuse("must be at most \(mostBytes) bytes, but is larger; is it a configuration?") }
+        guard data.count <= mostBytes else {
+            throw refuse("must be at most \(mostBytes) bytes, but is larger; is it a configuration?")
+        }
         guard let text = String(validating: data, as: UTF8.self) else {
-            let line = lineOfInvalidUTF8(in: data)
-            throw ConfigurationError(ConfigurationOrigin(source: path, line: line), "must be UTF-8 text, but holds other bytes in this line")
+            throw ConfigurationError(
+                ConfigurationOrigin(source: path, line: lineOfInvalidUTF8(in: data)),
+                "must be UTF-8 text, but holds other bytes in this line")
         }
         return text
     }

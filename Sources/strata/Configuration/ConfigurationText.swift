@@ -86,12 +86,13 @@ enum ConfigurationText {
                 for (key, value) in pairs {
                     let keyLine = key.mark?.line ?? line
                     let keyOrigin = ConfigurationOrigin(source: source, line: keyLine)
-                    guard case .scalar(let scalar) = key, scalar.string.first != refusedKeyPrefix || refusedKeyPrefix == nil else {
+                    guard case .scalar(let scalar) = key, refusedKeyPrefix.map({ scalar.string.first != $0 }) ?? true else {
                         throw ConfigurationError(keyOrigin, "a key must be a name, but is a list, a map or an alias")
                     }
                     guard scalar.string != "<<" else {
                         throw ConfigurationError(
-                            keyOrigin, "a key must be a name, but is a merge (<<); use inherit: FILE to share what configurations share")
+                            keyOrigin,
+                            "a key must be a name, but is a merge (<<); use inherit: FILE for what configurations share")
                     }
                     guard seen.insert(scalar.string).inserted else {
                         throw ConfigurationError(keyOrigin, "\(scalar.string) must be given once in its map, but is given again")

@@ -52,12 +52,12 @@ extension NumeralsConfiguration {
     static var form: ConfigurationForm<NumeralsConfiguration> {
         .section(
             [
-                .init("below", \.below, .integer(1...1_000_000_000)),
+                .init("below", \.below, .integer(2...1_000_000_000)),
                 .init("languages", \.languages, .list(of: .language, count: 1...100)),
                 .init("pairs", \.pairs, .integer(1...1_000_000_000)),
                 .init("pairs_by_language", \.pairsByLanguage, .map(from: .language, to: .integer(1...1_000_000_000))),
-                .init("validation", \.validation, .integer(1...1_000_000)),
-                .init("test", \.test, .integer(1...1_000_000)),
+                .init("validation", \.validation, .integer(0...1_000_000)),
+                .init("test", \.test, .integer(0...1_000_000)),
                 .init("seed", \.seed, .integer(0...UInt64.max)),
             ],
             over: NumeralsConfiguration())
@@ -74,11 +74,20 @@ extension NumeralsConfiguration {
             let suggestion = nearestName(to: language, among: languages).map { "; did you mean \($0)?" } ?? ""
             problems.require(
                 false, "\(path).pairs_by_language", "\(path).languages",
-                text: "must have keys among \(path).languages (\(languages.joined(separator: ", "))), but has \(language)\(suggestion)")
+                text: "must have keys among \(path).languages (\(languages.joined(separator: ", "))), "
+                    + "but has \(language)\(suggestion)")
         }
+        let left = below - validation - test
         problems.require(
-            validation + test < below, "\(path).below", "\(path).validation", "\(path).test",
+            left > 0, "\(path).below", "\(path).validation", "\(path).test",
             text: "must leave numbers to train on beside validation and test, \(validation + test), but is \(below)")
+        for language in languages {
+            let count = pairsByLanguage[language] ?? pairs
+            let key = pairsByLanguage[language] == nil ? "pairs" : "pairs_by_language.\(language)"
+            problems.require(
+                count <= left, "\(path).\(key)", "\(path).below", "\(path).validation", "\(path).test",
+                text: "must be at most the \(left) numbers below \(below) that are not held out, but is \(count)")
+        }
     }
 }
 

@@ -26,8 +26,8 @@ struct RunConfiguration: Equatable, Sendable {
 
     /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last.
     ///
-    /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values out of
-    ///   range, values that do not go together.
+    /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values
+    ///   out of range, values that do not go together.
     static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
         var problems: [ConfigurationError.Problem] = []
         var root: ConfigurationNode?
@@ -85,7 +85,9 @@ struct RunConfiguration: Equatable, Sendable {
         let new = values
         let oldValues = Dictionary(uniqueKeysWithValues: old.map { ($0.path, $0.value) })
         let newPaths = Set(new.map(\.path))
-        let changed = new.filter { oldValues[$0.path] != $0.value }.map { "\($0.path): \(oldValues[$0.path] ?? "not set") → \($0.value)" }
-        return changed + old.filter { !newPaths.contains($0.path) }.map { "\($0.path): \($0.value) → not set" }
+        let changed = new.filter { oldValues[$0.path] != $0.value }
+        let removed = old.filter { !newPaths.contains($0.path) }
+        return changed.map { "\($0.path): \(oldValues[$0.path] ?? "not set") → \($0.value)" }
+            + removed.map { "\($0.path): \($0.value) → not set" }
     }
 }

@@ -4,7 +4,9 @@ enum ScalarText {
     static func integer<Integer: FixedWidthInteger>(_ text: String) -> Integer? {
         guard let digits = withoutSeparators(text) else { return nil }
         let unsigned = digits.first == "-" || digits.first == "+" ? digits.dropFirst() : digits[...]
-        guard !unsigned.isEmpty, unsigned.utf8.allSatisfy(isDigit), unsigned.count == 1 || unsigned.first != "0" else { return nil }
+        guard !unsigned.isEmpty, unsigned.utf8.allSatisfy(isDigit), unsigned.count == 1 || unsigned.first != "0" else {
+            return nil
+        }
         return Integer(digits)
     }
 
@@ -38,7 +40,8 @@ enum ScalarText {
             case "\"", "\\": result += "\\\(scalar)"
             case "\n": result += "\\n"
             case "\t": result += "\\t"
-            case " "..."~", "\u{A1}"..."\u{1FFF}", "\u{2030}"..."\u{D7FF}", "\u{E000}"..."\u{FDFF}": result.unicodeScalars.append(scalar)
+            case " "..."~", "\u{A1}"..."\u{1FFF}", "\u{2030}"..."\u{D7FF}", "\u{E000}"..."\u{FDFF}":
+                result.unicodeScalars.append(scalar)
             default:
                 let digits = String(scalar.value, radix: 16, uppercase: true)
                 result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits

@@ -15,7 +15,8 @@ enum EnvironmentChecks {
     static func processor(_ facts: SystemFacts) -> EnvironmentCheck {
         let name = "processor"
         guard let information = facts.read("/proc/cpuinfo") else {
-            return .warning(name, "unknown: this system has no /proc/cpuinfo", do: "make sure that it has the instructions of the build")
+            return .warning(
+                name, "unknown: this system has no /proc/cpuinfo", do: "make sure that it has the instructions of the build")
         }
         let model = information.value(of: "model name") ?? "unknown model"
         guard let features = features(facts) else { return .fine(name, model) }
@@ -78,7 +79,8 @@ enum EnvironmentChecks {
         let line = version.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
         guard line.contains("Open MPI") else {
             return .warning(
-                name, "mpirun says \"\(line)\"\(library)", do: "put Open MPI's mpirun first on PATH: another MPI's starts ranks that do not meet")
+                name, "mpirun says \"\(line)\"\(library)",
+                do: "put Open MPI's mpirun first on PATH: another MPI's starts ranks that do not meet")
         }
         return .fine(name, line + library)
     }
@@ -91,7 +93,8 @@ enum EnvironmentChecks {
         let absent = variables.filter { facts.environment[$0] != "1" }
         guard !absent.isEmpty else { return .fine(name, "allowed") }
         return .warning(
-            name, "mpirun refuses to run as root", do: "run as another user, or export \(absent.map { "\($0)=1" }.joined(separator: " "))")
+            name, "mpirun refuses to run as root",
+            do: "run as another user, or export \(absent.map { "\($0)=1" }.joined(separator: " "))")
     }
 
     static func sentencePiece(_ facts: SystemFacts) -> EnvironmentCheck {
@@ -125,7 +128,8 @@ enum EnvironmentChecks {
         let rounded = (quota * 10).rounded() / 10
         return .warning(
             name, "\(found), but the control group allows \(rounded) at a time",
-            do: "keep ranks × parallel.threads_per_rank at most \(max(1, Int(quota))): threads beyond it are stopped for part of each period")
+            do: "keep ranks × parallel.threads_per_rank at most \(max(1, Int(quota))): "
+                + "threads beyond it are stopped for part of each period")
     }
 
     static func memory(_ facts: SystemFacts) -> EnvironmentCheck {
@@ -138,7 +142,8 @@ enum EnvironmentChecks {
         let found = "\(sizeText(total)), \(sizeText(available)) available"
             + (limit.map { $0 < total ? ", limited to \(sizeText($0)) by the control group" : "" } ?? "")
         guard min(available, limit ?? .max) < 2 << 30 else { return .fine(name, found) }
-        return .warning(name, found, do: "strata plan says what a configuration needs; a transformer-base in training takes more than this")
+        return .warning(
+            name, found, do: "strata plan says what a configuration needs; a transformer-base in training takes more than this")
     }
 
     static func hugePages(_ facts: SystemFacts) -> EnvironmentCheck {
@@ -146,7 +151,8 @@ enum EnvironmentChecks {
         guard let setting = facts.read("/sys/kernel/mm/transparent_hugepage/enabled")?.trimmed else {
             return .fine(name, "not offered by this kernel")
         }
-        let chosen = setting.split(separator: " ").first { $0.hasPrefix("[") }.map { $0.dropFirst().dropLast() } ?? Substring(setting)
+        let bracketed = setting.split(separator: " ").first { $0.hasPrefix("[") }
+        let chosen = bracketed.map { $0.dropFirst().dropLast() } ?? Substring(setting)
         guard chosen == "never" else { return .fine(name, String(chosen)) }
         return .warning(
             name, "never: large matrices cost more page faults and address lookups",
@@ -161,7 +167,9 @@ enum EnvironmentChecks {
         let found = "/dev/shm of \(sizeText(space.total)), \(sizeText(space.free)) free"
         guard space.free < 256 << 20 else { return .fine(name, found) }
         return .warning(
-            name, found, do: "give it 1 GB (docker run --shm-size=1g; Kubernetes: an emptyDir of medium Memory): ranks of one node exchange data through it")
+            name, found,
+            do: "give it 1 GB (docker run --shm-size=1g; Kubernetes: an emptyDir of medium Memory): "
+                + "ranks of one node exchange data through it")
     }
 
     // MARK: Limits
@@ -176,7 +184,8 @@ enum EnvironmentChecks {
     static func disk(_ facts: SystemFacts) -> EnvironmentCheck {
         let name = "disk"
         guard let space = facts.space(".") else {
-            return .warning(name, "unknown: the current folder's file system does not say", do: "make sure that there is room for checkpoints")
+            return .warning(
+                name, "unknown: the current folder's file system does not say", do: "make sure that there is room for checkpoints")
         }
         let found = "\(sizeText(space.free)) free in the current folder"
         guard space.free < 5 << 30 else { return .fine(name, found) }

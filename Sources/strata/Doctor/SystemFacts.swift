@@ -22,8 +22,7 @@ struct SystemFacts {
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         return SystemFacts(
             environment: environment,
-            // Files of the kernel's have no size to read up to.
-            read: { path in FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } },
+            read: kernelText,
             userID: getuid(),
             blasConfiguration: BLASInformation.configuration,
             blasCoreName: BLASInformation.coreName,
@@ -34,6 +33,15 @@ struct SystemFacts {
                 guard statvfs(folder, &status) == 0 else { return nil }
                 return (UInt64(status.f_blocks) * UInt64(status.f_frsize), UInt64(status.f_bavail) * UInt64(status.f_frsize))
             })
+    }
+
+    /// Files of the kernel's say that they are empty, and give their text in pieces.
+    private static func kernelText(_ path: String) -> String? {
+        guard let file = FileHandle(forReadingAtPath: path) else { return nil }
+        defer { try? file.close() }
+        var text = Data()
+        while let piece = try? file.read(upToCount: 1 << 16), !piece.isEmpty { text += piece }
+        return String(decoding: text, as: UTF8.self)
     }
 
     private static func command(_ name: String, searchPath: String) -> String? {
