@@ -38,6 +38,8 @@ import TransformerModel
           prepared: prepared/m4
           directions: [eng-cat, cat-eng]
           vocabulary: 4_000
+          character_coverage: 0.99
+          tokenizer_sentences: 5000
           temperature: 5
           maximum_length: 100
           empty_lines: refuse
@@ -70,6 +72,7 @@ import TransformerModel
         var data = DataConfiguration(format: .moses, path: "text files/m4", prepared: "prepared/m4")
         data.directions = [Direction(source: "eng", target: "cat"), Direction(source: "cat", target: "eng")]
         (data.vocabulary, data.temperature, data.maximumLength) = (4000, 5, 100)
+        (data.characterCoverage, data.tokenizerSentences) = (0.99, 5000)
         (data.emptyLines, data.longSentences, data.invalidText) = (.refuse, .refuse, .skip)
         var expected = RunConfiguration(data: data)
         (expected.model.dim, expected.model.ffnDim, expected.model.heads) = (24, 48, 3)

@@ -4,12 +4,14 @@ enum Bounds {
     case above(Double)
     /// A half-open interval.
     case from(Double, below: Double)
+    case between(Double, Double)
 
     func contains(_ number: Double) -> Bool {
         switch self {
         case .atLeast(let lower): return number >= lower
         case .above(let lower): return number > lower
         case .from(let lower, let upper): return number >= lower && number < upper
+        case .between(let lower, let upper): return number >= lower && number <= upper
         }
     }
 
@@ -19,6 +21,8 @@ enum Bounds {
         case .above(let lower): return "a number greater than \(lower.withoutTrailingZero)"
         case .from(let lower, let upper):
             return "a number from \(lower.withoutTrailingZero) up to, not including, \(upper.withoutTrailingZero)"
+        case .between(let lower, let upper):
+            return "a number from \(lower.withoutTrailingZero) to \(upper.withoutTrailingZero)"
         }
     }
 }

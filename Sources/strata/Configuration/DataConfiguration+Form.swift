@@ -9,6 +9,8 @@ extension DataConfiguration {
                 .init("prepared", \.prepared, .text("the path of a folder"), isRequired: true),
                 .init("directions", \.directions, .list(of: .direction, count: 0...10_000)),
                 .init("vocabulary", \.vocabulary, .integer(1...1_000_000)),
+                .init("character_coverage", \.characterCoverage, .number(.between(0.98, 1))),
+                .init("tokenizer_sentences", \.tokenizerSentences, .integer(1...1_000_000_000)),
                 .init("temperature", \.temperature, .number(.above(0))),
                 .init("maximum_length", \.maximumLength, .integer(1...1_000_000)),
                 .init("empty_lines", \.emptyLines, .choice),
