@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs the libraries that Strata builds on (Debian, Ubuntu): only what is missing, with sudo only when not root.
+set -euo pipefail
+
+packages=(g++ pkg-config libopenmpi-dev openmpi-bin libopenblas-dev libsentencepiece-dev libxxhash-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "install-deps: apt-get must be there to install: ${missing[*]}; install their equivalents by hand" >&2
+    exit 1
+  fi
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "install-deps: run as root, or install sudo, to install: ${missing[*]}" >&2
+      exit 1
+    fi
+    sudo=(sudo)
+  fi
+  echo "installing ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! command -v swift >/dev/null; then
+  echo "install-deps: a Swift 6 toolchain must be on the PATH: see https://www.swift.org/install" >&2
+  exit 1
+fi

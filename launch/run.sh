@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Runs a strata command under mpirun, with every rank's threads on cores of their own.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: launch/run.sh -n RANKS [options] -- COMMAND [ARGUMENTS]
+
+  -n RANKS            ranks in all
+  --threads N         cores, and worker threads, of each rank (default: the node's cores over its ranks)
+  --hostfile FILE     hosts and their slots, one a line: "node1 slots=8"
+  --max-restarts N    after a failure start again with --resume, at most N times (default 0)
+
+example: launch/run.sh -n 16 --hostfile hosts --max-restarts 5 -- train configs/m4/smoe-4-4.yaml --out runs/m4
+END
+}
+
+fail() { echo "run.sh: $1" >&2; exit 64; }
+
+ranks= threads= hostfile= restarts=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    -n | --threads | --hostfile | --max-restarts)
+      [ $# -ge 2 ] || fail "$1 needs a value; see --help" ;;
+  esac
+  case $1 in
+    -n) ranks=$2; shift 2 ;;
+    --threads) threads=$2; shift 2 ;;
+    --hostfile) hostfile=$2; shift 2 ;;
+    --max-restarts) restarts=$2; shift 2 ;;
+    --help | -h) usage; exit 0 ;;
+    --) shift; break ;;
+    *) fail "unknown option $1; see --help" ;;
+  esac
+done
+[[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "-n must be a number of ranks, but is '$ranks'; see --help"
+[[ -z $threads || $threads =~ ^[1-9][0-9]*$ ]] || fail "--threads must be a number, but is '$threads'"
+[[ $restarts =~ ^[0-9]+$ ]] || fail "--max-restarts must be a number, but is '$restarts'"
+[ -z "$hostfile" ] || [ -r "$hostfile" ] || fail "--hostfile $hostfile: must be a readable file"
+[ $# -gt 0 ] || fail "a strata command must follow --; see --help"
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+strata=${STRATA:-$(swift build -c release --package-path "$root" --show-bin-path)/strata}
+[ -x "$strata" ] || fail "$strata: must be built: swift build -c release --product strata"
+
+mpirun=(mpirun -n "$ranks")
+[ -z "$hostfile" ] || mpirun+=(--hostfile "$hostfile")
+cores=$(nproc)
+if [ -n "$threads" ]; then
+  mpirun+=(--map-by "slot:PE=$threads")
+elif [ -z "$hostfile" ] && [ "$ranks" -gt "$cores" ]; then
+  mpirun+=(--oversubscribe)
+elif [ -z "$hostfile" ] && [ $((cores / ranks)) -gt 1 ]; then
+  mpirun+=(--map-by "slot:PE=$((cores / ranks))")
+fi
+if [ "$(id -u)" -eq 0 ]; then
+  # Containers run as root; Open MPI wants to be told that this is meant.
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+command=("$@")
+while :; do
+  status=0
+  "${mpirun[@]}" "$strata" "${command[@]}" || status=$?
+  # 64 and 65 would fail again, and 75 is a stop that was asked for.
+  case $status in 0 | 64 | 65 | 75) exit "$status" ;; esac
+  [ "$restarts" -gt 0 ] || exit "$status"
+  restarts=$((restarts - 1))
+  [[ " ${command[*]} " == *" --resume "* ]] || command+=(--resume)
+  echo "run.sh: ended with status $status; resuming, $restarts restart(s) left" >&2
+  sleep 1
+done
