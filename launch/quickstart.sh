@@ -16,7 +16,7 @@ step "Build"
 swift build -c release --product strata
 strata=$(swift build -c release --show-bin-path)/strata
 
-step "Prepare the corpus: numbers written out in nine languages"
+step "Prepare the corpus: numbers written out in eight languages"
 "$strata" prepare "$config"
 
 step "Train on 2 MPI ranks"
