@@ -30,6 +30,7 @@ public struct AttentionKernel {
         heads: Int, headDim: Int, causal: Bool, querySegments: Segments, keySegments: Segments, mask: DropoutMask
     ) {
         precondition(querySegments.count == keySegments.count, "queries and keys must be of the same sentences")
+        precondition(!causal || querySegments == keySegments, "a query's position must be that of its key")
         self.heads = heads
         self.headDim = headDim
         self.causal = causal
@@ -41,6 +42,12 @@ public struct AttentionKernel {
             offsets.append(offsets[s] + heads * querySegments.length(s) * keySegments.length(s))
         }
         probabilityOffsets = offsets
+    }
+
+    /// What dropout multiplies a softmax weight by.
+    func dropoutFactor(sentence: Int, head: Int, query: Int, key: Int) -> Float {
+        let (n, m) = (querySegments.length(sentence), keySegments.length(sentence))
+        return mask.factor(row: 0, column: probabilityOffsets[sentence] + (head * n + query) * m + key, columns: 32)
     }
 
     private var scale: Float { 1 / Float(headDim).squareRoot() }
