@@ -22,14 +22,16 @@ public struct AttentionKernel {
         }
     }
 
+    /// Where each sentence's softmax weights begin: for each head, rows of `paddedLength` keys, zero beyond the last key.
     private let probabilityOffsets: [Int]
-    /// Floats that forward saves for backward: heads × Σ queries × keys.
+    /// Floats that forward saves for backward: about heads × Σ queries × keys.
     public var probabilityCount: Int { probabilityOffsets.last! }
 
     public init(
         heads: Int, headDim: Int, causal: Bool, querySegments: Segments, keySegments: Segments, mask: DropoutMask
     ) {
         precondition(querySegments.count == keySegments.count, "queries and keys must be of the same sentences")
+        precondition(!causal || querySegments == keySegments, "a query's position must be that of its key")
         self.heads = heads
         self.headDim = headDim
         self.causal = causal
@@ -38,45 +40,74 @@ public struct AttentionKernel {
         self.mask = mask
         var offsets = [0]
         for s in 0..<querySegments.count {
-            offsets.append(offsets[s] + heads * querySegments.length(s) * keySegments.length(s))
+            offsets.append(offsets[s] + heads * Self.blockSize(querySegments.length(s), keySegments.length(s)))
         }
         probabilityOffsets = offsets
     }
 
+    /// Rows of weights are padded to whole vectors, which spares every pass its tail.
+    private static func paddedLength(_ keys: Int) -> Int { (keys + 15) & ~15 }
+    /// Floats of one head's weights: whole blocks of a dropout mask.
+    private static func blockSize(_ queries: Int, _ keys: Int) -> Int { (queries * paddedLength(keys) + 31) & ~31 }
+
+    /// What dropout multiplies a softmax weight by.
+    func dropoutFactor(sentence: Int, head: Int, query: Int, key: Int) -> Float {
+        let (n, m) = (querySegments.length(sentence), keySegments.length(sentence))
+        let block = probabilityOffsets[sentence] + head * Self.blockSize(n, m)
+        return mask.factor(row: 0, column: block + query * Self.paddedLength(m) + key, columns: 32)
+    }
+
     private var scale: Float { 1 / Float(headDim).squareRoot() }
+
+    /// One head of one sentence: n queries, m keys, and where they lie.
+    private struct Head {
+        let n: Int
+        let m: Int
+        let padded: Int
+        let block: Int
+        let firstQuery: Int
+        let firstKey: Int
+        let column: Int
+        /// Its weights in the buffer of all.
+        let offset: Int
+    }
+
+    private func head(_ piece: Int) -> Head {
+        let (s, index) = (piece / heads, piece % heads)
+        let (n, m) = (querySegments.length(s), keySegments.length(s))
+        let block = Self.blockSize(n, m)
+        return Head(
+            n: n, m: m, padded: Self.paddedLength(m), block: block, firstQuery: querySegments.offsets[s],
+            firstKey: keySegments.offsets[s], column: index * headDim, offset: probabilityOffsets[s] + index * block)
+    }
 
     /// output [Tq, heads · headDim]; the softmax, before dropout, goes to `probabilities` (`probabilityCount` floats).
     public func forward(
         _ context: ComputeContext, queries: Columns, keys: Columns, values: Columns, probabilities: Tensor,
         into output: Tensor
     ) {
-        let dropped = mask.dropsNothing ? nil : context.uninitialized(1, probabilityCount)
-        let (pp, dp, op, width) = (probabilities.pointer, dropped?.pointer, output.pointer, heads * headDim)
-        let offsets = probabilityOffsets
-        context.pool.parallelFor(querySegments.count) { s in
-            let (n, m) = (querySegments.length(s), keySegments.length(s))
-            let (q0, k0) = (querySegments.offsets[s], keySegments.offsets[s])
-            for head in 0..<heads {
-                let p = pp + offsets[s] + head * n * m, column = head * headDim
-                BLAS.multiply(
-                    m: n, n: m, k: headDim, queries.pointer + q0 * queries.stride + column, lda: queries.stride,
-                    transposedA: false, keys.pointer + k0 * keys.stride + column, ldb: keys.stride, transposedB: true,
-                    beta: 0, p, ldc: m)
-                for row in 0..<n {
-                    let visible = causal ? row + 1 : m
-                    SoftmaxKernel.normalize(p + row * m, count: visible, scale: scale)
-                    if visible < m { (p + row * m + visible).update(repeating: 0, count: m - visible) }
-                }
-                var weights = p
-                if let dp {
-                    weights = dp + offsets[s] + head * n * m
-                    applyMask(p, n * m, offset: offsets[s] + head * n * m, into: weights)
-                }
-                BLAS.multiply(
-                    m: n, n: headDim, k: m, weights, lda: m, transposedA: false,
-                    values.pointer + k0 * values.stride + column, ldb: values.stride, transposedB: false,
-                    beta: 0, op + q0 * width + column, ldc: width)
+        let (pp, op, width) = (probabilities.pointer, output.pointer, heads * headDim)
+        context.pool.parallelFor(querySegments.count * heads) { piece in
+            let h = head(piece)
+            guard h.n > 0 else { return }
+            let scratch = context.uninitialized(1, h.padded * headDim + (mask.dropsNothing ? 0 : h.block))
+            let q = queries.pointer + h.firstQuery * queries.stride + h.column
+            let k = keys.pointer + h.firstKey * keys.stride + h.column
+            let v = values.pointer + h.firstKey * values.stride + h.column
+            let p = pp + h.offset
+            multiplyTransposed(h, q, queries.stride, k, keys.stride, panels: scratch.pointer, into: p)
+            for row in 0..<h.n {
+                SoftmaxKernel.normalizePadded(
+                    p + row * h.padded, count: causal ? row + 1 : h.m, padded: h.padded, scale: scale)
             }
+            var weights = p
+            if !mask.dropsNothing {
+                weights = scratch.pointer + h.padded * headDim
+                applyMask(p, h.n * h.padded, offset: h.offset, into: weights)
+            }
+            SmallProduct.multiply(
+                rows: h.n, columns: headDim, k: h.m, weights, aRow: h.padded, aStep: 1, v, bStep: values.stride,
+                into: op + h.firstQuery * width + h.column, cRow: width)
         }
     }
 
@@ -85,77 +116,77 @@ public struct AttentionKernel {
         _ context: ComputeContext, doutput: Tensor, queries: Columns, keys: Columns, values: Columns, probabilities: Tensor,
         dqueries: Columns, dkeys: Columns, dvalues: Columns
     ) {
-        let scratch = context.uninitialized(2, probabilityCount)
-        let (pp, sp, gp, width) = (probabilities.pointer, scratch.pointer, doutput.pointer, heads * headDim)
-        let (offsets, total) = (probabilityOffsets, probabilityCount)
-        context.pool.parallelFor(querySegments.count) { s in
-            let (n, m) = (querySegments.length(s), keySegments.length(s))
-            let (q0, k0) = (querySegments.offsets[s], keySegments.offsets[s])
-            for head in 0..<heads {
-                let offset = offsets[s] + head * n * m, column = head * headDim
-                let p = pp + offset, ds = sp + offset
-                var weights = p
-                if !mask.dropsNothing {
-                    weights = sp + total + offset
-                    applyMask(p, n * m, offset: offset, into: weights)
-                }
-                let g = gp + q0 * width + column
-                BLAS.multiply(
-                    m: m, n: headDim, k: n, weights, lda: m, transposedA: true, g, ldb: width, transposedB: false,
-                    beta: 0, dvalues.pointer + k0 * dvalues.stride + column, ldc: dvalues.stride)
-                BLAS.multiply(
-                    m: n, n: m, k: headDim, g, lda: width, transposedA: false,
-                    values.pointer + k0 * values.stride + column, ldb: values.stride, transposedB: true,
-                    beta: 0, ds, ldc: m)
-                for row in 0..<n {
-                    softmaxBackward(p + row * m, weights + row * m, ds + row * m, m)
-                }
-                BLAS.multiply(
-                    m: n, n: headDim, k: m, ds, lda: m, transposedA: false,
-                    keys.pointer + k0 * keys.stride + column, ldb: keys.stride, transposedB: false,
-                    beta: 0, dqueries.pointer + q0 * dqueries.stride + column, ldc: dqueries.stride)
-                BLAS.multiply(
-                    m: m, n: headDim, k: n, ds, lda: m, transposedA: true,
-                    queries.pointer + q0 * queries.stride + column, ldb: queries.stride, transposedB: false,
-                    beta: 0, dkeys.pointer + k0 * dkeys.stride + column, ldc: dkeys.stride)
+        let (pp, gp, width) = (probabilities.pointer, doutput.pointer, heads * headDim)
+        context.pool.parallelFor(querySegments.count * heads) { piece in
+            let h = head(piece)
+            let scratch = context.uninitialized(1, h.padded * headDim + h.block * (mask.dropsNothing ? 1 : 2))
+            let q = queries.pointer + h.firstQuery * queries.stride + h.column
+            let k = keys.pointer + h.firstKey * keys.stride + h.column
+            let v = values.pointer + h.firstKey * values.stride + h.column
+            let g = gp + h.firstQuery * width + h.column
+            let p = pp + h.offset, ds = scratch.pointer + h.padded * headDim
+            var weights = p
+            if !mask.dropsNothing {
+                weights = ds + h.block
+                applyMask(p, h.n * h.padded, offset: h.offset, into: weights)
             }
+            SmallProduct.multiply(
+                rows: h.m, columns: headDim, k: h.n, weights, aRow: 1, aStep: h.padded, g, bStep: width,
+                into: dvalues.pointer + h.firstKey * dvalues.stride + h.column, cRow: dvalues.stride)
+            multiplyTransposed(h, g, width, v, values.stride, panels: scratch.pointer, into: ds)
+            for row in 0..<h.n {
+                softmaxBackward(p + row * h.padded, weights + row * h.padded, ds + row * h.padded, h.padded)
+            }
+            SmallProduct.multiply(
+                rows: h.n, columns: headDim, k: h.m, ds, aRow: h.padded, aStep: 1, k, bStep: keys.stride,
+                into: dqueries.pointer + h.firstQuery * dqueries.stride + h.column, cRow: dqueries.stride)
+            SmallProduct.multiply(
+                rows: h.m, columns: headDim, k: h.n, ds, aRow: 1, aStep: h.padded, q, bStep: queries.stride,
+                into: dkeys.pointer + h.firstKey * dkeys.stride + h.column, cRow: dkeys.stride)
         }
     }
 
-    /// dp → ds in place, with the dropped weights w = p · mask: ds = scale · (w · dp − p · Σ w · dp).
+    /// out [n, padded] ← x [n, headDim] · yᵀ, y [m, headDim]; zero beyond column m.
+    private func multiplyTransposed(
+        _ h: Head, _ x: UnsafePointer<Float>, _ xStride: Int, _ y: UnsafePointer<Float>, _ yStride: Int,
+        panels: UnsafeMutablePointer<Float>, into out: UnsafeMutablePointer<Float>
+    ) {
+        SmallProduct.packTransposed(y, rows: h.m, columns: headDim, stride: yStride, into: panels)
+        var column = 0
+        while column < h.padded {
+            SmallProduct.multiply(
+                rows: h.n, columns: 16, k: headDim, x, aRow: xStride, aStep: 1, panels + column * headDim, bStep: 16,
+                into: out + column, cRow: h.padded)
+            column += 16
+        }
+    }
+
+    /// dp → ds in place, with the dropped weights w = p · mask: ds = scale · (w · dp − p · Σ w · dp). Whole vectors.
     private func softmaxBackward(
         _ p: UnsafeMutablePointer<Float>, _ w: UnsafeMutablePointer<Float>, _ dp: UnsafeMutablePointer<Float>, _ count: Int
     ) {
         var sums = Vector.zero, c = 0
-        while c + 16 <= count { sums = sums.addingProduct(w.vector(at: c), dp.vector(at: c)); c += 16 }
-        var sum = sums.total
-        while c < count { sum += w[c] * dp[c]; c += 1 }
+        while c < count { sums = sums.addingProduct(w.vector(at: c), dp.vector(at: c)); c += 16 }
+        let sum = sums.total, scale = scale
         c = 0
-        while c + 16 <= count {
+        while c < count {
             dp.store((w.vector(at: c) * dp.vector(at: c) - p.vector(at: c) * sum) * scale, at: c)
             c += 16
         }
-        while c < count { dp[c] = (w[c] * dp[c] - p[c] * sum) * scale; c += 1 }
     }
 
     /// The mask is drawn over all probabilities as one row, so that an element's draw depends on its place in the group.
+    /// `offset` is a multiple of 32, `count` one of 16.
     private func applyMask(
         _ p: UnsafeMutablePointer<Float>, _ count: Int, offset: Int, into out: UnsafeMutablePointer<Float>
     ) {
         var c = 0
-        while c < count && (offset + c) & 31 != 0 {
-            out[c] = p[c] * mask.factor(row: 0, column: offset + c, columns: 32)
-            c += 1
-        }
         while c + 32 <= count {
             let (low, high) = mask.factors(row: 0, column: offset + c, columns: 32)
             out.store(p.vector(at: c) * low, at: c)
             out.store(p.vector(at: c + 16) * high, at: c + 16)
             c += 32
         }
-        while c < count {
-            out[c] = p[c] * mask.factor(row: 0, column: offset + c, columns: 32)
-            c += 1
-        }
+        if c < count { out.store(p.vector(at: c) * mask.factors(row: 0, column: offset + c, columns: 32).0, at: c) }
     }
 }

@@ -10,7 +10,7 @@ public struct DropoutMask: Sendable {
     public init(probability: Float, key: RandomKey) {
         precondition(probability >= 0 && probability < 1, "a dropout probability must be in [0, 1), but is \(probability)")
         self.key = key
-        threshold = UInt32((probability * 65536).rounded())
+        threshold = min(UInt32((probability * 65536).rounded()), 65535)
         scale = 65536 / Float(65536 - threshold)
     }
 

@@ -23,6 +23,7 @@ public enum EmbeddingKernel {
         mask: DropoutMask, into out: Tensor
     ) {
         let d = weight.columns, scale = Float(d).squareRoot()
+        precondition(tokens.count == segments.rows && out.rows == tokens.count && out.columns == d)
         precondition(segments.longest <= sinusoids.rows, "sentences must be at most \(sinusoids.rows) tokens long")
         let (wp, sp, op) = (UnsafePointer(weight.pointer), UnsafePointer(sinusoids.pointer), out.pointer)
         tokens.withUnsafeBufferPointer { tokens in

@@ -38,9 +38,11 @@ public struct RandomKey: Hashable, Sendable {
 
     /// Uniform in the open interval (0, 1).
     @inline(__always)
-    public func uniform(_ index: Int) -> Float {
-        (Float(bits(UInt32(truncatingIfNeeded: index)) >> 8) + 0.5) * 0x1p-24
-    }
+    public func uniform(_ index: Int) -> Float { Self.unit(bits(UInt32(truncatingIfNeeded: index))) }
+
+    /// Of 23 bits: with 24, the half that keeps 0 out would round the largest value up to 1.
+    @inline(__always)
+    static func unit(_ bits: UInt32) -> Float { (Float(bits >> 9) + 0.5) * 0x1p-23 }
 
     /// A standard Gumbel variable: -ln(-ln u).
     public func gumbel(_ index: Int) -> Float {

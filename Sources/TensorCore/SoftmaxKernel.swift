@@ -7,6 +7,29 @@ public enum SoftmaxKernel {
         multiply(x, count: count, by: 1 / sum)
     }
 
+    /// x ← softmax(scale · x) of the first `count` elements, and 0 for the others up to `padded`, a multiple of 16.
+    static func normalizePadded(_ x: UnsafeMutablePointer<Float>, count: Int, padded: Int, scale: Float) {
+        guard count > 0 else { return x.update(repeating: 0, count: padded) }
+        let last = (count - 1) & ~15
+        let tail = x.vector(at: last).replacing(with: -.infinity, where: Vector.lanes .>= Float(count - last))
+        var largest = tail, c = 0
+        while c < last { largest = largest.larger(than: x.vector(at: c)); c += 16 }
+        let maximum = largest.largest
+        var sums = Vector.exp((tail - maximum) * scale)
+        x.store(sums, at: last)
+        c = 0
+        while c < last {
+            let e = Vector.exp((x.vector(at: c) - maximum) * scale)
+            x.store(e, at: c)
+            sums += e
+            c += 16
+        }
+        let factor = 1 / sums.total
+        c = 0
+        while c <= last { x.store(x.vector(at: c) * factor, at: c); c += 16 }
+        while c < padded { x.store(.zero, at: c); c += 16 }
+    }
+
     static func maximum(_ x: UnsafePointer<Float>, count: Int) -> Float {
         var c = 0, result = -Float.infinity
         if count >= 16 {

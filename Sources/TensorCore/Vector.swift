@@ -22,7 +22,7 @@ extension UnsafeMutablePointer<Float> {
 }
 
 extension SIMD16<Float> {
-    static var width: Int { 16 }
+    static let lanes = SIMD16<Float>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
     /// The sum of the lanes, pairwise: the library's `sum()` adds them one after another.
     @inline(__always)
@@ -38,9 +38,10 @@ extension SIMD16<Float> {
 
     @inline(__always)
     var largest: Float {
-        var result = self[0]
-        for lane in 1..<16 { result = Swift.max(result, self[lane]) }
-        return result
+        let eight = lowHalf.replacing(with: highHalf, where: highHalf .> lowHalf)
+        let four = eight.lowHalf.replacing(with: eight.highHalf, where: eight.highHalf .> eight.lowHalf)
+        let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
+        return Swift.max(two.x, two.y)
     }
 
     /// e to each lane, relative error below 2e-7; 0 below -87.3, and e^88 above 88.

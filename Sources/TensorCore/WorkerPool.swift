@@ -25,13 +25,15 @@ public final class WorkerPool: @unchecked Sendable {
 
     deinit { crew.dismiss() }
 
-    /// Calls `body` once for every piece 0 ..< count, on all threads, and returns when the last call has.
+    /// Calls `body` once for every piece 0 ..< count, on all threads, and returns when the last call has. From within a
+    /// piece, or while another thread's operation is under way, the calling thread does all of it by itself.
     public func parallelFor(_ count: Int, _ body: (Int) -> Void) {
-        if threads == 1 || count <= 1 {
+        if threads == 1 || count <= 1 || !crew.begin() {
             for piece in 0..<count { body(piece) }
             return
         }
         withoutActuallyEscaping(body) { crew.work(count, $0) }
+        crew.end()
     }
 
     /// Splits 0 ..< count into ranges of `grain`, the last one shorter, and calls `body` for each.
@@ -50,6 +52,7 @@ private final class Crew: @unchecked Sendable {
     private let generation = Atomic<Int>(0)
     private let sleeping = Atomic<Int>(0)
     private let dismissed = Atomic<Bool>(false)
+    private let isTaken = Atomic<Bool>(false)
     private let condition = NSCondition()
     /// The operation under way; written before `generation` advances, read after.
     private var pieces = 0
@@ -59,6 +62,11 @@ private final class Crew: @unchecked Sendable {
     private static let spins = 2000
 
     init(workers: Int) { self.workers = workers }
+
+    /// Takes the workers for one operation; false if they are in the middle of one.
+    func begin() -> Bool { !isTaken.exchange(true, ordering: .acquiring) }
+
+    func end() { isTaken.store(false, ordering: .releasing) }
 
     func work(_ count: Int, _ body: @escaping (Int) -> Void) {
         self.body = body

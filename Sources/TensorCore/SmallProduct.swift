@@ -1,0 +1,213 @@
+/// Products of matrices of some ten rows, for which a BLAS call spends more on its own arrangements than on arithmetic:
+/// tiles of six or four rows by one vector of columns, held in registers while k runs.
+///
+/// Every element is one chain of fused multiplications and additions over ascending k, whichever tile computes it.
+enum SmallProduct {
+    /// C [rows, columns] ← A · B. A's element (r, k) is `a[r · aRow + k · aStep]`, so that A may be transposed; B's element
+    /// (k, c) is `b[k · bStep + c]`; C's rows are `cRow` apart. C must not overlap A or B.
+    static func multiply(
+        rows: Int, columns: Int, k: Int, _ a: UnsafePointer<Float>, aRow: Int, aStep: Int, _ b: UnsafePointer<Float>,
+        bStep: Int, into c: UnsafeMutablePointer<Float>, cRow: Int
+    ) {
+        if rows < 4 {
+            for row in 0..<rows { multiplyRow(columns, k, a + row * aRow, aStep, b, bStep, into: c + row * cRow) }
+            return
+        }
+        var column = 0
+        while column + 16 <= columns {
+            multiplyPanel(rows, k, a, aRow, aStep, b + column, bStep, into: c + column, cRow)
+            column += 16
+        }
+        while column < columns {
+            for row in 0..<rows { c[row * cRow + column] = element(k, a + row * aRow, aStep, b + column, bStep) }
+            column += 1
+        }
+    }
+
+    /// One vector of columns. The last tile may cover rows of the one before it again, with the same result.
+    private static func multiplyPanel(
+        _ rows: Int, _ k: Int, _ a: UnsafePointer<Float>, _ aRow: Int, _ aStep: Int, _ b: UnsafePointer<Float>, _ bStep: Int,
+        into c: UnsafeMutablePointer<Float>, _ cRow: Int
+    ) {
+        var row = 0
+        while row < rows {
+            let rest = rows - row
+            if rest >= 9 || rest == 6 || (rest == 5 && row > 0) {
+                let start = min(row, rows - 6)
+                sixRows(k, a + start * aRow, aRow, aStep, b, bStep, into: c + start * cRow, cRow)
+                row = start + 6
+            } else {
+                let start = min(row, rows - 4)
+                fourRows(k, a + start * aRow, aRow, aStep, b, bStep, into: c + start * cRow, cRow)
+                row = start + 4
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func sixRows(
+        _ k: Int, _ a: UnsafePointer<Float>, _ aRow: Int, _ aStep: Int, _ b: UnsafePointer<Float>, _ bStep: Int,
+        into c: UnsafeMutablePointer<Float>, _ cRow: Int
+    ) {
+        var (c0, c1, c2) = (Vector.zero, Vector.zero, Vector.zero), (c3, c4, c5) = (Vector.zero, Vector.zero, Vector.zero)
+        var (a, b) = (a, b)
+        for _ in 0..<k {
+            let v = b.vector(at: 0)
+            c0 = c0.addingProduct(Vector(repeating: a[0]), v)
+            c1 = c1.addingProduct(Vector(repeating: a[aRow]), v)
+            c2 = c2.addingProduct(Vector(repeating: a[2 * aRow]), v)
+            c3 = c3.addingProduct(Vector(repeating: a[3 * aRow]), v)
+            c4 = c4.addingProduct(Vector(repeating: a[4 * aRow]), v)
+            c5 = c5.addingProduct(Vector(repeating: a[5 * aRow]), v)
+            a += aStep
+            b += bStep
+        }
+        c.store(c0, at: 0)
+        c.store(c1, at: cRow)
+        c.store(c2, at: 2 * cRow)
+        c.store(c3, at: 3 * cRow)
+        c.store(c4, at: 4 * cRow)
+        c.store(c5, at: 5 * cRow)
+    }
+
+    @inline(__always)
+    private static func fourRows(
+        _ k: Int, _ a: UnsafePointer<Float>, _ aRow: Int, _ aStep: Int, _ b: UnsafePointer<Float>, _ bStep: Int,
+        into c: UnsafeMutablePointer<Float>, _ cRow: Int
+    ) {
+        var (c0, c1, c2, c3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
+        var (a, b) = (a, b)
+        for _ in 0..<k {
+            let v = b.vector(at: 0)
+            c0 = c0.addingProduct(Vector(repeating: a[0]), v)
+            c1 = c1.addingProduct(Vector(repeating: a[aRow]), v)
+            c2 = c2.addingProduct(Vector(repeating: a[2 * aRow]), v)
+            c3 = c3.addingProduct(Vector(repeating: a[3 * aRow]), v)
+            a += aStep
+            b += bStep
+        }
+        c.store(c0, at: 0)
+        c.store(c1, at: cRow)
+        c.store(c2, at: 2 * cRow)
+        c.store(c3, at: 3 * cRow)
+    }
+
+    /// A single row: up to four vectors of columns at a time, so that additions need not wait for each other.
+    private static func multiplyRow(
+        _ columns: Int, _ k: Int, _ a: UnsafePointer<Float>, _ aStep: Int, _ b: UnsafePointer<Float>, _ bStep: Int,
+        into c: UnsafeMutablePointer<Float>
+    ) {
+        var column = 0
+        while column + 64 <= columns {
+            var (c0, c1, c2, c3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
+            var (a, b) = (a, b + column)
+            for _ in 0..<k {
+                let factor = Vector(repeating: a[0])
+                c0 = c0.addingProduct(factor, b.vector(at: 0))
+                c1 = c1.addingProduct(factor, b.vector(at: 16))
+                c2 = c2.addingProduct(factor, b.vector(at: 32))
+                c3 = c3.addingProduct(factor, b.vector(at: 48))
+                a += aStep
+                b += bStep
+            }
+            c.store(c0, at: column)
+            c.store(c1, at: column + 16)
+            c.store(c2, at: column + 32)
+            c.store(c3, at: column + 48)
+            column += 64
+        }
+        while column + 16 <= columns {
+            var sum = Vector.zero
+            for i in 0..<k { sum = sum.addingProduct(Vector(repeating: a[i * aStep]), b.vector(at: column + i * bStep)) }
+            c.store(sum, at: column)
+            column += 16
+        }
+        while column < columns {
+            c[column] = element(k, a, aStep, b + column, bStep)
+            column += 1
+        }
+    }
+
+    @inline(__always)
+    private static func element(_ k: Int, _ a: UnsafePointer<Float>, _ aStep: Int, _ b: UnsafePointer<Float>, _ bStep: Int) -> Float {
+        var sum: Float = 0
+        for i in 0..<k { sum = sum.addingProduct(a[i * aStep], b[i * bStep]) }
+        return sum
+    }
+
+    /// Copies the transpose of x [rows, columns], whose rows are `stride` apart, into `panels`: [panel][column][16], where a
+    /// panel is 16 rows of x, and those beyond the last are zero. A panel is a B of step 16 to `multiply`.
+    static func packTransposed(
+        _ x: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int, into panels: UnsafeMutablePointer<Float>
+    ) {
+        var row = 0
+        while row < rows {
+            let panel = panels + row / 16 * 16 * columns + row % 16
+            if row + 8 <= rows {
+                transposeEightRows(x + row * stride, columns, stride, into: panel)
+            } else {
+                for column in 0..<columns {
+                    for lane in 0..<8 { panel[column * 16 + lane] = row + lane < rows ? x[(row + lane) * stride + column] : 0 }
+                }
+            }
+            row += 8
+        }
+        if row % 16 == 8 {
+            let panel = panels + row / 16 * 16 * columns + 8
+            for column in 0..<columns { (panel + column * 16).update(repeating: 0, count: 8) }
+        }
+    }
+
+    private static func transposeEightRows(
+        _ x: UnsafePointer<Float>, _ columns: Int, _ stride: Int, into panel: UnsafeMutablePointer<Float>
+    ) {
+        var column = 0
+        while column + 8 <= columns {
+            let source = x + column, target = panel + column * 16
+            let (r0, r1, r2, r3) = (source.eight(at: 0), source.eight(at: stride), source.eight(at: 2 * stride), source.eight(at: 3 * stride))
+            let (r4, r5, r6, r7) = (
+                source.eight(at: 4 * stride), source.eight(at: 5 * stride), source.eight(at: 6 * stride), source.eight(at: 7 * stride))
+            let (a0, a1, a2, a3) = (r0.pairs(with: r1), r0.upperPairs(with: r1), r2.pairs(with: r3), r2.upperPairs(with: r3))
+            let (a4, a5, a6, a7) = (r4.pairs(with: r5), r4.upperPairs(with: r5), r6.pairs(with: r7), r6.upperPairs(with: r7))
+            let (b0, b1, b2, b3) = (a0.quads(with: a2), a0.upperQuads(with: a2), a1.quads(with: a3), a1.upperQuads(with: a3))
+            let (b4, b5, b6, b7) = (a4.quads(with: a6), a4.upperQuads(with: a6), a5.quads(with: a7), a5.upperQuads(with: a7))
+            target.store(SIMD8(lowHalf: b0.lowHalf, highHalf: b4.lowHalf), at: 0)
+            target.store(SIMD8(lowHalf: b1.lowHalf, highHalf: b5.lowHalf), at: 16)
+            target.store(SIMD8(lowHalf: b2.lowHalf, highHalf: b6.lowHalf), at: 32)
+            target.store(SIMD8(lowHalf: b3.lowHalf, highHalf: b7.lowHalf), at: 48)
+            target.store(SIMD8(lowHalf: b0.highHalf, highHalf: b4.highHalf), at: 64)
+            target.store(SIMD8(lowHalf: b1.highHalf, highHalf: b5.highHalf), at: 80)
+            target.store(SIMD8(lowHalf: b2.highHalf, highHalf: b6.highHalf), at: 96)
+            target.store(SIMD8(lowHalf: b3.highHalf, highHalf: b7.highHalf), at: 112)
+            column += 8
+        }
+        while column < columns {
+            for lane in 0..<8 { panel[column * 16 + lane] = x[lane * stride + column] }
+            column += 1
+        }
+    }
+}
+
+extension UnsafePointer<Float> {
+    @inline(__always)
+    fileprivate func eight(at index: Int) -> SIMD8<Float> { UnsafeRawPointer(self + index).loadUnaligned(as: SIMD8<Float>.self) }
+}
+
+extension UnsafeMutablePointer<Float> {
+    @inline(__always)
+    fileprivate func store(_ vector: SIMD8<Float>, at index: Int) {
+        UnsafeMutableRawPointer(self + index).storeBytes(of: vector, as: SIMD8<Float>.self)
+    }
+}
+
+/// The interleavings that a processor has an instruction for; three rounds of them transpose eight vectors.
+extension SIMD8<Float> {
+    @inline(__always)
+    fileprivate func pairs(with o: Self) -> Self { Self(self[0], o[0], self[1], o[1], self[4], o[4], self[5], o[5]) }
+    @inline(__always)
+    fileprivate func upperPairs(with o: Self) -> Self { Self(self[2], o[2], self[3], o[3], self[6], o[6], self[7], o[7]) }
+    @inline(__always)
+    fileprivate func quads(with o: Self) -> Self { Self(self[0], self[1], o[0], o[1], self[4], self[5], o[4], o[5]) }
+    @inline(__always)
+    fileprivate func upperQuads(with o: Self) -> Self { Self(self[2], self[3], o[2], o[3], self[6], self[7], o[6], o[7]) }
+}

@@ -1,0 +1,109 @@
+import TensorCore
+import Testing
+import _TestSupport
+
+private typealias Matrix = NaiveKernels.Matrix
+
+@Suite struct ElementwiseTests {
+    @Test(arguments: widths, rowCounts)
+    func biasAndRectifier(d: Int, rows: Int) {
+        let context = ComputeContext()
+        let y = context.normal(rows, d, seed: 1), bias = context.normal(1, d, seed: 2)
+        var sum = Matrix(y)
+        for row in 0..<rows { for c in 0..<d { sum[row, c] += Double(bias[0, c]) } }
+        let biased = context.copy(y), rectified = context.copy(y)
+        Elementwise.addBias(biased, rows: 0..<rows, bias: bias)
+        #expect(NaiveKernels.deviation(biased, sum) < 1e-6)
+        Elementwise.addBiasRectify(rectified, rows: 0..<rows, bias: bias)
+        #expect(NaiveKernels.deviation(rectified, Matrix(rows: rows, columns: d, elements: sum.elements.map { max(0, $0) })) < 1e-6)
+
+        let dy = context.normal(rows, d, seed: 3), before = dy.elements
+        Elementwise.rectifyBackward(dy, rows: 0..<rows, activation: rectified)
+        #expect(dy.elements == zip(before, rectified.elements).map { $1 > 0 ? $0 : 0 })
+    }
+
+    @Test func onlyTheGivenRowsChange() {
+        let context = ComputeContext()
+        let bias = context.normal(1, 33, seed: 2), original = context.normal(9, 33, seed: 1)
+        let activation = context.zeros(9, 33)
+        let passes: [(Tensor) -> Void] = [
+            { Elementwise.addBias($0, rows: 2..<5, bias: bias) },
+            { Elementwise.addBiasRectify($0, rows: 2..<5, bias: bias) },
+            { Elementwise.rectifyBackward($0, rows: 2..<5, activation: activation) },
+        ]
+        for pass in passes {
+            let y = context.copy(original)
+            pass(y)
+            #expect(y.rows(0..<2).bits == original.rows(0..<2).bits)
+            #expect(y.rows(5..<9).bits == original.rows(5..<9).bits)
+            for row in 2..<5 { #expect(y.rows(row..<row + 1).bits != original.rows(row..<row + 1).bits) }
+        }
+    }
+
+    @Test(arguments: widths, rowCounts)
+    func residualDropoutAgreesWithTheMask(d: Int, rows: Int) {
+        let context = ComputeContext(threads: 2)
+        let residual = context.normal(rows, d, seed: 1), y = context.normal(rows, d, seed: 2), bias = context.normal(1, d, seed: 3)
+        for mask in [DropoutMask.none, DropoutMask(probability: 0.3, key: RandomKey(seed: 9))] {
+            for bias in [bias, nil] {
+                var expected = Matrix(residual), masked = Matrix(y)
+                for row in 0..<rows {
+                    for c in 0..<d {
+                        let factor = Double(mask.factor(row: row, column: c, columns: d))
+                        expected[row, c] += factor * Double(y[row, c] + (bias?[0, c] ?? 0))
+                        masked[row, c] *= factor
+                    }
+                }
+                let out = context.uninitialized(rows, d)
+                Elementwise.residualDropout(context, residual: residual, y: y, bias: bias, mask: mask, into: out)
+                #expect(NaiveKernels.deviation(out, expected) < 1e-6)
+                let overY = context.copy(y), overResidual = context.copy(residual)
+                Elementwise.residualDropout(context, residual: residual, y: overY, bias: bias, mask: mask, into: overY)
+                Elementwise.residualDropout(context, residual: overResidual, y: y, bias: bias, mask: mask, into: overResidual)
+                #expect(overY.bits == out.bits && overResidual.bits == out.bits)
+
+                let dropped = context.uninitialized(rows, d)
+                Elementwise.dropout(context, y, mask: mask, into: dropped)
+                #expect(NaiveKernels.deviation(dropped, masked) < 1e-6)
+            }
+        }
+    }
+
+    @Test(arguments: widths, rowCounts)
+    func sums(d: Int, rows: Int) {
+        let context = ComputeContext(threads: 2)
+        let y = context.normal(rows, d, seed: 1), sums = context.normal(1, d, seed: 2), expected = Matrix(sums) + Matrix(y).columnSums
+        Elementwise.addColumnSums(context, of: y, to: sums)
+        #expect(NaiveKernels.deviation(sums, expected) < 1e-5)
+
+        let total = Elementwise.sumOfSquares(context, UnsafeBufferPointer(y.buffer))
+        let squares = y.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
+        #expect(abs(total - squares) <= 1e-6 * squares)
+
+        let target = context.normal(rows, d, seed: 3), added = Matrix(target) + Matrix(y)
+        Elementwise.add(context, y, to: target)
+        #expect(NaiveKernels.deviation(target, added) < 1e-6)
+    }
+
+    @Test func sumOfSquaresOfManyIsExactEnough() {
+        let context = ComputeContext(threads: 2), values = context.uninitialized(1, 300_001)
+        values.fill(0.1)
+        let expected = 300_001 * Double(Float(0.1)) * Double(Float(0.1))
+        #expect(abs(Elementwise.sumOfSquares(context, UnsafeBufferPointer(values.buffer)) / expected - 1) < 1e-6)
+        #expect(Elementwise.sumOfSquares(context, UnsafeBufferPointer(start: nil, count: 0)) == 0)
+    }
+
+    @Test func bitsDoNotDependOnThreads() {
+        #expect(isIndependentOfThreads { context in
+            let x = context.normal(400, 250, seed: 1), y = context.normal(400, 250, seed: 2)
+            let mask = DropoutMask(probability: 0.1, key: RandomKey(seed: 3))
+            let residual = context.zeros(400, 250), dropped = context.zeros(400, 250), sums = context.zeros(1, 250)
+            Elementwise.residualDropout(context, residual: x, y: y, bias: nil, mask: mask, into: residual)
+            Elementwise.dropout(context, x, mask: mask, into: dropped)
+            Elementwise.addColumnSums(context, of: x, to: sums)
+            let square = Elementwise.sumOfSquares(context, UnsafeBufferPointer(x.buffer)).bitPattern
+            let halves = [UInt32(truncatingIfNeeded: square), UInt32(truncatingIfNeeded: square >> 32)]
+            return [residual, dropped, sums, context.tensor(halves.map(Float.init(bitPattern:)), rows: 1, columns: 2)]
+        })
+    }
+}
