@@ -21,9 +21,11 @@ public final class AllToAllTokenDispatcher {
     public var place: Int { communicator.rank }
 
     /// Exchanges the counts of a decision.
-    public func plan(_ decision: RoutingDecision) throws -> DispatchPlan {
-        let (rowTokens, slots, counts) = DispatchPlan.arrange(decision, placement: placement)
-        let received = try exchange(counts)
+    public func plan(_ context: ComputeContext, _ decision: RoutingDecision) throws -> DispatchPlan {
+        let (rowTokens, slots, counts) = context.clock.measure(.dispatch, "arrange") {
+            DispatchPlan.arrange(decision, placement: placement)
+        }
+        let received = try context.clock.measure(.communication, "exchange counts") { try exchange(counts) }
         let experts = placement.expertsOfPlace[place].count
         return DispatchPlan(
             rowTokens: rowTokens, slots: slots, sentRows: counts.map { $0.reduce(0, +) },
@@ -49,7 +51,7 @@ public final class AllToAllTokenDispatcher {
         precondition(rows.rows == plan.rowsSent)
         guard placement.places > 1 else { return rows }
         let arrived = context.uninitialized(plan.rowsReceived, rows.columns)
-        try exchangeRows(rows, plan.sentRows, into: arrived, plan.receivedRows)
+        try exchangeRows(context, rows, plan.sentRows, into: arrived, plan.receivedRows)
         let grouped = context.uninitialized(plan.rowsReceived, rows.columns)
         forEachRun(plan) { arrivedRow, groupedRow, count in
             grouped.row(groupedRow).update(from: arrived.row(arrivedRow), count: count * rows.columns)
@@ -66,14 +68,18 @@ public final class AllToAllTokenDispatcher {
             departing.row(departingRow).update(from: rows.row(groupedRow), count: count * rows.columns)
         }
         let returned = context.uninitialized(plan.rowsSent, rows.columns)
-        try exchangeRows(departing, plan.receivedRows, into: returned, plan.sentRows)
+        try exchangeRows(context, departing, plan.receivedRows, into: returned, plan.sentRows)
         return returned
     }
 
-    private func exchangeRows(_ sent: Tensor, _ sentRows: [Int], into received: Tensor, _ receivedRows: [Int]) throws {
-        try communicator.allToAll(
-            rowWidth: sent.columns, UnsafeBufferPointer(sent.buffer), sentRows: sentRows,
-            into: received.buffer, receivedRows: receivedRows)
+    private func exchangeRows(
+        _ context: ComputeContext, _ sent: Tensor, _ sentRows: [Int], into received: Tensor, _ receivedRows: [Int]
+    ) throws {
+        try context.clock.measure(.communication, "all-to-all") {
+            try communicator.allToAll(
+                rowWidth: sent.columns, UnsafeBufferPointer(sent.buffer), sentRows: sentRows,
+                into: received.buffer, receivedRows: receivedRows)
+        }
         bytesSent += (sent.rows - sentRows[place]) * sent.columns * MemoryLayout<Float>.stride
     }
 

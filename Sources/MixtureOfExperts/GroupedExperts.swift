@@ -54,6 +54,7 @@ public struct GroupedExperts {
     /// rows [n, d], `expertRows[e]` of them for local expert e.
     public func forward(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Activations {
         precondition(expertRows.count == experts.count && expertRows.reduce(0, +) == rows.rows)
+        context.clock.countProducts(2, m: rows.rows, n: ffnDim, k: dim)
         let hidden = context.uninitialized(rows.rows, ffnDim), outputs = context.uninitialized(rows.rows, dim)
         let pieces = Self.pieces(expertRows, threads: context.pool.threads)
         let weights = experts.map { ($0.weight1.value, $0.bias1.value, $0.weight2.value, $0.bias2.value) }
@@ -76,6 +77,7 @@ public struct GroupedExperts {
     public func backward(
         _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, expertRows: [Int]
     ) -> Tensor {
+        context.clock.countProducts(4, m: rows.rows, n: ffnDim, k: dim)
         let dhidden = context.uninitialized(rows.rows, ffnDim), drows = context.uninitialized(rows.rows, dim)
         let pieces = Self.pieces(expertRows, threads: context.pool.threads)
         let weights = experts.map { ($0.weight1.value, $0.weight2.value) }

@@ -107,23 +107,30 @@ public struct StratifiedBlock {
         LayerNormKernel.forward(
             context, x: input, gain: norms[stratum].gain.value, bias: norms[stratum].bias.value, into: normalized,
             statistics: statistics)
-        let scores = context.uninitialized(rows.count, gates[stratum].rows)
-        MatrixProduct.forward(context, x: normalized, w: gates[stratum].value, into: scores)
         let key = pass.key.derived(stratum)
-        let decision = router.route(
-            scores: scores, visible: placement.firstExpert[stratum] ..< placement.experts, rows: rows,
-            key: key.derived(RandomPurpose.secondExpert.rawValue))
-        let plan = try dispatcher.plan(decision)
+        let decision = context.clock.measure(.dispatch, "route") {
+            let scores = context.uninitialized(rows.count, gates[stratum].rows)
+            MatrixProduct.forward(context, x: normalized, w: gates[stratum].value, into: scores)
+            return router.route(
+                scores: scores, visible: placement.firstExpert[stratum] ..< placement.experts, rows: rows,
+                key: key.derived(RandomPurpose.secondExpert.rawValue))
+        }
+        context.clock.countProducts(m: rows.count, n: gates[stratum].rows, k: d)
+        let plan = try dispatcher.plan(context, decision)
         let departing = context.uninitialized(plan.rowsSent, d)
-        RowKernels.gather(context, normalized, plan.rowTokens, into: departing)
+        context.clock.measure(.dispatch, "gather") {
+            RowKernels.gather(context, normalized, plan.rowTokens, into: departing)
+        }
         let expertInput = try dispatcher.toExperts(context, departing, plan)
-        let activations = experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
+        let activations = context.clock.measure(.experts, "experts") {
+            experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
+        }
         let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
         let mixture = RowKernels.Mixture(
             slots: plan.slots, weights: outputWeights(decision, rows, pass, key), choices: decision.choices, tokens: rows,
             mask: pass.isTraining && dropout > 0
                 ? DropoutMask(probability: dropout, key: key.derived(RandomPurpose.expertOutput.rawValue)) : .none)
-        RowKernels.addMixture(context, mixture, outputs: outputs, to: x)
+        context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
         return Passage(
             rows: rows, input: input, statistics: statistics, normalized: normalized, decision: decision, plan: plan,
             mixture: mixture, expertInput: expertInput, hidden: activations.hidden, outputs: outputs)
@@ -135,23 +142,29 @@ public struct StratifiedBlock {
     ) throws {
         let d = dx.columns, plan = passage.plan, decision = passage.decision
         let doutputs = context.uninitialized(plan.rowsSent, d)
-        var dweights = RowKernels.mixtureBackward(
-            context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
+        var dweights = context.clock.measure(.dispatch, "mix backward") {
+            RowKernels.mixtureBackward(context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
+        }
         for index in dweights.indices where decision.weights[index] != 0 {
             // The mixture's weights are the gate's times the masking factor.
             dweights[index] *= passage.mixture.weights[index] / decision.weights[index]
         }
         let arrived = try dispatcher.toExperts(context, doutputs, plan)
-        let dexpertInput = experts.backward(
-            context, doutputs: arrived, rows: passage.expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
+        let dexpertInput = context.clock.measure(.experts, "experts backward") {
+            experts.backward(
+                context, doutputs: arrived, rows: passage.expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
+        }
         let drows = try dispatcher.toTokens(context, dexpertInput, plan)
         let dnormalized = context.uninitialized(passage.rows.count, d)
-        RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
-        let dscores = context.uninitialized(decision.tokens, decision.visible.count)
-        router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
         let gate = gates[stratum], norm = norms[stratum]
-        MatrixProduct.backwardWeight(context, dy: dscores, x: passage.normalized, into: gate.gradient)
-        MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
+        context.clock.measure(.dispatch, "route backward") {
+            RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
+            let dscores = context.uninitialized(decision.tokens, decision.visible.count)
+            router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
+            MatrixProduct.backwardWeight(context, dy: dscores, x: passage.normalized, into: gate.gradient)
+            MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
+        }
+        context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
         let dinput = context.uninitialized(passage.rows.count, d)
         LayerNormKernel.backward(
             context, dy: dnormalized, x: passage.input, statistics: passage.statistics, gain: norm.gain.value, into: dinput,

@@ -57,6 +57,14 @@ public struct AttentionKernel {
         return mask.factor(row: 0, column: block + query * Self.paddedLength(m) + key, columns: 32)
     }
 
+    /// Multiplications and additions of the two products over the keys that queries see.
+    public var forwardFlops: Int {
+        (0..<querySegments.count).reduce(0) { sum, s in
+            let (n, m) = (querySegments.length(s), keySegments.length(s))
+            return sum + 4 * headDim * heads * (causal ? n * (n + 1) / 2 : n * m)
+        }
+    }
+
     private var scale: Float { 1 / Float(headDim).squareRoot() }
 
     /// One head of one sentence: n queries, m keys, and where they lie.

@@ -2,6 +2,7 @@
 public final class ComputeContext {
     public let pool: WorkerPool
     public let allocator: TensorAllocator
+    public let clock = PhaseClock()
 
     public init(threads: Int = 1) {
         BLAS.useOneThreadPerCall()

@@ -18,7 +18,7 @@ public final class Trainer {
     private let groups: ParallelGroups
     private let synchronizer: GradientSynchronizer
     private let schedule: LearningRateSchedule
-    private let sampler: TokenGroupSampler
+    private let source: any TokenGroupSource
     /// Updates in a row that were skipped because something was not finite.
     private var skipped = 0
     /// The last update done.
@@ -29,13 +29,13 @@ public final class Trainer {
 
     /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run.
     public init(
-        model: TranslationModel, optimizer: Adam, groups: ParallelGroups, sampler: TokenGroupSampler,
+        model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0
     ) {
         self.model = model
         self.optimizer = optimizer
         self.groups = groups
-        self.sampler = sampler
+        self.source = source
         self.configuration = configuration
         self.update = update
         synchronizer = GradientSynchronizer(groups: groups, store: model.store, context: model.context)
@@ -46,18 +46,20 @@ public final class Trainer {
     public func step(shouldStop: Bool = false) throws -> (metrics: UpdateMetrics, stop: Bool) {
         let start = ContinuousClock.now
         update += 1
-        let targetTokens = sampler.targetTokens(update: update)
+        let targetTokens = source.targetTokens(update: update)
         var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
         let totalTokens = max(targetTokens.reduce(0, +), 1)
-        for round in 0 ..< (sampler.groups + groups.world.size - 1) / groups.world.size {
+        for round in 0 ..< (source.groups + groups.world.size - 1) / groups.world.size {
             let index = round * groups.world.size + groups.world.rank
-            let group = index < sampler.groups ? sampler.group(update: update, index: index) : TokenGroup.empty(index: index)
+            let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
             try run(group, totalTokens: totalTokens, into: &sums)
         }
         sums.stop = shouldStop ? 1 : 0
-        try sums.reduce(groups.world)
-        try synchronizer.sum()
-        let norm = try synchronizer.norm()
+        let norm = try model.context.clock.measure(.communication, "gradient sums") {
+            try sums.reduce(groups.world)
+            try synchronizer.sum()
+            return try synchronizer.norm()
+        }
         let loss = sums.smoothed / Double(totalTokens)
         try apply(loss: loss, norm: norm)
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
@@ -95,7 +97,9 @@ public final class Trainer {
         skipped = 0
         let limit = Double(configuration.clipNorm)
         let scale = limit > 0 && norm > limit ? limit / norm : 1
-        optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+        model.context.clock.measure(.optimizer, "adam") {
+            optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+        }
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.

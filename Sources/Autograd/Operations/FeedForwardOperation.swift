@@ -7,21 +7,27 @@ extension Tape {
         let activation = context.uninitialized(h.rows, weight1.rows)
         let y = context.uninitialized(h.rows, weight2.rows)
         let b1 = bias1.value
-        MatrixProduct.forward(context, x: h.value, w: weight1.value, into: activation) { rows in
-            Elementwise.addBiasRectify(activation, rows: rows, bias: b1)
-        }
-        MatrixProduct.forward(context, x: activation, w: weight2.value, into: y)
-        return record(y) { dy in
-            MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
-            let dactivation = context.uninitialized(activation.rows, activation.columns)
-            MatrixProduct.backwardInput(context, dy: dy, w: weight2.value, into: dactivation) { rows in
-                Elementwise.rectifyBackward(dactivation, rows: rows, activation: activation)
+        context.clock.measure(.gemm, "feed-forward") {
+            MatrixProduct.forward(context, x: h.value, w: weight1.value, into: activation) { rows in
+                Elementwise.addBiasRectify(activation, rows: rows, bias: b1)
             }
-            MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
-            Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
-            let target = h.gradientTarget(context)
-            MatrixProduct.backwardInput(
-                context, dy: dactivation, w: weight1.value, into: target.tensor, accumulate: target.accumulate)
+            MatrixProduct.forward(context, x: activation, w: weight2.value, into: y)
+        }
+        context.clock.countProducts(2, m: h.rows, n: weight1.rows, k: weight1.columns)
+        return record(y) { dy in
+            context.clock.measure(.gemm, "feed-forward backward") {
+                MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
+                let dactivation = context.uninitialized(activation.rows, activation.columns)
+                MatrixProduct.backwardInput(context, dy: dy, w: weight2.value, into: dactivation) { rows in
+                    Elementwise.rectifyBackward(dactivation, rows: rows, activation: activation)
+                }
+                MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
+                Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
+                let target = h.gradientTarget(context)
+                MatrixProduct.backwardInput(
+                    context, dy: dactivation, w: weight1.value, into: target.tensor, accumulate: target.accumulate)
+            }
+            context.clock.countProducts(4, m: h.rows, n: weight1.rows, k: weight1.columns)
         }
     }
 }

@@ -6,15 +6,21 @@ extension Tape {
         let context = context
         let y = context.uninitialized(x.rows, weight.rows)
         let (w, b) = (weight.value, bias?.value)
-        MatrixProduct.forward(context, x: x.value, w: w, into: y) { rows in
-            if let b { Elementwise.addBias(y, rows: rows, bias: b) }
+        context.clock.measure(.gemm, "linear") {
+            MatrixProduct.forward(context, x: x.value, w: w, into: y) { rows in
+                if let b { Elementwise.addBias(y, rows: rows, bias: b) }
+            }
         }
+        context.clock.countProducts(m: x.rows, n: w.rows, k: w.columns)
         return record(y) { dy in
-            MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
-            if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
-            let target = x.gradientTarget(context)
-            MatrixProduct.backwardInput(
-                context, dy: dy, w: w, into: target.tensor, accumulate: target.accumulate)
+            context.clock.measure(.gemm, "linear backward") {
+                MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
+                if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
+                let target = x.gradientTarget(context)
+                MatrixProduct.backwardInput(
+                    context, dy: dy, w: w, into: target.tensor, accumulate: target.accumulate)
+            }
+            context.clock.countProducts(2, m: x.rows, n: w.rows, k: w.columns)
         }
     }
 }

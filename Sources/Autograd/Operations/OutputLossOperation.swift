@@ -11,9 +11,12 @@ extension Tape {
                 context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing, gradient: nil)
         }
         let dx = context.uninitialized(x.rows, x.columns)
-        let loss = OutputLossKernel.run(
-            context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
-            gradient: .init(scale: gradientScale, dx: dx, dweight: weight.gradient))
+        let loss = context.clock.measure(.loss, "output loss") {
+            OutputLossKernel.run(
+                context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
+                gradient: .init(scale: gradientScale, dx: dx, dweight: weight.gradient))
+        }
+        context.clock.countProducts(3, m: x.rows, n: weight.rows, k: weight.columns)
         x.receive(dx, context)
         return loss
     }

@@ -80,7 +80,7 @@ struct TrainCommand: ParsableCommand {
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
         let trainer = Trainer(
-            model: model, optimizer: optimizer, groups: groups, sampler: sampler, configuration: training, startingAfter: start)
+            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }

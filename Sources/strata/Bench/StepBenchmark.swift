@@ -1,0 +1,128 @@
+import ArgumentParser
+import Collectives
+import Foundation
+import TensorCore
+import Training
+import TransformerModel
+
+/// `strata bench step`: whole training updates on synthetic sentences.
+struct StepBenchmark: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step",
+        abstract: "Whole training updates on synthetic sentences; under mpirun on as many ranks as were started.",
+        discussion: """
+            Example:
+              mpirun -n 2 strata bench step --config configs/bench/base.yaml --steps 5
+            """)
+
+    @Option(help: "The configuration: its model, training and parallel sections and data.vocabulary are used.")
+    var config = "configs/bench/small.yaml"
+
+    @Option(name: .customLong("set"), parsing: .unconditionalSingleValue,
+            help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
+    var overrides: [String] = []
+
+    @Option(help: "Updates that are timed, after one that is not.")
+    var steps = 10
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    @Option(help: ArgumentHelp("Write each rank's phases to FILE, in Chrome's trace format.", valueName: "file"))
+    var profile: String?
+
+    @Flag(help: "Print the figures as JSON.")
+    var json = false
+
+    private struct Figures: Codable {
+        var tokensPerSecond: Double
+        var secondsPerStep: Double
+        var modelFlopsUtilization: Double
+        var sgemmGflops: Double
+        var peakRssMb: Double
+        /// Seconds of a step by phase, of the first rank.
+        var phases: [String: Double]
+        var ranks: Int
+        var threads: Int
+
+        enum CodingKeys: String, CodingKey {
+            case phases, ranks, threads
+            case tokensPerSecond = "tokens_per_second"
+            case secondsPerStep = "seconds_per_step"
+            case modelFlopsUtilization = "model_flops_utilization"
+            case sgemmGflops = "sgemm_gflops"
+            case peakRssMb = "peak_rss_mb"
+        }
+    }
+
+    func run() throws {
+        guard steps >= 1 else { throw CommandFailure(.usage, "--steps must be at least 1, but is \(steps)") }
+        let configuration = try RunConfiguration.load(file: config, overrides: overrides)
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            let figures = try measure(configuration, ranks)
+            if ranks.isFirst { try show(figures) }
+            return .done
+        }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+
+    private func measure(_ configuration: RunConfiguration, _ ranks: RankWorld) throws -> Figures {
+        let training = configuration.training, strata = configuration.model.mixture?.strata ?? []
+        let groups = try ParallelGroups(
+            world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
+        let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
+        try ranks.world.barrier()
+        let peak = try ranks.world.allReduce(SgemmPeak.gflops(context), .sum)
+        let model = TranslationModel(
+            configuration: configuration.model, vocabulary: configuration.data.vocabulary, context: context,
+            expertGroup: groups.experts, seed: training.seed)
+        let optimizer = Adam(
+            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
+            epsilon: training.adamEpsilon)
+        let source = SyntheticSentences(
+            groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup,
+            vocabulary: configuration.data.vocabulary, seed: training.seed)
+        let trainer = Trainer(model: model, optimizer: optimizer, groups: groups, source: source, configuration: training)
+        _ = try trainer.step()
+        context.clock.reset()
+        context.clock.isTracing = profile != nil
+        var tokens = 0
+        let display = ranks.isFirst ? ProgressDisplay() : nil
+        let seconds = try Stopwatch.seconds {
+            for step in 1...steps {
+                let metrics = try trainer.step().metrics
+                tokens += metrics.targetTokens
+                display?.show("step \(step)/\(steps)  \(Format.count(Int(metrics.tokensPerSecond))) tokens/s")
+            }
+        }
+        if let profile { try ChromeTrace.write(context.clock, to: profile, ranks) }
+        let flops = try ranks.world.allReduce(Double(context.clock.flops), .sum)
+        var phases = Dictionary(
+            uniqueKeysWithValues: context.clock.seconds.map { ($0.key.rawValue, $0.value / Double(steps)) })
+        phases[PhaseClock.Phase.other.rawValue] = seconds / Double(steps) - phases.values.reduce(0, +)
+        return Figures(
+            tokensPerSecond: Double(tokens) / seconds, secondsPerStep: seconds / Double(steps),
+            modelFlopsUtilization: flops / seconds / 1e9 / peak, sgemmGflops: peak,
+            peakRssMb: try ranks.world.allReduce(Stopwatch.peakResidentMebibytes, .maximum), phases: phases,
+            ranks: ranks.world.size, threads: context.pool.threads)
+    }
+
+    private func show(_ figures: Figures) throws {
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            print(String(decoding: try encoder.encode(figures), as: UTF8.self))
+            return
+        }
+        print("\(figures.ranks) rank(s) × \(figures.threads) thread(s): \(Format.count(Int(figures.tokensPerSecond))) target tokens/s, "
+            + "\(Format.decimal(figures.secondsPerStep, 3)) s a step")
+        print("model FLOPs utilization \(Format.decimal(100 * figures.modelFlopsUtilization, 1))% of "
+            + "\(Format.decimal(figures.sgemmGflops, 0)) GFLOP/s sgemm; peak memory \(Format.count(Int(figures.peakRssMb))) MiB a rank")
+        print(Table(
+            header: ["phase", "s a step", "share"],
+            rows: figures.phases.sorted { $0.value > $1.value }.map {
+                [$0.key, Format.decimal($0.value, 3), Format.decimal(100 * $0.value / figures.secondsPerStep, 1) + "%"]
+            }
+        ).text, terminator: "")
+    }
+}

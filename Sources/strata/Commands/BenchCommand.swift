@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// `strata bench`: how fast the parts and the whole of a training step are on this machine.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure the speed of training on this machine.",
+        subcommands: [StepBenchmark.self])
+}
