@@ -57,7 +57,7 @@ let package = Package(
         library("MPICollectives", ["CMPI", "Collectives"]),
         library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
         library("TransformerModel", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts"]),
-        library("DataPipeline", ["TensorCore", "CSentencePiece", "CXXHash"]),
+        library("DataPipeline", ["TensorCore", "CSentencePiece"]),
         library("Training", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
                              "DataPipeline"]),
         library("Evaluation", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",

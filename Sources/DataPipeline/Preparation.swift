@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 extension PreparedCorpus {
     /// Trains the tokenizer, tokenizes each language pair once and writes the folder `configuration.prepared`.
@@ -65,7 +66,7 @@ private struct Preparation {
     let folder: String
     let threads: Int
     private var languages: [String] = []
-    private var files: [PreparationManifest.File] = []
+    private var files: [FileRecord] = []
 
     init(configuration: DataConfiguration, text: ParallelText, folder: String, threads: Int) {
         self.configuration = configuration

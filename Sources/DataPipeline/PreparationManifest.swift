@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// `manifest.json` of a prepared folder: what was prepared from what, and every file with its size and checksum.
 public struct PreparationManifest: Equatable, Codable, Sendable {
@@ -6,15 +7,6 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
     public static let modelName = "sentencepiece.model"
     static let format = "strata-prepared"
     static let version = 1
-
-    /// A file of the prepared folder.
-    public struct File: Equatable, Codable, Sendable {
-        public let name: String
-        /// In bytes.
-        public let size: Int
-        /// XXH3, 64 bits, 16 hexadecimal digits.
-        public let checksum: String
-    }
 
     /// A text file that was read. Size and time of status change tell that it need not be read again to know its checksum.
     public struct Input: Equatable, Codable, Sendable {
@@ -68,7 +60,7 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
     public internal(set) var languages: [String]
     public internal(set) var directions: [String]
     public internal(set) var parts: [Part]
-    public internal(set) var files: [File]
+    public internal(set) var files: [FileRecord]
     public internal(set) var inputs: [Input]
     /// Of the manifest itself, computed with this field empty.
     var checksum = ""
@@ -119,7 +111,7 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
 
     init(
         fingerprint: String, vocabularySize: Int, requestedVocabulary: Int, maximumLength: Int, languages: [String],
-        directions: [Direction], parts: [Part], files: [File], inputs: [Input]
+        directions: [Direction], parts: [Part], files: [FileRecord], inputs: [Input]
     ) {
         self.fingerprint = fingerprint
         self.vocabularySize = vocabularySize

@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// A prepared folder, memory-mapped: the tokenizer and every sentence pair's tokens, in any order and at no cost of memory.
 public final class PreparedCorpus: Sendable {
@@ -62,6 +63,18 @@ public final class PreparedCorpus: Sendable {
     public var fingerprint: String { manifest.fingerprint }
     public var vocabularySize: Int { manifest.vocabularySize }
     public var languages: [String] { manifest.languages }
+
+    /// Holds the folder to the settings of a configuration; its directions may be some of the prepared ones.
+    ///
+    /// - Throws: `DataError.prepared` if the folder was prepared with other settings.
+    public func requireSettings(of configuration: DataConfiguration) throws {
+        let fingerprint = try preparationFingerprint(configuration, directions: directions, inputs: manifest.inputs)
+        guard fingerprint == manifest.fingerprint else {
+            throw DataError(
+                .prepared, "\(path): was prepared with other settings than the configuration's data section has now: "
+                    + "run strata prepare CONFIG again, or name another folder in data.prepared")
+        }
+    }
 
     /// Reads every file and compares checksums.
     ///

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// The sentences of one side of one part: all tokens after one another, and where each sentence begins.
 ///
 /// Little-endian files: `.tokens` holds unsigned 16-bit ids for a vocabulary of up to 65536 tokens, else signed 32-bit ones;
@@ -84,7 +86,7 @@ struct TokenShardWriter {
         try writeOffset()
     }
 
-    func finish() throws -> [PreparationManifest.File] { [try tokens.finish(), try offsets.finish()] }
+    func finish() throws -> [FileRecord] { [try tokens.finish(), try offsets.finish()] }
 
     private func writeOffset() throws {
         try withUnsafeBytes(of: written.littleEndian) { try offsets.write($0) }

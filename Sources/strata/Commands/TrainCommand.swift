@@ -100,6 +100,7 @@ struct TrainCommand: ParsableCommand {
     /// The prepared data, and the configuration with the directions that it resolves to.
     private func open(_ requested: RunConfiguration, verify: Bool) throws -> (PreparedCorpus, RunConfiguration) {
         let corpus = try PreparedCorpus(path: requested.data.prepared)
+        try corpus.requireSettings(of: requested.data)
         if verify { try corpus.verify() }
         var configuration = requested
         if configuration.data.directions.isEmpty { configuration.data.directions = corpus.directions }
