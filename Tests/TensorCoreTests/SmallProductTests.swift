@@ -27,6 +27,19 @@ private typealias Matrix = NaiveKernels.Matrix
         }
     }
 
+    @Test(arguments: 0...3, [0, 1, 16, 33])
+    func dotProductsAgreeWithTheDefinition(rows: Int, columns: Int) {
+        let context = ComputeContext()
+        for k in [0, 1, 16, 31, 64] {
+            let a = context.normal(rows, k + 3, seed: 1), b = context.normal(columns, k + 5, seed: 2)
+            let c = context.uninitialized(rows, columns)
+            SmallProduct.multiplyTransposed(
+                rows: rows, columns: columns, k: k, a.pointer, aRow: k + 3, b.pointer, bRow: k + 5, into: c.pointer, cRow: columns)
+            let expected = Matrix(a).part(0..<rows, 0..<k) * Matrix(b).part(0..<columns, 0..<k).transposed
+            #expect(NaiveKernels.deviation(c, expected) < 1e-6)
+        }
+    }
+
     @Test(arguments: [0, 1, 7, 8, 9, 15, 16, 17, 26, 40], [1, 7, 8, 24, 33])
     func transposesIntoPanels(rows: Int, columns: Int) {
         let context = ComputeContext(), x = context.normal(rows, columns + 2, seed: 1)
