@@ -46,28 +46,51 @@ public enum AdamKernel {
         guard let w = values.baseAddress, let g = gradients.baseAddress, let m = firstMoments.baseAddress,
             let v = secondMoments.baseAddress
         else { return }
-        let rate = step.learningRate / step.correction1
-        let inverse = 1 / step.correction2.squareRoot()
         context.pool.parallelRanges(values.count, grain: 1 << 15) { range in
             var c = range.lowerBound
             while c + 16 <= range.upperBound {
-                let gradient = g.vector(at: c) * step.gradientScale
-                let first = m.vector(at: c) + (gradient - m.vector(at: c)) * (1 - step.beta1)
-                let second = v.vector(at: c) + (gradient * gradient - v.vector(at: c)) * (1 - step.beta2)
-                m.store(first, at: c)
-                v.store(second, at: c)
-                w.store(w.vector(at: c) - first * rate / (second.squareRoot() * inverse + step.epsilon), at: c)
+                var element = Elements(w.vector(at: c), g.vector(at: c), m.vector(at: c), v.vector(at: c))
+                element.advance(step)
+                w.store(element.value, at: c)
+                m.store(element.first, at: c)
+                v.store(element.second, at: c)
                 g.store(.zero, at: c)
                 c += 16
             }
-            while c < range.upperBound {
-                let gradient = g[c] * step.gradientScale
-                m[c] += (gradient - m[c]) * (1 - step.beta1)
-                v[c] += (gradient * gradient - v[c]) * (1 - step.beta2)
-                w[c] -= m[c] * rate / (v[c].squareRoot() * inverse + step.epsilon)
-                g[c] = 0
-                c += 1
+            if c < range.upperBound {
+                let count = range.upperBound - c
+                // Through the same arithmetic, so that a result does not depend on where a range ends.
+                var element = Elements(
+                    (w + c).first(count), (g + c).first(count), (m + c).first(count), (v + c).first(count))
+                element.advance(step)
+                (w + c).storeFirst(count, of: element.value)
+                (m + c).storeFirst(count, of: element.first)
+                (v + c).storeFirst(count, of: element.second)
+                (g + c).update(repeating: 0, count: count)
             }
+        }
+    }
+
+    /// A vector of parameters with their gradients and moments.
+    private struct Elements {
+        var value: Vector
+        let gradient: Vector
+        var first: Vector
+        var second: Vector
+
+        @inline(__always)
+        init(_ value: Vector, _ gradient: Vector, _ first: Vector, _ second: Vector) {
+            (self.value, self.gradient, self.first, self.second) = (value, gradient, first, second)
+        }
+
+        @inline(__always)
+        mutating func advance(_ step: Step) {
+            let rate = step.learningRate / step.correction1, inverse = 1 / step.correction2.squareRoot()
+            let gradient = gradient * step.gradientScale
+            first = first.addingProduct(gradient - first, Vector(repeating: 1 - step.beta1))
+            second = second.addingProduct(gradient * gradient - second, Vector(repeating: 1 - step.beta2))
+            let deviation = Vector(repeating: step.epsilon).addingProduct(second.root, Vector(repeating: inverse))
+            value -= first * rate / deviation
         }
     }
 }

@@ -154,11 +154,18 @@ public struct AttentionKernel {
         }
     }
 
-    /// out [n, padded] ← x [n, headDim] · yᵀ, y [m, headDim]; zero beyond column m.
+    /// out [n, padded] ← x [n, headDim] · yᵀ, y [m, headDim]; zero beyond column m. `panels` has room for y, padded.
     private func multiplyTransposed(
         _ h: Head, _ x: UnsafePointer<Float>, _ xStride: Int, _ y: UnsafePointer<Float>, _ yStride: Int,
         panels: UnsafeMutablePointer<Float>, into out: UnsafeMutablePointer<Float>
     ) {
+        if h.n < 4 {
+            // A decoder's steps: one query a sentence.
+            for row in 0..<h.n { (out + row * h.padded + h.m).update(repeating: 0, count: h.padded - h.m) }
+            SmallProduct.multiplyTransposed(
+                rows: h.n, columns: h.m, k: headDim, x, aRow: xStride, y, bRow: yStride, into: out, cRow: h.padded)
+            return
+        }
         SmallProduct.packTransposed(y, rows: h.m, columns: headDim, stride: yStride, into: panels)
         var column = 0
         while column < h.padded {

@@ -1,14 +1,8 @@
 /// Matrix products over the worker pool. Each piece is one single-threaded BLAS call on a band of the result, optionally
 /// followed by an element-wise epilogue while the band is still in the cache.
+///
+/// Which bands there are depends on the number of threads, and so may the last bits of a result.
 public enum MatrixProduct {
-    /// Rows of a band: enough for BLAS to reach its speed, few enough that two threads finish together.
-    static func band(_ rows: Int, threads: Int) -> Int {
-        if threads == 1 { return max(64, min(rows, 512)) }
-        let even = (rows + threads - 1) / threads
-        // Several bands a thread evens out the end; below about 128 rows packing the other factor costs too much.
-        return max(64, min(even, max(192, (rows / (threads * 4) + 63) / 64 * 64)))
-    }
-
     /// out [T, n] ← x [T, k] · wᵀ, w [n, k]; then `epilogue(rows)` for each finished band of rows.
     public static func forward(
         _ context: ComputeContext, x: Tensor, w: Tensor, into out: Tensor, epilogue: (Range<Int>) -> Void = { _ in }
@@ -16,11 +10,11 @@ public enum MatrixProduct {
         precondition(x.columns == w.columns && out.rows == x.rows && out.columns == w.rows)
         let (xp, wp, op) = (x.pointer, w.pointer, out.pointer)
         let (k, n) = (x.columns, w.rows)
-        context.pool.parallelRanges(x.rows, grain: band(x.rows, threads: context.pool.threads)) { rows in
+        forEachBand(context, rows: x.rows, columns: n, epilogue: epilogue) { rows, columns in
             BLAS.multiply(
-                m: rows.count, n: n, k: k, xp + rows.lowerBound * k, lda: k, transposedA: false,
-                wp, ldb: k, transposedB: true, beta: 0, op + rows.lowerBound * n, ldc: n)
-            epilogue(rows)
+                m: rows.count, n: columns.count, k: k, xp + rows.lowerBound * k, lda: k, transposedA: false,
+                wp + columns.lowerBound * k, ldb: k, transposedB: true, beta: 0,
+                op + rows.lowerBound * n + columns.lowerBound, ldc: n)
         }
     }
 
@@ -32,11 +26,11 @@ public enum MatrixProduct {
         precondition(dy.columns == w.rows && dx.rows == dy.rows && dx.columns == w.columns)
         let (dyp, wp, dxp) = (dy.pointer, w.pointer, dx.pointer)
         let (n, k) = (w.rows, w.columns)
-        context.pool.parallelRanges(dy.rows, grain: band(dy.rows, threads: context.pool.threads)) { rows in
+        forEachBand(context, rows: dy.rows, columns: k, epilogue: epilogue) { rows, columns in
             BLAS.multiply(
-                m: rows.count, n: k, k: n, dyp + rows.lowerBound * n, lda: n, transposedA: false,
-                wp, ldb: k, transposedB: false, beta: accumulate ? 1 : 0, dxp + rows.lowerBound * k, ldc: k)
-            epilogue(rows)
+                m: rows.count, n: columns.count, k: n, dyp + rows.lowerBound * n, lda: n, transposedA: false,
+                wp + columns.lowerBound, ldb: k, transposedB: false, beta: accumulate ? 1 : 0,
+                dxp + rows.lowerBound * k + columns.lowerBound, ldc: k)
         }
     }
 
@@ -46,10 +40,37 @@ public enum MatrixProduct {
         guard dy.rows > 0 else { return }
         let (dyp, xp, dwp) = (dy.pointer, x.pointer, dw.pointer)
         let (tokens, n, k) = (dy.rows, dw.rows, dw.columns)
-        context.pool.parallelRanges(n, grain: band(n, threads: context.pool.threads)) { rows in
+        forEachBand(context, rows: n, columns: k, epilogue: { _ in }) { rows, columns in
             BLAS.multiply(
-                m: rows.count, n: k, k: tokens, dyp + rows.lowerBound, lda: n, transposedA: true,
-                xp, ldb: k, transposedB: false, beta: 1, dwp + rows.lowerBound * k, ldc: k)
+                m: rows.count, n: columns.count, k: tokens, dyp + rows.lowerBound, lda: n, transposedA: true,
+                xp + columns.lowerBound, ldb: k, transposedB: false, beta: 1,
+                dwp + rows.lowerBound * k + columns.lowerBound, ldc: k)
         }
+    }
+
+    /// Cuts a result [rows, columns] into bands of rows or, if it has few rows and more columns, into bands of columns: a
+    /// call packs all of the factor that is not cut, which few rows do not make up for.
+    private static func forEachBand(
+        _ context: ComputeContext, rows: Int, columns: Int, epilogue: (Range<Int>) -> Void,
+        _ product: (Range<Int>, Range<Int>) -> Void
+    ) {
+        let pool = context.pool
+        if pool.threads > 1 && rows < 128 * pool.threads && columns > rows {
+            pool.parallelRanges(columns, grain: band(columns, threads: pool.threads)) { product(0..<rows, $0) }
+            pool.parallelRanges(rows, grain: (rows + pool.threads - 1) / pool.threads, epilogue)
+        } else {
+            pool.parallelRanges(rows, grain: band(rows, threads: pool.threads)) { band in
+                product(band, 0..<columns)
+                epilogue(band)
+            }
+        }
+    }
+
+    /// Rows of a band: equal shares, of 256 or more for BLAS to reach its speed, and up to four a thread, so that a thread
+    /// that is held up leaves some of its share to others.
+    private static func band(_ count: Int, threads: Int) -> Int {
+        if threads == 1 { return 512 }
+        let bands = threads * max(1, min(4, count / (threads * 256)))
+        return ((count + bands - 1) / bands + 15) / 16 * 16
     }
 }

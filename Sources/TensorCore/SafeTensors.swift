@@ -135,6 +135,8 @@ public struct SafeTensorsWriter {
     public static func write(
         _ items: [Item], metadata: [String: String] = [:], to sink: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
+        let names = Set(items.map(\.name))
+        precondition(names.count == items.count && !names.contains("__metadata__"), "tensors must have names of their own")
         var header: [String: Any] = metadata.isEmpty ? [:] : ["__metadata__": metadata]
         var offset = 0
         for item in items {

@@ -135,6 +135,27 @@ enum SmallProduct {
         return sum
     }
 
+    /// C [rows, columns] ← A · Bᵀ by dot products, for so few rows that transposing B would cost more: A's rows of k elements
+    /// are `aRow` apart, B's `bRow`.
+    static func multiplyTransposed(
+        rows: Int, columns: Int, k: Int, _ a: UnsafePointer<Float>, aRow: Int, _ b: UnsafePointer<Float>, bRow: Int,
+        into c: UnsafeMutablePointer<Float>, cRow: Int
+    ) {
+        for row in 0..<rows {
+            let x = a + row * aRow
+            for column in 0..<columns { c[row * cRow + column] = dot(x, b + column * bRow, k) }
+        }
+    }
+
+    @inline(__always)
+    private static func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
+        var sums = Vector.zero, i = 0
+        while i + 16 <= count { sums = sums.addingProduct(x.vector(at: i), y.vector(at: i)); i += 16 }
+        var sum = sums.total
+        while i < count { sum = sum.addingProduct(x[i], y[i]); i += 1 }
+        return sum
+    }
+
     /// Copies the transpose of x [rows, columns], whose rows are `stride` apart, into `panels`: [panel][column][16], where a
     /// panel is 16 rows of x, and those beyond the last are zero. A panel is a B of step 16 to `multiply`.
     static func packTransposed(

@@ -4,7 +4,8 @@ import Synchronization
 /// Keeps freed blocks for the next request of their size class, so that a training step that is warm allocates nothing.
 ///
 /// Batches are ragged, and their sizes differ from step to step: requests are rounded up to one of eight classes per power
-/// of two, which bounds the waste to an eighth and makes nearly every request meet a free block.
+/// of two, which makes most requests meet a free block of their class. The others get one that is up to twice as large
+/// before new memory is asked for: otherwise every class would come to hold what it alone ever needed at once.
 public final class TensorAllocator: @unchecked Sendable {
     private struct State {
         /// Addresses of free blocks by capacity.
@@ -12,6 +13,16 @@ public final class TensorAllocator: @unchecked Sendable {
         var bytesReserved = 0
         var bytesInUse = 0
         var peakBytesInUse = 0
+
+        /// The smallest free block of `needed` to twice as many floats, and its capacity.
+        mutating func takeFree(_ needed: Int) -> (block: UInt?, capacity: Int)? {
+            var capacity = needed
+            while capacity <= 2 * needed {
+                if let block = free[capacity]?.popLast() { return (block, capacity) }
+                capacity = TensorAllocator.sizeClass(capacity + 1)
+            }
+            return nil
+        }
     }
 
     private let state = Mutex(State())
@@ -39,14 +50,14 @@ public final class TensorAllocator: @unchecked Sendable {
     }
 
     func allocate(_ count: Int) -> TensorStorage {
-        let capacity = Self.sizeClass(count)
-        let bytes = capacity * MemoryLayout<Float>.stride
-        let recycled: UInt? = state.withLock { state in
+        let needed = Self.sizeClass(count)
+        let (recycled, capacity) = state.withLock { state in
+            let (block, capacity) = state.takeFree(needed) ?? (nil, needed)
+            let bytes = capacity * MemoryLayout<Float>.stride
+            if block == nil { state.bytesReserved += bytes }
             state.bytesInUse += bytes
             state.peakBytesInUse = max(state.peakBytesInUse, state.bytesInUse)
-            if let block = state.free[capacity]?.popLast() { return block }
-            state.bytesReserved += bytes
-            return nil
+            return (block, capacity)
         }
         let pointer = recycled.flatMap { UnsafeMutablePointer<Float>(bitPattern: $0) } ?? Self.reserve(capacity)
         return TensorStorage(pointer: pointer, capacity: capacity, allocator: self)

@@ -19,6 +19,17 @@ extension UnsafeMutablePointer<Float> {
     func store(_ vector: Vector, at index: Int) {
         UnsafeMutableRawPointer(self + index).storeBytes(of: vector, as: Vector.self)
     }
+
+    /// `count` elements, at most 16, and zeros.
+    func first(_ count: Int) -> Vector {
+        var vector = Vector.zero
+        for lane in 0..<count { vector[lane] = self[lane] }
+        return vector
+    }
+
+    func storeFirst(_ count: Int, of vector: Vector) {
+        for lane in 0..<count { self[lane] = vector[lane] }
+    }
 }
 
 extension SIMD16<Float> {
@@ -42,6 +53,21 @@ extension SIMD16<Float> {
         let four = eight.lowHalf.replacing(with: eight.highHalf, where: eight.highHalf .> eight.lowHalf)
         let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
         return Swift.max(two.x, two.y)
+    }
+
+    /// The square root of each lane, which must not be negative; relative error below 2e-7. Normal numbers and zero only: a
+    /// denormal's root may be 0 or of either sign, but is below 1e-18.
+    ///
+    /// The library's `squareRoot()` takes one lane after another. Here 1 / √x is guessed by halving the exponent, and refined
+    /// by Newton's iteration, which squares the relative error of 3 %; then √x = x · (1 / √x), corrected once.
+    @inline(__always)
+    var root: Self {
+        let guess = SIMD16<Int32>(repeating: 0x5F37_59DF) &- (unsafeBitCast(self, to: SIMD16<Int32>.self) &>> 1)
+        var y = unsafeBitCast(guess, to: Self.self)
+        let half = self * 0.5
+        for _ in 0..<3 { y *= Self(repeating: 1.5).addingProduct(-half * y, y) }
+        let root = self * y
+        return root.addingProduct(self.addingProduct(-root, root), y * 0.5)
     }
 
     /// e to each lane, relative error below 2e-7; 0 below -87.3, and e^88 above 88.

@@ -30,19 +30,17 @@ private typealias Matrix = NaiveKernels.Matrix
         }
     }
 
-    @Test func theEpilogueSeesEveryRowOnceAndFinished() {
-        for threads in 1...4 {
-            for rows in [1, 63, 64, 513, 1500] {
-                let context = ComputeContext(threads: threads)
-                let x = context.normal(rows, 8, seed: 1), w = context.normal(5, 8, seed: 2)
-                let plain = context.uninitialized(rows, 5), negated = context.uninitialized(rows, 5)
-                MatrixProduct.forward(context, x: x, w: w, into: plain)
-                let pointer = negated.pointer
-                MatrixProduct.forward(context, x: x, w: w, into: negated) { range in
-                    for i in range.lowerBound * 5 ..< range.upperBound * 5 { pointer[i] = -pointer[i] }
-                }
-                #expect(NaiveKernels.deviation(negated, Matrix(rows: rows, columns: 5, elements: plain.elements.map { -Double($0) })) < 1e-6)
+    @Test(arguments: 1...4, [5, 300]) func theEpilogueSeesEveryRowOnceAndFinished(threads: Int, outputs: Int) {
+        for rows in [1, 7, 63, 64, 513, 1500] {
+            let context = ComputeContext(threads: threads)
+            let x = context.normal(rows, 8, seed: 1), w = context.normal(outputs, 8, seed: 2)
+            let negated = context.uninitialized(rows, outputs), pointer = negated.pointer
+            MatrixProduct.forward(context, x: x, w: w, into: negated) { range in
+                for i in range.lowerBound * outputs ..< range.upperBound * outputs { pointer[i] = -pointer[i] }
             }
+            var expected = Matrix(x) * Matrix(w).transposed
+            expected.elements = expected.elements.map { -$0 }
+            #expect(NaiveKernels.deviation(negated, expected) < 1e-6)
         }
     }
 

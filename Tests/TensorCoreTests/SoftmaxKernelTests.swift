@@ -52,6 +52,18 @@ import _TestSupport
         }
     }
 
+    @Test(arguments: [0, 1, 2, 15, 16, 17, 31, 32, 33, 64], [0, 16, 32])
+    func paddedRowsAgreeAndEndInZeros(count: Int, more: Int) {
+        let context = ComputeContext(), padded = (count + 15) / 16 * 16 + more
+        let x = context.normal(1, padded, seed: count, deviation: 4)
+        // What lies beyond must not matter.
+        for i in count..<padded { x.pointer[i] = i % 2 == 0 ? 1e30 : .nan }
+        let expected = NaiveKernels.softmax(x.elements.prefix(count).map { Double($0) * 0.25 })
+        SoftmaxKernel.normalizePadded(x.pointer, count: count, padded: padded, scale: 0.25)
+        #expect(NaiveKernels.deviation(x.elements, expected + Array(repeating: 0, count: padded - count)) < 1e-6)
+        #expect(x.elements.dropFirst(count).allSatisfy { $0 == 0 })
+    }
+
     @Test func maximumOfAnyPosition() {
         for count in [1, 15, 16, 17, 40] {
             for place in 0..<count {

@@ -47,6 +47,25 @@ import _TestSupport
         #expect(context.allocator.bytesReserved == warm)
     }
 
+    /// Experts receive now half, now twice their share: the sizes of many steps must not add up.
+    @Test func memoryIsBoundedOverWildSizes() {
+        let context = ComputeContext(), key = RandomKey(seed: 1)
+        for step in 0..<400 {
+            let live = (0..<12).map { context.uninitialized(1, 20_000 + Int(180_000 * key.uniform(step * 12 + $0))) }
+            for tensor in live { tensor.pointer[tensor.count - 1] = 1 }
+        }
+        #expect(Double(context.allocator.bytesReserved) < 1.8 * Double(context.allocator.peakBytesInUse))
+        #expect(context.allocator.bytesReserved < 12 * 200_000 * 4 * 2)
+    }
+
+    @Test func aBlockOfTwiceTheSizeIsNotWasted() {
+        let context = ComputeContext()
+        let large = context.uninitialized(1, 1000).pointer
+        let small = context.uninitialized(1, 400), medium = context.uninitialized(1, 600)
+        #expect(small.pointer != large && medium.pointer == large)
+        #expect(medium.storage.capacity >= 1000)
+    }
+
     @Test func blocksAreAligned() {
         let context = ComputeContext()
         for count in [1, 65, 1000, 1 << 21] {
