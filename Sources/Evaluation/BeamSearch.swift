@@ -11,6 +11,8 @@ public struct BeamSearch: Sendable {
     public var beam: Int
     /// A hypothesis's score is its log-probability over length ^ penalty.
     public var lengthPenalty: Float
+    /// The longest translation, in tokens; nil: three times the source and 20 more.
+    public var lengthLimit: Int?
 
     public init(beam: Int = 5, lengthPenalty: Float = 1) {
         precondition(beam >= 1)
@@ -53,7 +55,7 @@ public struct BeamSearch: Sendable {
         var reports: [BlockReport] = []
         let encoded = try model.encode(source: source, segments: segments, pass, reports: &reports)
         let decoder = IncrementalDecoder(model: model, encoded: encoded, segments: segments, pass: pass)
-        let limits = (0..<segments.count).map { Self.longest(source: segments.length($0)) }
+        let limits = (0..<segments.count).map { lengthLimit ?? 3 * segments.length($0) + 20 }
         var live = (0..<segments.count).map { _ in [Hypothesis(tokens: [], logProbability: 0, row: 0)] }
         var finished = [[Finished]](repeating: [], count: segments.count)
         while live.contains(where: { !$0.isEmpty }) {
@@ -77,9 +79,6 @@ public struct BeamSearch: Sendable {
         }
         return finished.map { $0.max { $0.score < $1.score }?.tokens ?? [] }
     }
-
-    /// The longest translation, in tokens, that is looked for.
-    static func longest(source: Int) -> Int { 3 * source + 20 }
 
     /// One step of one sentence.
     private func extend(

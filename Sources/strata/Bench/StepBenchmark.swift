@@ -109,10 +109,7 @@ struct StepBenchmark: ParsableCommand {
 
     private func show(_ figures: Figures) throws {
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(figures), as: UTF8.self))
-            return
+            return try BenchOutput.print(figures)
         }
         print("\(figures.ranks) rank(s) × \(figures.threads) thread(s): \(Format.count(Int(figures.tokensPerSecond))) target tokens/s, "
             + "\(Format.decimal(figures.secondsPerStep, 3)) s a step")

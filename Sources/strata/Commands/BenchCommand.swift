@@ -5,5 +5,7 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure the speed of training on this machine.",
-        subcommands: [StepBenchmark.self])
+        subcommands: [
+            GemmBenchmark.self, ExpertsBenchmark.self, AllToAllBenchmark.self, StepBenchmark.self, DecodeBenchmark.self,
+        ])
 }
