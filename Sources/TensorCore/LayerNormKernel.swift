@@ -29,6 +29,7 @@ public enum LayerNormKernel {
         let d = x.columns, bands = (x.rows + band - 1) / band
         guard bands > 0 else { return }
         let partial = context.uninitialized(2 * bands, d)
+        defer { withExtendedLifetime(partial) {} }
         let (dyp, xp, sp, dxp, pp) = (dy.pointer, x.pointer, statistics.pointer, dx.pointer, partial.pointer)
         let g = UnsafePointer(gain.pointer)
         context.pool.parallelFor(bands) { index in
