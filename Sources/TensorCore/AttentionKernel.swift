@@ -99,6 +99,7 @@ public struct AttentionKernel {
             let h = head(piece)
             guard h.n > 0 else { return }
             let scratch = context.uninitialized(1, h.padded * headDim + (mask.dropsNothing ? 0 : h.block))
+            defer { withExtendedLifetime(scratch) {} }
             let q = queries.pointer + h.firstQuery * queries.stride + h.column
             let k = keys.pointer + h.firstKey * keys.stride + h.column
             let v = values.pointer + h.firstKey * values.stride + h.column
@@ -128,6 +129,7 @@ public struct AttentionKernel {
         context.pool.parallelFor(querySegments.count * heads) { piece in
             let h = head(piece)
             let scratch = context.uninitialized(1, h.padded * headDim + h.block * (mask.dropsNothing ? 1 : 2))
+            defer { withExtendedLifetime(scratch) {} }
             let q = queries.pointer + h.firstQuery * queries.stride + h.column
             let k = keys.pointer + h.firstKey * keys.stride + h.column
             let v = values.pointer + h.firstKey * values.stride + h.column

@@ -29,6 +29,7 @@ public enum LayerNormKernel {
         let d = x.columns, bands = (x.rows + band - 1) / band
         guard bands > 0 else { return }
         let partial = context.uninitialized(2 * bands, d)
+        defer { withExtendedLifetime(partial) {} }
         let (dyp, xp, sp, dxp, pp) = (dy.pointer, x.pointer, statistics.pointer, dx.pointer, partial.pointer)
         let g = UnsafePointer(gain.pointer)
         context.pool.parallelFor(bands) { index in
@@ -48,20 +49,36 @@ public enum LayerNormKernel {
         }
     }
 
+    /// Sums in four vectors: an addition need not wait for the one before it.
     private static func moments(_ x: UnsafeMutablePointer<Float>, _ d: Int) -> (mean: Float, inverse: Float) {
-        var sums = Vector.zero, column = 0
-        while column + 16 <= d { sums += x.vector(at: column); column += 16 }
-        var sum = sums.total
+        var (s0, s1, s2, s3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero), column = 0
+        while column + 64 <= d {
+            s0 += x.vector(at: column)
+            s1 += x.vector(at: column + 16)
+            s2 += x.vector(at: column + 32)
+            s3 += x.vector(at: column + 48)
+            column += 64
+        }
+        while column + 16 <= d { s0 += x.vector(at: column); column += 16 }
+        var sum = ((s0 + s1) + (s2 + s3)).total
         while column < d { sum += x[column]; column += 1 }
         let mean = sum / Float(d)
-        var squares = Vector.zero
-        column = 0
+        (s0, s1, s2, s3, column) = (.zero, .zero, .zero, .zero, 0)
+        while column + 64 <= d {
+            let (c0, c1) = (x.vector(at: column) - mean, x.vector(at: column + 16) - mean)
+            let (c2, c3) = (x.vector(at: column + 32) - mean, x.vector(at: column + 48) - mean)
+            s0 = s0.addingProduct(c0, c0)
+            s1 = s1.addingProduct(c1, c1)
+            s2 = s2.addingProduct(c2, c2)
+            s3 = s3.addingProduct(c3, c3)
+            column += 64
+        }
         while column + 16 <= d {
             let centered = x.vector(at: column) - mean
-            squares = squares.addingProduct(centered, centered)
+            s0 = s0.addingProduct(centered, centered)
             column += 16
         }
-        var square = squares.total
+        var square = ((s0 + s1) + (s2 + s3)).total
         while column < d { square += (x[column] - mean) * (x[column] - mean); column += 1 }
         return (mean, 1 / (square / Float(d) + epsilon).squareRoot())
     }

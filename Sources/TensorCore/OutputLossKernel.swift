@@ -72,6 +72,7 @@ public enum OutputLossKernel {
         let vocabulary = weight.rows
         let logits = context.uninitialized(x.rows, vocabulary)
         let costs = context.uninitialized(x.rows, 2)
+        defer { withExtendedLifetime(costs) {} }
         let (lp, cp) = (logits.pointer, costs.pointer)
         targets.withUnsafeBufferPointer { targets in
             MatrixProduct.forward(context, x: x, w: weight, into: logits) { rows in

@@ -19,6 +19,8 @@ public struct Tensor: @unchecked Sendable {
     }
 
     public var count: Int { rows * columns }
+    /// Valid while the storage lives: a local tensor that is used through its pointer alone must be kept, for it may be freed
+    /// after its own last use, and the block be given to another thread (`defer { withExtendedLifetime(tensor) {} }`).
     public var pointer: UnsafeMutablePointer<Float> { storage.pointer + offset }
     public var buffer: UnsafeMutableBufferPointer<Float> { UnsafeMutableBufferPointer(start: pointer, count: count) }
 

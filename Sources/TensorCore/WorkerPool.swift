@@ -13,7 +13,7 @@ public final class WorkerPool: @unchecked Sendable {
     public init(threads: Int) {
         precondition(threads >= 1, "a worker pool needs at least one thread")
         self.threads = threads
-        let crew = Crew(workers: threads - 1)
+        let crew = Crew()
         self.crew = crew
         for worker in 1..<max(threads, 1) {
             let thread = Thread { crew.serve() }
@@ -45,23 +45,25 @@ public final class WorkerPool: @unchecked Sendable {
 }
 
 /// What a pool and its threads share; it lives until the last of them has ended.
+///
+/// An operation ends when its last piece does, not when the last worker has looked at it: on a machine with more threads than
+/// cores, that would be after the system has got round to each of them.
 private final class Crew: @unchecked Sendable {
-    private let workers: Int
-    private let next = Atomic<Int>(0)
-    private let working = Atomic<Int>(0)
-    private let generation = Atomic<Int>(0)
+    /// The pieces of the operation under way that nobody has claimed, and in the upper half the operation's number: a worker
+    /// that comes late cannot claim a piece of the next one by mistake.
+    private let unclaimed = Atomic<UInt64>(0)
+    private let completed = Atomic<Int>(0)
     private let sleeping = Atomic<Int>(0)
     private let dismissed = Atomic<Bool>(false)
     private let isTaken = Atomic<Bool>(false)
     private let condition = NSCondition()
-    /// The operation under way; written before `generation` advances, read after.
+    /// The operation under way: written before there are pieces to claim, read by who has claimed one.
     private var pieces = 0
     private var body: ((Int) -> Void)?
 
     /// Looks at a counter before yielding the processor; operations follow each other within microseconds.
     private static let spins = 2000
-
-    init(workers: Int) { self.workers = workers }
+    private static let countMask: UInt64 = 0xFFFF_FFFF
 
     /// Takes the workers for one operation; false if they are in the middle of one.
     func begin() -> Bool { !isTaken.exchange(true, ordering: .acquiring) }
@@ -69,15 +71,16 @@ private final class Crew: @unchecked Sendable {
     func end() { isTaken.store(false, ordering: .releasing) }
 
     func work(_ count: Int, _ body: @escaping (Int) -> Void) {
+        precondition(count <= Int(Self.countMask))
         self.body = body
         pieces = count
-        next.store(0, ordering: .relaxed)
-        working.store(workers, ordering: .relaxed)
-        generation.add(1, ordering: .sequentiallyConsistent)
+        completed.store(0, ordering: .relaxed)
+        let operation = (unclaimed.load(ordering: .relaxed) >> 32) &+ 1
+        unclaimed.store(operation << 32 | UInt64(count), ordering: .sequentiallyConsistent)
         if sleeping.load(ordering: .sequentiallyConsistent) > 0 { wake() }
-        claim(count, body)
+        while let piece = claim() { run(piece) }
         var looks = 0
-        while working.load(ordering: .acquiring) > 0 {
+        while completed.load(ordering: .acquiring) < count {
             looks += 1
             if looks > Self.spins { sched_yield() }
         }
@@ -85,11 +88,8 @@ private final class Crew: @unchecked Sendable {
     }
 
     func serve() {
-        var seen = 0
-        while awaitWork(after: seen) {
-            seen += 1
-            claim(pieces, body!)
-            working.subtract(1, ordering: .releasing)
+        while awaitWork() {
+            while let piece = claim() { run(piece) }
         }
     }
 
@@ -98,33 +98,43 @@ private final class Crew: @unchecked Sendable {
         wake()
     }
 
-    private func claim(_ pieces: Int, _ body: (Int) -> Void) {
-        while true {
-            let piece = next.add(1, ordering: .relaxed).oldValue
-            if piece >= pieces { return }
-            body(piece)
+    private func claim() -> Int? {
+        var current = unclaimed.load(ordering: .acquiring)
+        while current & Self.countMask > 0 {
+            let (exchanged, original) = unclaimed.compareExchange(
+                expected: current, desired: current - 1, ordering: .acquiringAndReleasing)
+            if exchanged { return pieces - Int(current & Self.countMask) }
+            current = original
         }
+        return nil
     }
 
+    private func run(_ piece: Int) {
+        call(piece)
+        completed.add(1, ordering: .acquiringAndReleasing)
+    }
+
+    /// A function of its own, so that no reference to the body is left when the piece counts as completed.
+    @inline(never)
+    private func call(_ piece: Int) { body!(piece) }
+
+    private var hasWork: Bool { unclaimed.load(ordering: .sequentiallyConsistent) & Self.countMask > 0 }
+
     /// False when the pool is gone.
-    private func awaitWork(after seen: Int) -> Bool {
+    private func awaitWork() -> Bool {
         var looks = 0
-        while generation.load(ordering: .acquiring) == seen {
+        while !hasWork {
             if dismissed.load(ordering: .relaxed) { return false }
             looks += 1
-            if looks > Self.spins * 20 { sleep(after: seen) }
+            if looks > Self.spins * 20 { sleep() }
         }
         return true
     }
 
-    private func sleep(after seen: Int) {
+    private func sleep() {
         condition.lock()
         sleeping.add(1, ordering: .sequentiallyConsistent)
-        while generation.load(ordering: .sequentiallyConsistent) == seen
-            && !dismissed.load(ordering: .sequentiallyConsistent)
-        {
-            condition.wait()
-        }
+        while !hasWork && !dismissed.load(ordering: .sequentiallyConsistent) { condition.wait() }
         sleeping.subtract(1, ordering: .sequentiallyConsistent)
         condition.unlock()
     }
