@@ -76,11 +76,12 @@ public final class PreparedCorpus: Sendable {
         }
     }
 
-    /// Reads every file and compares checksums.
+    /// Reads every file, or those of one split and the tokenizer's, and compares checksums.
     ///
     /// - Throws: `DataError.prepared` naming the first file that is damaged.
-    public func verify() throws {
-        for file in manifest.files {
+    public func verify(_ split: Split? = nil) throws {
+        let others = Split.allCases.filter { split != nil && $0 != split }
+        for file in manifest.files where !others.contains(where: { file.name.hasPrefix("\($0.rawValue).") }) {
             let name = "\(path)/\(file.name)"
             let checksum = try Checksum.text(ofFile: name)
             guard checksum == file.checksum else {

@@ -27,15 +27,12 @@ public final class FileWriter {
     public init(path: String) throws {
         self.path = path
         descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            let error = FileError(path: path, while: "creating")
-            buffer.deallocate()
-            throw error
-        }
+        guard descriptor >= 0 else { throw FileError(path: path, while: "creating") }
     }
 
+    // Also runs where `init` throws: by then all properties are set.
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
         buffer.deallocate()
     }
 

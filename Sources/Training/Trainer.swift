@@ -42,8 +42,11 @@ public final class Trainer {
         schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
     }
 
-    /// Does the next update; `shouldStop` on any rank makes `stop` true on all.
-    public func step(shouldStop: Bool = false) throws -> (metrics: UpdateMetrics, stop: Bool) {
+    /// Does the next update. If any rank is interrupted or overdue, all are told so: they end alike, whatever a rank's own
+    /// clock says. An interruption goes before the time limit.
+    public func step(
+        isInterrupted: Bool = false, isOverdue: Bool = false
+    ) throws -> (metrics: UpdateMetrics, end: TrainingEnd?) {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
@@ -54,7 +57,8 @@ public final class Trainer {
             let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
             try run(group, totalTokens: totalTokens, into: &sums)
         }
-        sums.stop = shouldStop ? 1 : 0
+        sums.interrupted = isInterrupted ? 1 : 0
+        sums.overdue = isOverdue ? 1 : 0
         let norm = try model.context.clock.measure(.communication, "gradient sums") {
             try sums.reduce(groups.world)
             try synchronizer.sum()
@@ -68,7 +72,7 @@ public final class Trainer {
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load)
-        return (metrics, sums.stop > 0)
+        return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
     private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
@@ -131,7 +135,9 @@ private struct Sums {
     var likelihood = 0.0
     var tokens = 0.0
     var balance = 0.0
-    var stop = 0.0
+    /// Ranks that were asked to stop, and ranks that find the time is up.
+    var interrupted = 0.0
+    var overdue = 0.0
     var statistics: RoutingStatistics
 
     init(strata: [Int]) { statistics = RoutingStatistics(strata: strata) }
@@ -146,16 +152,17 @@ private struct Sums {
 
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
-        var values = [smoothed, likelihood, tokens, balance, stop]
+        var values = [smoothed, likelihood, tokens, balance, interrupted, overdue]
         values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
         values += statistics.load.flatMap { $0.map(Double.init) }
         try world.allReduce(&values, .sum)
-        (smoothed, likelihood, tokens, balance, stop) = (values[0], values[1], values[2], values[3], values[4])
-        statistics.tokens = Int(values[5])
-        statistics.rounds = Int(values[6])
-        statistics.choices = Int(values[7])
-        statistics.dropped = Int(values[8])
-        var next = 9
+        (smoothed, likelihood, tokens, balance) = (values[0], values[1], values[2], values[3])
+        (interrupted, overdue) = (values[4], values[5])
+        statistics.tokens = Int(values[6])
+        statistics.rounds = Int(values[7])
+        statistics.choices = Int(values[8])
+        statistics.dropped = Int(values[9])
+        var next = 10
         for stratum in statistics.load.indices {
             for expert in statistics.load[stratum].indices {
                 statistics.load[stratum][expert] = Int(values[next])

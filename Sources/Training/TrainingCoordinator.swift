@@ -28,7 +28,6 @@ public final class TrainingCoordinator {
     private let heldOut: EvaluationGroups?
     /// The first rank's alone.
     private let log: MetricsLog?
-    private var lastSaved: Int
 
     public init(
         trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
@@ -39,7 +38,6 @@ public final class TrainingCoordinator {
         self.cadence = cadence
         self.heldOut = heldOut
         self.log = log
-        lastSaved = trainer.update
     }
 
     /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is always a
@@ -47,28 +45,25 @@ public final class TrainingCoordinator {
     public func run(isInterrupted: () -> Bool, report: (TrainingEvent) -> Void) throws -> TrainingEnd {
         let configuration = trainer.configuration
         let start = ContinuousClock.now
-        var end = TrainingEnd.finished, validated = -1
         while trainer.update < configuration.updates {
-            let interrupted = isInterrupted()
-            let overdue = configuration.maxMinutes > 0 && (ContinuousClock.now - start) / .seconds(60) >= configuration.maxMinutes
-            let (metrics, stop) = try trainer.step(shouldStop: interrupted || overdue)
+            let isOverdue = configuration.maxMinutes > 0 && (ContinuousClock.now - start) / .seconds(60) >= configuration.maxMinutes
+            let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try log?.append(metrics)
             report(.update(metrics))
-            if configuration.validateEvery > 0, trainer.update % configuration.validateEvery == 0 {
-                try validate(report)
-                validated = trainer.update
-            }
-            if stop {
-                // Whether it was a request or the clock may differ between ranks: the first one's view goes.
-                end = overdue && !interrupted ? .timeLimit : .interrupted
-                break
-            }
-            if trainer.update % cadence.every == 0 { try save(report) }
+            let isLast = trainer.update == configuration.updates
+            // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
+            if isLast || end == .timeLimit || isDue(configuration.validateEvery) { try validate(report) }
+            if isLast || end != nil || isDue(cadence.every) { try save(report) }
+            if let end, !isLast { return end }
         }
-        if end != .interrupted, validated != trainer.update { try validate(report) }
-        if lastSaved != trainer.update { try save(report) }
-        return end
+        if trainer.update == 0 {
+            try validate(report)
+            try save(report)
+        }
+        return .finished
     }
+
+    private func isDue(_ every: Int) -> Bool { every > 0 && trainer.update % every == 0 }
 
     private func validate(_ report: (TrainingEvent) -> Void) throws {
         guard let heldOut else { return }
@@ -81,7 +76,6 @@ public final class TrainingCoordinator {
         let start = ContinuousClock.now
         let path = try checkpoints.save(
             step: trainer.update, seed: trainer.configuration.seed, store: trainer.model.store, optimizer: trainer.optimizer)
-        lastSaved = trainer.update
         report(.checkpoint(path: path, seconds: (ContinuousClock.now - start) / .seconds(1)))
     }
 }

@@ -1,7 +1,6 @@
-/// Why training cannot go on.
+/// Why training cannot go on. Every rank throws it, at the same update.
 public enum TrainingError: Error, CustomStringConvertible {
     case nonFinite(update: Int, loss: Double, gradientNorm: Double, skipped: Int)
-    case noValidationData
 
     public var description: String {
         switch self {
@@ -9,8 +8,6 @@ public enum TrainingError: Error, CustomStringConvertible {
             "training has diverged: \(skipped) updates in a row, the last one \(update), had a loss or gradient that is not a "
                 + "finite number (loss \(loss), gradient norm \(gradientNorm)) and were skipped; resume from an earlier "
                 + "checkpoint with a lower training.learning_rate, a longer training.warmup or a training.clip_norm"
-        case .noValidationData:
-            "the prepared data has no valid split for any trained direction: set training.validate_every to 0 or add one"
         }
     }
 }

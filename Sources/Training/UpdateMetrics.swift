@@ -60,9 +60,9 @@ public final class MetricsLog {
     public init(path: String, continuingAfter update: Int) throws {
         let url = URL(fileURLWithPath: path)
         var kept = Data()
-        if update > 0, let old = try? Data(contentsOf: url) {
+        if update > 0, FileManager.default.fileExists(atPath: path) {
             struct Line: Decodable { let update: Int }
-            for line in old.split(separator: UInt8(ascii: "\n")) {
+            for line in try Data(contentsOf: url).split(separator: UInt8(ascii: "\n")) {
                 if let parsed = try? JSONDecoder().decode(Line.self, from: line), parsed.update <= update {
                     kept += line + [UInt8(ascii: "\n")]
                 }

@@ -5,8 +5,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     case none(directory: String, rejected: [String])
     /// The checkpoint is of another model, or of other data.
     case incompatible(path: String, differences: [String])
-    /// Another rank could not write its part.
-    case notWritten(step: Int, ranks: Int)
+    /// Some ranks could not write their parts, for these reasons. Every rank throws it.
+    case notWritten(step: Int, reasons: [String])
 
     public var description: String {
         switch self {
@@ -20,9 +20,10 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
             "\(path): the checkpoint belongs to another configuration:\n"
                 + differences.map { "  \($0)" }.joined(separator: "\n")
                 + "\nRestore these values, or begin a new run with another --out"
-        case let .notWritten(step, ranks):
-            "the checkpoint of update \(step) was not written: \(ranks) rank(s) failed, see their messages; the ones before "
-                + "it are untouched"
+        case let .notWritten(step, reasons):
+            "the checkpoint of update \(step) was not written; the ones before it are untouched:\n"
+                + reasons.prefix(3).map { "  \($0)" }.joined(separator: "\n")
+                + (reasons.count > 3 ? "\n  and \(reasons.count - 3) more" : "")
         }
     }
 }

@@ -43,21 +43,18 @@ public final class CheckpointStore {
             try Self.sync(folder: directory)
             try Self.point(directory, to: folder)
         }
-        if isFirst { Self.prune(directory, keep: keep) }
+        if isFirst { Self.prune(directory, keep: keep, newest: step) }
         return final
     }
 
-    /// Runs one rank's part; throws on every rank if it failed on any, so that they stay in step.
+    /// Runs one rank's part; throws the same on every rank if it failed on any, so that they stay in step.
     private func agree(_ step: Int, _ body: () throws -> Void) throws {
-        let outcome = Result { try body() }
-        let failures: Int
-        if case .failure = outcome {
-            failures = try groups.world.allReduce(1, .sum)
-        } else {
-            failures = try groups.world.allReduce(0, .sum)
+        var reason = ""
+        do { try body() } catch { reason = "rank \(groups.world.rank): \(error)" }
+        let reasons = try groups.world.allGather(varying: [UInt8](reason.utf8)).filter { !$0.isEmpty }
+        guard reasons.isEmpty else {
+            throw CheckpointError.notWritten(step: step, reasons: reasons.map { String(decoding: $0, as: UTF8.self) })
         }
-        try outcome.get()
-        if failures > 0 { throw CheckpointError.notWritten(step: step, ranks: failures) }
     }
 
     /// Writes what this rank owns: a share of the dense parameters, and its experts if it is the first replica. Moments stand
@@ -129,11 +126,14 @@ public final class CheckpointStore {
         try sync(folder: directory)
     }
 
-    private static func prune(_ directory: String, keep: Int) {
-        for step in steps(directory).dropLast(keep) {
-            // A checkpoint that cannot be removed is no reason to stop training.
-            try? FileManager.default.removeItem(atPath: "\(directory)/\(folder(step))")
-        }
+    /// Removes what an interrupted save has left, and all but the `keep` newest checkpoints up to `newest`. Later ones are
+    /// those that were found damaged when the run was resumed before them: they do not count.
+    private static func prune(_ directory: String, keep: Int, newest: Int) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let unfinished = names.filter { $0.hasPrefix("step-") && ($0.hasSuffix(".partial") || $0.hasSuffix(".replaced")) }
+        let old = steps(directory).filter { $0 <= newest }.dropLast(keep).map(folder)
+        // What cannot be removed is no reason to stop training.
+        for name in unfinished + old { try? FileManager.default.removeItem(atPath: "\(directory)/\(name)") }
     }
 }
 

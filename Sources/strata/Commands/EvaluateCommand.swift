@@ -21,7 +21,7 @@ struct EvaluateCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
     var folder: String
 
-    @Option(help: "The part of the data: test, valid or train.")
+    @Option(help: "The part of the data: test or valid.")
     var split = "test"
 
     @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
@@ -39,26 +39,41 @@ struct EvaluateCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        guard let split = Split(rawValue: split) else {
-            throw CommandFailure(.usage, "--split must be test, valid or train, but is \(self.split)")
+        let status = try RankWorld.run { ranks in
+            let (split, search) = try ranks.together { (try requestedSplit(), try self.search.beamSearch()) }
+            return try evaluate(split, search, on: ranks)
         }
-        if let limit, limit < 1 { throw CommandFailure(.usage, "--limit must be at least 1, but is \(limit)") }
-        let search = try search.beamSearch()
-        let status = try RankWorld.run { try evaluate(split, search, on: $0) }
         if status != .done { throw ExitCode(status.rawValue) }
     }
 
+    private func requestedSplit() throws -> Split {
+        if let limit, limit < 1 { throw CommandFailure(.usage, "--limit must be at least 1, but is \(limit)") }
+        // The text of the training split, which the scores compare with, is not kept.
+        guard let split = Split(rawValue: split), split != .train else {
+            throw CommandFailure(.usage, "--split must be test or valid, but is \(self.split)")
+        }
+        return split
+    }
+
     private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
+        let alone = try ranks.alone()
         let (trained, corpus, directions) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, threads: nil)
+            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
             let corpus = try PreparedCorpus(path: trained.configuration.data.prepared)
+            guard corpus.fingerprint == trained.dataFingerprint else {
+                throw CommandFailure(
+                    .data, "\(corpus.path): must be the data that the model was trained on (fingerprint "
+                        + "\(trained.dataFingerprint)), but is other data (\(corpus.fingerprint)); prepare again with "
+                        + "strata prepare \(folder)/config.yaml")
+            }
+            if ranks.isFirst { try corpus.verify(split) }
             return (trained, corpus, try self.directions(trained, corpus, split))
         }
         let display = ranks.isFirst ? ProgressDisplay() : nil
         let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
         var scores: [DirectionScore] = []
         for direction in directions {
-            let (sources, references) = try corpus.references(direction, split)
+            let (sources, references) = try ranks.together { try corpus.references(direction, split) }
             let count = min(limit ?? sources.count, sources.count)
             let mine = stride(from: ranks.world.rank, to: count, by: ranks.world.size).map { $0 }
             let translations = try translator.translate(mine.map { sources[$0] }, to: direction.target) { done in

@@ -33,16 +33,10 @@ struct TrainCommand: ParsableCommand {
     var simulateRanks: Int?
 
     func run() throws {
-        let configuration: RunConfiguration
-        do {
-            configuration = try options.load()
-        } catch {
-            // Every rank finds the same; one says it.
-            if RankWorld.launchedRank != 0 { throw ExitCode(ExitStatus(for: error).rawValue) }
-            throw error
-        }
         StopRequest.listen()
-        let status = try RankWorld.run(simulatedRanks: simulateRanks) { try train(configuration, on: $0) }
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            try train(ranks.together { try options.load() }, on: ranks)
+        }
         if status != .done { throw ExitCode(status.rawValue) }
     }
 

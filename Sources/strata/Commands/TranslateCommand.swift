@@ -24,10 +24,13 @@ struct TranslateCommand: ParsableCommand {
     private static let linesAtOnce = 64
 
     func run() throws {
-        let search = try search.beamSearch()
         let status = try RankWorld.run { ranks in
-            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, threads: nil)
-            let direction = try trained.direction(direction)
+            let search = try ranks.together { try self.search.beamSearch() }
+            let alone = try ranks.alone()
+            let (trained, direction) = try ranks.together {
+                let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
+                return (trained, try trained.direction(self.direction))
+            }
             let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
             guard ranks.isFirst else { return .done }
             var lines: [String] = []

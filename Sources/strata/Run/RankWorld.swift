@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import MPICollectives
+import Training
 
 /// The ranks that a command runs on: those of mpirun, simulated ones, or this process alone.
 struct RankWorld {
@@ -10,14 +11,19 @@ struct RankWorld {
 
     var isFirst: Bool { world.rank == 0 }
 
-    /// Runs `body` on every rank; returns what it returned on the first. Errors that all ranks share are thrown once.
+    /// Runs `body` on every rank; returns what it returned on the first. Errors that all ranks share are printed once.
     static func run(simulatedRanks: Int? = nil, _ body: @Sendable (RankWorld) throws -> ExitStatus) throws -> ExitStatus {
         if MPIEnvironment.isLaunchedByMPI {
-            guard simulatedRanks == nil else {
-                throw CommandFailure(.usage, "--simulate-ranks is for one process alone: leave it out under mpirun")
-            }
             return try MPIEnvironment.run(exitCode: { ExitStatus(for: $0).rawValue }) { environment in
-                try shared(RankWorld(world: environment.world, localRanks: environment.localSize), body)
+                try shared(RankWorld(world: environment.world, localRanks: environment.localSize)) { ranks in
+                    // Said within MPI: a process that ended before would take the others down before they can speak.
+                    try ranks.together {
+                        guard simulatedRanks == nil else {
+                            throw CommandFailure(.usage, "--simulate-ranks is for one process alone: leave it out under mpirun")
+                        }
+                    }
+                    return try body(ranks)
+                }
             }
         }
         let ranks = simulatedRanks ?? 1
@@ -27,13 +33,26 @@ struct RankWorld {
         return try SimulatedCluster.run(ranks: ranks) { try shared(RankWorld(world: $0, localRanks: ranks), body) }[0]
     }
 
-    /// An error that `together` has already shown ends the command with its status and no further word.
+    /// An error that `together` has already shown ends the command with its status and no further word. One that every rank
+    /// throws at the same point is shown by the first.
     private static func shared(_ ranks: RankWorld, _ body: (RankWorld) throws -> ExitStatus) throws -> ExitStatus {
         do {
             return try body(ranks)
         } catch let failure as SharedFailure {
             return failure.status
+        } catch let error where isThrownByAll(error) {
+            if ranks.isFirst { show(error) }
+            return ExitStatus(for: error)
         }
+    }
+
+    private static func isThrownByAll(_ error: any Error) -> Bool {
+        if case .notWritten? = error as? CheckpointError { return true }
+        return error is TrainingError
+    }
+
+    private static func show(_ error: any Error) {
+        FileHandle.standardError.write(Data(errorText(for: error).utf8))
     }
 
     private struct SharedFailure: Error {
@@ -41,7 +60,8 @@ struct RankWorld {
     }
 
     /// Runs one rank's part of something that succeeds on all ranks or on none. If it failed anywhere, the lowest such rank prints
-    /// its error, and the command ends on every rank, in order, with that error's status.
+    /// its error, and the command ends on every rank, in order, with that error's status. What can fail on one rank alone
+    /// must not be followed by a collective within the same `body`.
     func together<Value>(_ body: () throws -> Value) throws -> Value {
         let outcome = Result { try body() }
         var failed = Int64.max, status: Int32 = 0
@@ -52,11 +72,12 @@ struct RankWorld {
         let lowest = try world.allReduce(failed, .minimum)
         guard lowest != .max else { return try outcome.get() }
         status = try world.broadcast(status, root: Int(lowest))
-        if case let .failure(error) = outcome, world.rank == Int(lowest) {
-            FileHandle.standardError.write(Data(errorText(for: error).utf8))
-        }
+        if case let .failure(error) = outcome, world.rank == Int(lowest) { Self.show(error) }
         throw SharedFailure(status: ExitStatus(rawValue: status) ?? .internal)
     }
+
+    /// A communicator of this rank alone.
+    func alone() throws -> any Communicator { try world.split(color: world.rank, key: 0) }
 
     /// The worker threads of this rank: as configured, or its share of the cores. Where mpirun has bound ranks to cores of
     /// their own, the cores seen are already the share.
@@ -64,11 +85,5 @@ struct RankWorld {
         if let configured { return configured }
         let usable = ProcessInfo.processInfo.activeProcessorCount, all = ProcessInfo.processInfo.processorCount
         return usable < all ? usable : max(1, usable / localRanks)
-    }
-
-    /// The rank that mpirun gave this process, known before MPI is initialised; 0 without mpirun.
-    static var launchedRank: Int {
-        ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"].flatMap(Int.init)
-            ?? ProcessInfo.processInfo.environment["PMIX_RANK"].flatMap(Int.init) ?? 0
     }
 }

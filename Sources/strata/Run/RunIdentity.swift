@@ -1,5 +1,8 @@
 /// What a checkpoint is bound to.
 extension RunConfiguration {
+    /// The key of the prepared data's fingerprint.
+    static let dataIdentity = "data"
+
     /// The values that parameters and their meaning depend on: the model's shape, its vocabulary and the data. Others may change
     /// between the parts of a run.
     func identity(vocabulary: Int, dataFingerprint: String) -> [String: String] {
@@ -9,7 +12,7 @@ extension RunConfiguration {
             uniqueKeysWithValues: values.filter { $0.path.hasPrefix("model.") && !free.contains($0.path) }
                 .map { ($0.path, $0.value) })
         identity["vocabulary"] = String(vocabulary)
-        identity["data"] = dataFingerprint
+        identity[Self.dataIdentity] = dataFingerprint
         return identity
     }
 }

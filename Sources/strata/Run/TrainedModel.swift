@@ -13,20 +13,24 @@ struct TrainedModel {
     /// Updates that the model was trained for.
     let step: Int
 
-    init(_ run: RunFolder, ranks: RankWorld, threads: Int?) throws {
+    /// The fingerprint of the prepared data that the model was trained on.
+    let dataFingerprint: String
+
+    /// `alone` is a communicator of this rank alone: ranks translate different sentences, and need not keep step. Making the
+    /// model is no collective operation.
+    init(_ run: RunFolder, ranks: RankWorld, alone: any Communicator, threads: Int? = nil) throws {
         configuration = try RunConfiguration.load(file: run.configuration)
         tokenizer = try Tokenizer(modelFile: run.tokenizer)
         let reader = try CheckpointStore.openNewest(run.checkpoints) { error in
             if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using an older one\n".utf8)) }
         }
-        // No expert parallelism: ranks translate different sentences, and need not keep step.
-        let alone = try ranks.world.split(color: ranks.world.rank, key: 0)
         model = TranslationModel(
             configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: threads ?? ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone, seed: configuration.training.seed)
         try reader.load(into: model.store)
         step = reader.manifest.step
+        dataFingerprint = reader.manifest.identity[RunConfiguration.dataIdentity] ?? ""
     }
 
     /// The directions that the model was trained for.

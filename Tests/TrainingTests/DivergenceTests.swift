@@ -1,0 +1,62 @@
+import Autograd
+import Collectives
+import Testing
+import Training
+
+/// Updates whose loss or gradient is not finite are skipped, and too many in a row end training on every rank.
+@Suite(.timeLimit(.minutes(1))) struct DivergenceTests {
+    /// Sets the embedding's first rows, which every target token is compared with.
+    private static func poison(_ run: TinyRun, _ value: Float) {
+        run.model.store.section(.replicated).values.buffer[0] = value
+    }
+
+    @Test(arguments: [1, 2, 4], [Float.nan, .infinity, 3e38]) func anUpdateThatIsNotFiniteChangesNothing(
+        ranks: Int, value: Float
+    ) throws {
+        _ = try SimulatedCluster.run(ranks: ranks) { world in
+            let run = try TinyRun(world, .stratified())
+            _ = try run.trainer.step()
+            let healthy = run.model.store.section(.replicated).values.buffer[0]
+            Self.poison(run, value)
+            let before = run.state
+            let metrics = try run.trainer.step().metrics
+            #expect(!metrics.loss.isFinite || !metrics.gradientNorm.isFinite)
+            #expect(metrics.update == 2)
+            #expect(run.state.differences(from: before) == [])
+            for placement in [ParameterPlacement.replicated, .expert] {
+                #expect(run.model.store.section(placement).gradients.elements.allSatisfy { $0 == 0 })
+            }
+            Self.poison(run, healthy)
+            #expect(try run.trainer.step().metrics.loss.isFinite, "training goes on where it can")
+            #expect(!run.state.differences(from: before).isEmpty)
+        }
+    }
+
+    @Test(arguments: [1, 2]) func tooManyInARowEndTraining(ranks: Int) throws {
+        _ = try SimulatedCluster.run(ranks: ranks) { world in
+            let run = try TinyRun(world, .stratified())
+            Self.poison(run, .nan)
+            for _ in 0..<10 { _ = try run.trainer.step() }
+            let error = #expect(throws: TrainingError.self) { try run.trainer.step() }
+            guard case .nonFinite(update: 11, _, _, skipped: 11) = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect("\(error!)".contains("training.learning_rate"))
+        }
+    }
+
+    @Test func onlyThoseInARowCount() throws {
+        _ = try SimulatedCluster.run(ranks: 1) { world in
+            let run = try TinyRun(world, .stratified())
+            let healthy = run.model.store.section(.replicated).values.buffer[0]
+            for _ in 0..<3 {
+                Self.poison(run, .nan)
+                for _ in 0..<6 { _ = try run.trainer.step() }
+                Self.poison(run, healthy)
+                _ = try run.trainer.step()
+            }
+            #expect(run.trainer.update == 21)
+        }
+    }
+}

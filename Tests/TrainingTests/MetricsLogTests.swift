@@ -1,0 +1,104 @@
+import Foundation
+import Testing
+
+@testable import Training
+
+@Suite struct MetricsLogTests {
+    private let folder = TemporaryFolder()
+    private var path: String { "\(folder.path)/metrics.jsonl" }
+
+    private func metrics(_ update: Int, loss: Double = 2.5) -> UpdateMetrics {
+        UpdateMetrics(
+            update: update, loss: loss, nll: 2, aux: 1, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
+            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]])
+    }
+
+    private func validation(_ update: Int) -> ValidationMetrics {
+        ValidationMetrics(
+            update: update, validLoss: 2, validNll: 1, validPerplexity: 2.7, validTokens: 50, validRoundsMean: 1.25)
+    }
+
+    private func lines() throws -> [String] {
+        let text = String(decoding: try folder.data("metrics.jsonl"), as: UTF8.self)
+        #expect(text.isEmpty || text.hasSuffix("\n"))
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    private func keys(_ line: String) throws -> Set<String> {
+        Set(try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]).keys)
+    }
+
+    @Test func aLineAnUpdateAndAValidation() throws {
+        let log = try MetricsLog(path: path, continuingAfter: 0)
+        try log.append(metrics(1))
+        try log.append(validation(1))
+        let lines = try lines()
+        #expect(lines.count == 2)
+        #expect(
+            try keys(lines[0]) == [
+                "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
+                "rounds_mean", "dropped_fraction", "load",
+            ])
+        #expect(
+            try keys(lines[1]) == [
+                "update", "valid_loss", "valid_nll", "valid_perplexity", "valid_tokens", "valid_rounds_mean",
+            ])
+        #expect(try JSONDecoder().decode(UpdateMetrics.self, from: Data(lines[0].utf8)) == metrics(1))
+    }
+
+    @Test func anewItBeginsEmpty() throws {
+        try folder.write("metrics.jsonl", Data("{\"update\":1}\n".utf8))
+        _ = try MetricsLog(path: path, continuingAfter: 0)
+        #expect(try lines().isEmpty)
+    }
+
+    @Test func continuingRemovesLaterLinesAndKeepsTheOthersAsTheyAre() throws {
+        let first = try MetricsLog(path: path, continuingAfter: 0)
+        for update in 1...4 {
+            try first.append(metrics(update))
+            if update % 2 == 0 { try first.append(validation(update)) }
+        }
+        let before = try lines()
+        let second = try MetricsLog(path: path, continuingAfter: 2)
+        #expect(try lines() == Array(before[..<3]))
+        try second.append(metrics(3))
+        #expect(try lines() == Array(before[..<4]))
+    }
+
+    @Test func aTornLastLineIsRemoved() throws {
+        let first = try MetricsLog(path: path, continuingAfter: 0)
+        try first.append(metrics(1))
+        let whole = try folder.data("metrics.jsonl")
+        for torn in ["{\"update\":2,\"lo", "{", "{\"update\":2}trailing"] {
+            try folder.write("metrics.jsonl", whole + Data(torn.utf8))
+            _ = try MetricsLog(path: path, continuingAfter: 5)
+            #expect(try folder.data("metrics.jsonl") == whole, "\(torn)")
+        }
+    }
+
+    @Test func continuingWithoutALogBeginsOne() throws {
+        try MetricsLog(path: path, continuingAfter: 3).append(metrics(4))
+        #expect(try lines().count == 1)
+    }
+
+    @Test func whatIsNotFiniteIsWrittenAsText() throws {
+        let log = try MetricsLog(path: path, continuingAfter: 0)
+        try log.append(metrics(1, loss: .nan))
+        try log.append(metrics(2, loss: .infinity))
+        let lines = try lines()
+        #expect(lines[0].contains("\"loss\":\"nan\"") && lines[1].contains("\"loss\":\"inf\""))
+        _ = try MetricsLog(path: path, continuingAfter: 2)
+        #expect(try self.lines() == lines)
+    }
+
+    @Test func aLogThatCannotBeReadIsAnErrorAndStays() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        #expect(throws: (any Error).self) { try MetricsLog(path: path, continuingAfter: 1) }
+        var isFolder: ObjCBool = false
+        #expect(FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue)
+    }
+
+    @Test func aFolderThatIsNotThereIsAnError() {
+        #expect(throws: (any Error).self) { try MetricsLog(path: "\(folder.path)/no/metrics.jsonl", continuingAfter: 0) }
+    }
+}

@@ -1,0 +1,161 @@
+import Autograd
+import Collectives
+import DataPipeline
+import Foundation
+import MixtureOfExperts
+import TensorCore
+import Training
+import TransformerModel
+
+/// A prepared corpus that the suites share: 200 numbers in English with Catalan and with Icelandic.
+///
+/// Its folder is gone once it is open: mapped files outlive their names.
+enum TinyCorpus {
+    static let shared: PreparedCorpus = {
+        let folder = TemporaryFolder()
+        return withExtendedLifetime(folder) {
+            var data = DataConfiguration(format: .numerals, prepared: "\(folder.path)/prepared")
+            data.vocabulary = 120
+            data.numerals.below = 2000
+            data.numerals.languages = ["cat", "isl"]
+            data.numerals.pairs = 200
+            data.numerals.validation = 12
+            data.numerals.test = 8
+            return try! PreparedCorpus(path: PreparedCorpus.prepare(configuration: data, threads: 1).path)
+        }
+    }()
+}
+
+/// What a tiny training run is made from.
+struct TinyPlan: Sendable {
+    var model = ModelConfiguration()
+    var training = TrainingConfiguration()
+    var cadence = CheckpointConfiguration()
+    var expertParallel: Int?
+    var identity = ["model": "tiny"]
+
+    init(strata: [Int], topK: Int = 2, updates: Int = 10) {
+        (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (16, 32, 2, 2, 2)
+        (model.dropout, model.attentionDropout) = (0.1, 0.1)
+        if !strata.isEmpty {
+            model.mixture = MixtureConfiguration(strata: strata)
+            model.mixture?.topK = topK
+        }
+        training.updates = updates
+        training.tokensPerGroup = 150
+        (training.learningRate, training.warmup) = (2e-3, 10)
+        training.seed = 7
+        training.validateEvery = 0
+        cadence.every = 1000
+    }
+
+    /// Strata of four experts each, top-2, second expert sampled.
+    static func stratified(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [4, 4], updates: updates) }
+    /// One stratum, top-1.
+    static func switchTransformer(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [8], topK: 1, updates: updates) }
+}
+
+/// One rank's part of a tiny run.
+final class TinyRun {
+    let plan: TinyPlan
+    let groups: ParallelGroups
+    let model: TranslationModel
+    let optimizer: Adam
+    let trainer: Trainer
+    let checkpoints: CheckpointStore
+    private let log: MetricsLog?
+    private let heldOut: EvaluationGroups
+
+    /// The run in `folder`, from its newest sound checkpoint if there is one.
+    init(_ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere") throws {
+        self.plan = plan
+        let corpus = TinyCorpus.shared, training = plan.training
+        groups = try ParallelGroups(
+            world: world, expertParallel: plan.expertParallel, strata: plan.model.mixture?.strata ?? [])
+        let context = ComputeContext(threads: 1)
+        model = TranslationModel(
+            configuration: plan.model, vocabulary: corpus.vocabularySize, context: context, expertGroup: groups.experts,
+            seed: training.seed)
+        optimizer = Adam(
+            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
+            epsilon: training.adamEpsilon)
+        checkpoints = CheckpointStore(
+            directory: "\(folder)/checkpoints", groups: groups, keep: plan.cadence.keep, identity: plan.identity)
+        var start = 0
+        if !CheckpointStore.steps(checkpoints.directory).isEmpty {
+            let reader = try checkpoints.openNewest { _ in }
+            try reader.load(into: model.store, optimizer: optimizer)
+            start = reader.manifest.step
+        }
+        let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
+        log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
+        trainer = Trainer(
+            model: model, optimizer: optimizer, groups: groups,
+            sampler: try TokenGroupSampler(
+                corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
+                groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
+            configuration: training, startingAfter: start)
+        heldOut = try EvaluationGroups(
+            corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: training.tokensPerGroup)
+    }
+
+    /// Leads the run; `interruption` is the update that an interruption precedes.
+    func run(interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }) throws -> TrainingEnd {
+        let coordinator = TrainingCoordinator(
+            trainer: trainer, checkpoints: checkpoints, cadence: plan.cadence, heldOut: heldOut, log: log)
+        return try coordinator.run(isInterrupted: { self.trainer.update + 1 == interruption }, report: report)
+    }
+
+    @discardableResult
+    func save() throws -> String {
+        try checkpoints.save(step: trainer.update, seed: plan.training.seed, store: model.store, optimizer: optimizer)
+    }
+
+    func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
+
+    /// Parameters and moments that this rank holds.
+    var state: ModelState { ModelState(model.store, optimizer) }
+}
+
+/// Parameters and moments by name, as bits: equal only if every bit is.
+struct ModelState: Equatable, Sendable {
+    private(set) var tensors: [String: [UInt32]] = [:]
+
+    init(_ store: ParameterStore, _ optimizer: Adam) {
+        for placement in [ParameterPlacement.replicated, .expert] {
+            let section = store.section(placement), moments = optimizer.moments(placement)
+            for (prefix, tensor) in [("", section.values), ("adam.m.", moments.first), ("adam.v.", moments.second)] {
+                for location in store.locations(placement) {
+                    tensors[prefix + location.slice.name] = tensor.buffer[location.range].map(\.bitPattern)
+                }
+            }
+        }
+    }
+
+    /// The whole model's, from all ranks'. Copies on different ranks must not differ.
+    init(joining ranks: [ModelState]) throws {
+        for state in ranks {
+            for (name, bits) in state.tensors where tensors.updateValue(bits, forKey: name) ?? bits != bits {
+                throw CopiesDiffer(tensor: name)
+            }
+        }
+    }
+
+    struct CopiesDiffer: Error {
+        let tensor: String
+    }
+
+    /// The names of tensors that are not equal, sorted.
+    func differences(from other: ModelState) -> [String] {
+        Set(tensors.keys).union(other.tensors.keys).filter { tensors[$0] != other.tensors[$0] }.sorted()
+    }
+}
+
+extension UpdateMetrics {
+    /// Without what depends on the clock.
+    var timeless: UpdateMetrics {
+        var copy = self
+        copy.tokensPerSecond = 0
+        return copy
+    }
+}
