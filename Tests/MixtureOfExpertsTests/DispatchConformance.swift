@@ -1,0 +1,158 @@
+import Collectives
+import MixtureOfExperts
+import TensorCore
+import _TestSupport
+
+/// What moving tokens to their experts and back must do on any communicator. Every rank of it runs the checks; it is one
+/// expert-parallel group.
+enum DispatchConformance {
+    static func run(_ communicator: any Communicator) throws {
+        let size = communicator.size
+        for strata in [[size], [size, size + 1], [size + 3, size, 2 * size + 1]] {
+            for scenario in Scenario.allCases {
+                for k in [1, 2] {
+                    for capacity in [nil, 1] as [Float?] {
+                        let what = "\(strata), \(scenario), top \(k), capacity \(capacity.map { "\($0)" } ?? "none"), "
+                            + "rank \(communicator.rank) of \(size)"
+                        let router = StratifiedRouter(
+                            topK: k, capacityFactor: capacity, secondExpert: .best, normalization: .afterDrop)
+                        try Check(communicator, strata: strata, what: what).run(scenario, router)
+                    }
+                }
+            }
+        }
+    }
+
+    enum Scenario: CaseIterable {
+        case uneven
+        /// Every second rank has no tokens.
+        case zeroTokensOnSomeRanks
+        case zeroTokensEverywhere
+        case oneTokenInTheWorld
+        /// All first choices go to one expert.
+        case oneHotExpert
+        /// Only the first and the last expert have rows.
+        case expertsWithoutRows
+
+        func tokens(rank: Int) -> Int {
+            switch self {
+            case .uneven, .oneHotExpert, .expertsWithoutRows: 9 + 5 * rank
+            case .zeroTokensOnSomeRanks: rank % 2 == 0 ? 0 : 7
+            case .zeroTokensEverywhere: 0
+            case .oneTokenInTheWorld: rank == 0 ? 1 : 0
+            }
+        }
+
+        func scores(_ context: ComputeContext, rank: Int, experts: Int) -> Tensor {
+            let tokens = tokens(rank: rank)
+            let scores = context.tensor(
+                normalValues(tokens * experts, seed: UInt64(rank + 1)), rows: tokens, columns: experts)
+            for token in 0..<tokens {
+                switch self {
+                case .oneHotExpert: scores[token, experts / 2] += 20
+                case .expertsWithoutRows:
+                    scores[token, 0] += 40
+                    scores[token, experts - 1] += 40
+                default: break
+                }
+            }
+            return scores
+        }
+    }
+
+    private struct Check {
+        let communicator: any Communicator
+        let placement: ExpertPlacement
+        let dispatcher: AllToAllTokenDispatcher
+        let context = ComputeContext(threads: 1)
+        let what: String
+        /// Wide enough for what a row says of itself, and not a round number.
+        let columns = 7
+
+        init(_ communicator: any Communicator, strata: [Int], what: String) {
+            self.communicator = communicator
+            self.what = what
+            placement = ExpertPlacement(strata: strata, places: communicator.size)
+            dispatcher = AllToAllTokenDispatcher(communicator: communicator, placement: placement)
+        }
+
+        private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
+            if !condition { throw Disagreement("\(what): \(detail())") }
+        }
+
+        func run(_ scenario: Scenario, _ router: StratifiedRouter) throws {
+            let scores = scenario.scores(context, rank: communicator.rank, experts: placement.experts)
+            let decision = router.route(
+                scores: scores, visible: 0 ..< placement.experts, rows: (0..<scores.rows).map { Int32($0) },
+                key: RandomKey(seed: 1))
+            let plan = try dispatcher.plan(decision)
+            try require(dispatcher.bytesSent == 0, "counts are not rows")
+            let departing = try rows(of: decision, plan)
+            let arrived = try dispatcher.toExperts(context, departing, plan)
+            let sentOut = dispatcher.bytesSent
+            try checkArrived(arrived, plan)
+            let returned = try dispatcher.toTokens(context, arrived, plan)
+            try require(returned.elements == departing.elements, "there and back must be the identity")
+            try checkConservation(decision, plan, bytes: (out: sentOut, back: dispatcher.bytesSent - sentOut))
+        }
+
+        /// Every routed row says whose it is: rank, token, choice, expert.
+        private func rows(of decision: RoutingDecision, _ plan: DispatchPlan) throws -> Tensor {
+            let rows = context.tensor(
+                normalValues(plan.rowsSent * columns, seed: 9), rows: plan.rowsSent, columns: columns)
+            var seen = [Int](repeating: 0, count: plan.rowsSent)
+            for (index, slot) in plan.slots.enumerated() {
+                try require((slot >= 0) == decision.kept[index], "choice \(index) has slot \(slot)")
+                guard slot >= 0 else { continue }
+                let token = index / decision.choices
+                try require(plan.rowTokens[Int(slot)] == Int32(token), "row \(slot) must be of token \(token)")
+                seen[Int(slot)] += 1
+                rows[Int(slot), 0] = Float(communicator.rank)
+                rows[Int(slot), 1] = Float(token)
+                rows[Int(slot), 2] = Float(index % decision.choices)
+                rows[Int(slot), 3] = Float(decision.experts[index])
+            }
+            try require(seen.allSatisfy { $0 == 1 }, "every row must have one choice")
+            return rows
+        }
+
+        /// Rows stand by expert, within an expert by the rank they come from, and within that by token.
+        private func checkArrived(_ arrived: Tensor, _ plan: DispatchPlan) throws {
+            let experts = placement.expertsOfPlace[communicator.rank]
+            try require(plan.expertRows.count == experts.count, "a count for each expert")
+            try require(arrived.rows == plan.expertRows.reduce(0, +), "\(arrived.rows) rows arrived")
+            var row = 0
+            for (expert, count) in zip(experts, plan.expertRows) {
+                var last = (rank: -1, token: -1)
+                for _ in 0..<count {
+                    try require(Int(arrived[row, 3]) == expert, "row \(row) is for expert \(arrived[row, 3]), not \(expert)")
+                    let source = (rank: Int(arrived[row, 0]), token: Int(arrived[row, 1]))
+                    if communicator.size > 1 {
+                        try require(source.rank >= last.rank, "row \(row) of expert \(expert) is out of order")
+                    }
+                    last = source
+                    row += 1
+                }
+            }
+        }
+
+        /// Tokens routed = received = returned; bytes sent = rows for other ranks × width × 4.
+        private func checkConservation(
+            _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (out: Int, back: Int)
+        ) throws {
+            let routed = decision.kept.count { $0 }
+            try require(plan.rowsSent == routed, "\(plan.rowsSent) rows for \(routed) choices")
+            try require(plan.sentRows.reduce(0, +) == routed, "sent \(plan.sentRows)")
+            try require(try communicator.allToAll(counts: plan.sentRows) == plan.receivedRows, "peers sent otherwise")
+            try require(plan.receivedCounts.map { $0.reduce(0, +) } == plan.receivedRows, "counts by expert")
+            let (sent, received) = (
+                try communicator.allReduce(plan.rowsSent, .sum), try communicator.allReduce(plan.rowsReceived, .sum)
+            )
+            try require(sent == received, "\(sent) rows were sent, \(received) received")
+            let place = communicator.rank
+            let (toOthers, fromOthers) = (routed - plan.sentRows[place], plan.rowsReceived - plan.receivedRows[place])
+            try require(bytes.out == toOthers * columns * 4, "\(bytes.out) bytes for \(toOthers) rows out")
+            try require(bytes.back == fromOthers * columns * 4, "\(bytes.back) bytes for \(fromOthers) rows back")
+        }
+    }
+}

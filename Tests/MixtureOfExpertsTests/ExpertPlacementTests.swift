@@ -1,0 +1,82 @@
+import MixtureOfExperts
+import Testing
+
+@Suite struct ParallelLayoutTests {
+    @Test(arguments: [
+        (ranks: 1, strata: [4, 4], expertParallel: 1), (2, [4, 4], 2), (3, [4, 4], 3), (4, [4, 4], 4), (8, [4, 4], 4),
+        (6, [4, 12], 3), (8, [3, 5], 2), (9, [4, 4], 3), (5, [4, 4], 1), (7, [8, 8], 7), (16, [16], 16), (12, [5, 20], 4),
+        (4, [1, 7], 1),
+    ])
+    func theDefaultIsTheLargestThatFits(_ example: (ranks: Int, strata: [Int], expertParallel: Int)) throws {
+        let layout = try ParallelLayout(ranks: example.ranks, expertParallel: nil, strata: example.strata)
+        #expect(layout.expertParallel == example.expertParallel)
+        #expect(layout.replicas * layout.expertParallel == example.ranks)
+    }
+
+    @Test func aDenseModelHasReplicasAlone() throws {
+        let layout = try ParallelLayout(ranks: 6, expertParallel: nil, strata: [])
+        #expect(layout.expertParallel == 1 && layout.replicas == 6)
+    }
+
+    @Test func groupsAreNeighbours() throws {
+        let layout = try ParallelLayout(ranks: 6, expertParallel: 3, strata: [4])
+        #expect((0..<6).map(layout.place(ofRank:)) == [0, 1, 2, 0, 1, 2])
+        #expect((0..<6).map(layout.replica(ofRank:)) == [0, 0, 0, 1, 1, 1])
+    }
+
+    @Test(arguments: [3, 0, -2, 16]) func aSizeThatDoesNotDivideIsRefused(expertParallel: Int) {
+        let error = #expect(throws: PlacementError.self) {
+            _ = try ParallelLayout(ranks: 8, expertParallel: expertParallel, strata: [32])
+        }
+        #expect(error == .notADivisor(expertParallel: expertParallel, ranks: 8))
+    }
+
+    @Test func refusalsSayWhatIsAllowed() {
+        #expect("\(PlacementError.notADivisor(expertParallel: 3, ranks: 8))"
+            == "parallel.expert_parallel must divide the number of ranks, 8, but is 3; "
+            + "leave it out (auto) or start a multiple of 3 ranks")
+        let error = #expect(throws: PlacementError.self) {
+            _ = try ParallelLayout(ranks: 8, expertParallel: 8, strata: [4, 12])
+        }
+        #expect("\(error!)" == "parallel.expert_parallel must be at most the smallest stratum's experts, 4, but is 8: "
+            + "every rank hosts a shard of every stratum; leave it out (auto) to have replicas instead")
+    }
+}
+
+@Suite struct ExpertPlacementTests {
+    @Test func unevenStrata() {
+        let placement = ExpertPlacement(strata: [3, 5], places: 2)
+        // 0·2/3, 1·2/3, 2·2/3 and j·2/5.
+        #expect(placement.placeOfExpert == [0, 0, 1, 0, 0, 0, 1, 1])
+        #expect(placement.expertsOfPlace == [[0, 1, 3, 4, 5], [2, 6, 7]])
+        #expect(placement.localIndex == [0, 1, 0, 2, 3, 4, 1, 2])
+        #expect(placement.stratumOfExpert == [0, 0, 0, 1, 1, 1, 1, 1])
+        #expect(placement.firstExpert == [0, 3, 8])
+        #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
+        #expect(placement.visible(fromStratum: 0) == 8 && placement.visible(fromStratum: 1) == 5)
+    }
+
+    @Test func everyPlaceHasAShardOfEveryStratum() {
+        for places in 1...9 {
+            for first in places...(places + 7) {
+                for second in places...(places + 7) {
+                    let placement = ExpertPlacement(strata: [first, second], places: places)
+                    for (stratum, size) in [first, second].enumerated() {
+                        let start = placement.firstExpert[stratum]
+                        let shards = (0..<size).map { placement.placeOfExpert[start + $0] }
+                        #expect(shards == (0..<size).map { $0 * places / size })
+                        #expect(Set(shards) == Set(0..<places), "strata \(first), \(second) on \(places)")
+                        let loads = (0..<places).map { place in shards.count { $0 == place } }
+                        #expect(loads.max()! - loads.min()! <= 1, "shards as even as they can be")
+                    }
+                    for (place, experts) in placement.expertsOfPlace.enumerated() {
+                        #expect(experts == experts.sorted())
+                        for (local, expert) in experts.enumerated() {
+                            #expect(placement.placeOfExpert[expert] == place && placement.localIndex[expert] == local)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import TensorCore
+import Testing
+import _TestSupport
+
+/// Attention of single queries to scattered keys, against softmax written out in 64 bits.
+@Suite struct CachedAttentionKernelTests {
+    @Test(arguments: [(heads: 1, headDim: 1), (2, 5), (3, 16), (2, 20), (1, 64)], [1, 2])
+    func attention(_ size: (heads: Int, headDim: Int), threads: Int) throws {
+        let (heads, headDim) = size
+        let context = ComputeContext(threads: threads), d = heads * headDim
+        // Queries are the first third of wider rows; keys and values lie side by side in two matrices.
+        let queries = context.tensor(normalValues(6 * 3 * d, seed: 1), rows: 6, columns: 3 * d)
+        let stores = [2, 3].map { context.tensor(normalValues(40 * 2 * d, seed: $0), rows: 40, columns: 2 * d) }
+        let lengths = [1, 17, 2, 40, 0, 16]
+        var entries = CachedAttentionKernel.Entries(valueOffset: d), places: [[(store: Int, row: Int)]] = []
+        for (query, length) in lengths.enumerated() {
+            places.append((0..<length).map { ($0 % 2, ($0 * 7 + query) % 40) })
+            for place in places[query] { entries.rows.append(UnsafePointer(stores[place.store].row(place.row))) }
+            entries.endRow()
+        }
+        let out = context.uninitialized(6, d)
+        out.fill(.nan)
+        CachedAttentionKernel.run(context, queries: queries, entries: entries, heads: heads, headDim: headDim, into: out)
+        for query in 0..<6 {
+            for head in 0..<heads {
+                let columns = head * headDim ..< (head + 1) * headDim
+                let scores = places[query].map { place in
+                    columns.reduce(0.0) { $0 + Double(queries[query, $1]) * Double(stores[place.store][place.row, $1]) }
+                        / Double(headDim).squareRoot()
+                }
+                let weights = scores.map { exp($0 - scores.max()!) }, sum = weights.reduce(0, +)
+                let expected = columns.map { column in
+                    Float(zip(weights, places[query]).reduce(0.0) {
+                        $0 + $1.0 / sum * Double(stores[$1.1.store][$1.1.row, d + column])
+                    })
+                }
+                try expectClose(columns.map { out[query, $0] }, expected, tolerance: 1e-5, "query \(query), head \(head)")
+            }
+        }
+    }
+
+    @Test func noQueries() {
+        let context = ComputeContext(threads: 1)
+        CachedAttentionKernel.run(
+            context, queries: context.uninitialized(0, 8), entries: .init(valueOffset: 8), heads: 2, headDim: 4,
+            into: context.uninitialized(0, 8))
+    }
+}

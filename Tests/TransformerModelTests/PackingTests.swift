@@ -1,0 +1,94 @@
+import Autograd
+import Collectives
+import MixtureOfExperts
+import NeuralLayers
+import TensorCore
+import Testing
+import TransformerModel
+import _TestSupport
+
+/// Sentences packed into one batch do not see each other.
+@Suite struct PackingTests {
+    private static let pairs = SentencePairs([(5, 6), (1, 1), (9, 4), (1, 12), (14, 1), (5, 6)], seed: 8)
+
+    private static func mixture(_ strata: [Int]) -> MixtureConfiguration? {
+        strata.isEmpty ? nil : MixtureConfiguration(strata: strata)
+    }
+
+    /// Dense, and mixtures as they are in evaluation: dropless.
+    @Test(arguments: [[], [4], [2, 3]]) func aSentenceCostsWhatItCostsAlone(strata: [Int]) throws {
+        try alone { communicator in
+            let model = try TinyModel.make(Self.mixture(strata), group: communicator)
+            let together = try Self.pairs.loss(model, model.evaluationPass)
+            var total = OutputLoss(), rounds = 0
+            for index in 0..<Self.pairs.count {
+                let single = try SentencePairs(Self.pairs, only: index).loss(model, model.evaluationPass)
+                total += single.output
+                rounds += (single.encoder + single.decoder).reduce(0) { $0 + $1.statistics.rounds }
+            }
+            #expect(together.output.tokens == total.tokens)
+            #expect(abs(together.output.smoothed - total.smoothed) < 1e-5 * total.smoothed)
+            #expect(abs(together.output.negativeLogLikelihood - total.negativeLogLikelihood) < 1e-5 * total.smoothed)
+            #expect((together.encoder + together.decoder).reduce(0) { $0 + $1.statistics.rounds } == rounds)
+        }
+    }
+
+    @Test(arguments: [[], [4], [2, 3]]) func statesAreThoseOfTheSentenceAlone(strata: [Int]) throws {
+        try alone { communicator in
+            let model = try TinyModel.make(Self.mixture(strata), group: communicator), pairs = Self.pairs
+            func states(_ pairs: SentencePairs) throws -> (encoder: Tensor, decoder: Tensor) {
+                var reports: [BlockReport] = []
+                let pass = model.evaluationPass
+                let memory = try model.encode(
+                    source: pairs.sources.flatMap { $0 }, segments: pairs.sourceSegments, pass, reports: &reports)
+                let decoded = try model.decode(
+                    targetInput: pairs.targetInputs.flatMap { $0 }, segments: pairs.targetSegments, memory: memory,
+                    memorySegments: pairs.sourceSegments, pass, reports: &reports)
+                return (memory.value, decoded.value)
+            }
+            let all = try states(pairs)
+            for index in 0..<pairs.count {
+                let single = try states(SentencePairs(pairs, only: index))
+                try expectClose(
+                    all.encoder.rows(pairs.sourceSegments.range(index)).elements, single.encoder.elements, tolerance: 1e-5,
+                    "encoder, sentence \(index)")
+                try expectClose(
+                    all.decoder.rows(pairs.targetSegments.range(index)).elements, single.decoder.elements, tolerance: 1e-5,
+                    "decoder, sentence \(index)")
+            }
+        }
+    }
+
+    /// Routing in training does see the batch: that is what capacity is about.
+    @Test func capacityIsSharedByTheBatch() throws {
+        try alone { communicator in
+            var mixture = MixtureConfiguration(strata: [4])
+            mixture.capacityFactor = 0.5
+            mixture.secondExpert = .best
+            let model = try TinyModel.make(mixture, group: communicator)
+            let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: true, key: RandomKey(seed: 0))
+            let report = try Self.pairs.loss(model, pass).encoder[0]
+            #expect(report.statistics.dropped > 0)
+            #expect(report.statistics.choices == 2 * Self.pairs.sourceSegments.rows)
+        }
+    }
+
+    /// A later target token has no influence on what comes before it.
+    @Test(arguments: [[], [2, 3]]) func theDecoderIsCausal(strata: [Int]) throws {
+        try alone { communicator in
+            let model = try TinyModel.make(Self.mixture(strata), group: communicator)
+            let source: [Int32] = [4, 5, 6], segments = Segments(lengths: [3])
+            func states(_ target: [Int32]) throws -> Tensor {
+                var reports: [BlockReport] = []
+                let pass = model.evaluationPass
+                let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
+                return try model.decode(
+                    targetInput: target, segments: Segments(lengths: [target.count]), memory: memory,
+                    memorySegments: segments, pass, reports: &reports).value
+            }
+            let long = try states([1, 2, 3, 4, 5]), changed = try states([1, 2, 3, 9, 9])
+            try expectClose(long.rows(0..<3).elements, changed.rows(0..<3).elements, tolerance: 1e-6, "earlier states")
+            #expect(long.rows(3..<4).elements != changed.rows(3..<4).elements)
+        }
+    }
+}
