@@ -85,7 +85,7 @@ enum DispatchConformance {
             let decision = router.route(
                 scores: scores, visible: 0 ..< placement.experts, rows: (0..<scores.rows).map { Int32($0) },
                 key: RandomKey(seed: 1))
-            let plan = try dispatcher.plan(decision)
+            let plan = try dispatcher.plan(context, decision)
             try require(dispatcher.bytesSent == 0, "counts are not rows")
             let departing = try rows(of: decision, plan)
             let arrived = try dispatcher.toExperts(context, departing, plan)

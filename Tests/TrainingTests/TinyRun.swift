@@ -91,7 +91,7 @@ final class TinyRun {
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
         trainer = Trainer(
             model: model, optimizer: optimizer, groups: groups,
-            sampler: try TokenGroupSampler(
+            source: try TokenGroupSampler(
                 corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
                 groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
             configuration: training, startingAfter: start)
