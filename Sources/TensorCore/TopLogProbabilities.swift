@@ -8,7 +8,8 @@ public enum TopLogProbabilities {
     }
 
     /// The `count` best tokens of each row of `logits` [R, V], best first; between equal logits the lower token. `forbidden`
-    /// tokens are never chosen, and take no part in the distribution. Writes into `logits`.
+    /// tokens are never chosen, and take no part in the distribution: where fewer than `count` are left, there are fewer
+    /// candidates. Writes into `logits`.
     public static func select(
         _ context: ComputeContext, logits: Tensor, count: Int, forbidden: [Int32]
     ) -> [[Candidate]] {
@@ -46,6 +47,7 @@ public enum TopLogProbabilities {
         let maximum = chosen[0].logit
         let sum = SoftmaxKernel.exponentiate(z, count: vocabulary, scale: 1, maximum: maximum)
         let logSum = log(sum) + maximum
-        return chosen.map { Candidate(token: Int32($0.token), logProbability: $0.logit - logSum) }
+        return chosen.filter { $0.logit > -.infinity }
+            .map { Candidate(token: Int32($0.token), logProbability: $0.logit - logSum) }
     }
 }

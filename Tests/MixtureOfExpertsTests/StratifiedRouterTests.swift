@@ -9,7 +9,9 @@ import _TestSupport
     private let context = ComputeContext(threads: 1)
 
     /// Routes tokens with the given probabilities; the gate sees experts 2, 3, ….
-    private func route(_ router: StratifiedRouter, _ probabilities: [[Float]], seed: UInt64 = 1, rows: [Int32]? = nil) -> RoutingDecision {
+    private func route(
+        _ router: StratifiedRouter, _ probabilities: [[Float]], seed: UInt64 = 1, rows: [Int32]? = nil
+    ) -> RoutingDecision {
         let visible = probabilities.first?.count ?? 3
         let scores = context.tensor(
             probabilities.flatMap { $0.map { Float(log(Double($0))) } }, rows: probabilities.count, columns: visible)
@@ -246,7 +248,8 @@ import _TestSupport
                 #expect((decision.dropped > 0) == (capacity != nil))
                 let gradient = context.uninitialized(tokens, visible)
                 router.backward(decision, dweights: dweights, loadBalancingScale: balance, into: gradient)
-                try CentralDifferences().check(gradient.elements, at: logits.buffer, "k \(k), \(policy), \(normalization), \(capacity ?? 0)") {
+                let what = "k \(k), \(policy), \(normalization), \(capacity ?? 0)"
+                try CentralDifferences().check(gradient.elements, at: logits.buffer, what) {
                     let decision = decide()
                     let weighted = zip(decision.weights, dweights).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
                     return (weighted + Double(balance) * Double(decision.loadBalancingLoss),

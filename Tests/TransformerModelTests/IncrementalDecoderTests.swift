@@ -68,7 +68,9 @@ import _TestSupport
             var paths = Self.sources.indices.map { Path(sentence: $0, parent: 0, tokens: [Int32(20 + $0 % 2)]) }
             var reordered = false
             for step in 0..<12 {
-                let logits = try decoder.step(paths.map { .init(token: $0.tokens.last!, sentence: $0.sentence, parent: $0.parent) })
+                let logits = try decoder.step(paths.map {
+                    .init(token: $0.tokens.last!, sentence: $0.sentence, parent: $0.parent)
+                })
                 #expect(logits.rows == paths.count && logits.columns == TinyModel.vocabulary)
                 for (row, path) in paths.enumerated() {
                     if step > 0, path.parent != row { reordered = true }

@@ -53,7 +53,9 @@ import _TestSupport
             return Self.names(model, .expert)
         }
         let experts = ["encoder", "decoder"].flatMap { side in
-            (0..<7).flatMap { Self.pair("\(side).layers.1.moe.experts.\($0).fc1") + Self.pair("\(side).layers.1.moe.experts.\($0).fc2") }
+            (0..<7).flatMap { expert in
+                ["fc1", "fc2"].flatMap { Self.pair("\(side).layers.1.moe.experts.\(expert).\($0)") }
+            }
         }
         #expect(held.flatMap { $0 }.sorted() == experts.sorted())
     }

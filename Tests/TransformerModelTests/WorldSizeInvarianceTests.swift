@@ -16,7 +16,9 @@ import _TestSupport
         var expertParallel: Int?
         var masking: Float = 0
         var testDescription: String {
-            strata.isEmpty ? "dense" : "strata \(strata), top \(k), capacity \(capacity ?? 0), expert-parallel \(expertParallel ?? 0)"
+            strata.isEmpty
+                ? "dense"
+                : "strata \(strata), top \(k), capacity \(capacity ?? 0), expert-parallel \(expertParallel ?? 0)"
         }
 
         var mixture: MixtureConfiguration? {
@@ -63,7 +65,6 @@ import _TestSupport
     }
 
     @Test(arguments: models, [2, 3, 4, 8]) func anyNumberOfRanks(example: Model, ranks: Int) throws {
-        // A group's size must divide the number of ranks: what is fixed is fixed for those only.
         let expected = try alone { communicator in
             let model = try TinyModel.make(example.mixture, group: communicator, dropout: 0.2)
             return (losses: try Self.run(model, [0, 1, 2, 3]), gradients: try model.store.gradients())
