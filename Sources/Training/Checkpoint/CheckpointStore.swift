@@ -102,12 +102,12 @@ public final class CheckpointStore {
     }
 
     private static func makeEmptyFolder(_ path: String) throws {
-        do {
-            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw FileError(path: path, reason: "creating failed: \(error.localizedDescription)")
+        if FileManager.default.fileExists(atPath: path) {
+            do { try FileManager.default.removeItem(atPath: path) } catch {
+                throw FileError(path: path, reason: "removing failed: \(error.localizedDescription)")
+            }
         }
+        try Folder.create(path)
     }
 
     private static func sync(folder: String) throws {

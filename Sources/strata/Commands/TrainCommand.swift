@@ -14,7 +14,8 @@ struct TrainCommand: ParsableCommand {
         abstract: "Train a model; under mpirun on as many ranks as were started.",
         discussion: """
             Needs what strata prepare wrote. SIGTERM, SIGUSR1 or Ctrl-C write a checkpoint and end with status 75; --resume goes
-            on from the newest sound checkpoint, on the same or another number of ranks.
+            on from the newest sound checkpoint, on the same or another number of ranks. Send SIGUSR1 to mpirun, which passes it
+            on: after SIGTERM it leaves the ranks little time and ends with a status of its own.
 
             Example:
               mpirun -n 2 strata train configs/quickstart.yaml --out runs/quickstart

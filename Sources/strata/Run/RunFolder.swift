@@ -26,12 +26,12 @@ struct RunFolder {
     init(path: String) { self.path = path }
 
     func create(_ resolved: RunConfiguration, tokenizerModel: String) throws {
+        try Folder.create(path)
         do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             try Data(resolved.yaml().utf8).write(to: URL(fileURLWithPath: configuration), options: .atomic)
             try Data(contentsOf: URL(fileURLWithPath: tokenizerModel)).write(to: URL(fileURLWithPath: tokenizer), options: .atomic)
         } catch {
-            throw FileError(path: path, reason: "the run's folder cannot be written: \(error.localizedDescription)")
+            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
         }
     }
 }

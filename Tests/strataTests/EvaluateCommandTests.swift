@@ -1,0 +1,112 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `strata evaluate`, alone and under mpirun.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct EvaluateCommandTests {
+    private let folder = CommandLineFolder()
+
+    private func figures(_ launch: Launch, _ options: String...) throws -> [String: Any] {
+        let outcome = try launch.strata(["evaluate", TinyCommandLine.run, "--json", "--beam", "2"] + options)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.contains("update 12, split "), "progress goes to standard error")
+        let object = try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [String: Any]
+        return try #require(object, "\(outcome)")
+    }
+
+    @Test func jsonAloneGoesToStandardOutput() throws {
+        let figures = try figures(.alone)
+        #expect(Set(figures.keys) == ["average", "directions", "signature"])
+        let average = try #require(figures["average"] as? [String: Double])
+        #expect(Set(average.keys) == ["bleu", "chrf", "exact"])
+        let directions = try #require(figures["directions"] as? [String: [String: Double]])
+        #expect(Set(directions.keys) == ["eng-cat", "cat-eng", "eng-isl", "isl-eng"])
+        for direction in directions.values {
+            #expect(
+                Set(direction.keys) == ["bleu", "chrf", "exact", "sentences", "rounds_encoder", "rounds_decoder"])
+            #expect(direction["sentences"] == 6)
+            #expect((1...2).contains(direction["rounds_encoder"]!) && (1...2).contains(direction["rounds_decoder"]!))
+        }
+        let mean = directions.values.reduce(0) { $0 + $1["chrf"]! } / 4
+        #expect(abs(average["chrf"]! - mean) < 1e-9 && mean > 0)
+        #expect((figures["signature"] as? String)?.contains("tok:13a") == true)
+    }
+
+    @Test func ranksShareTheSentencesAndFindTheSame() throws {
+        let alone = try figures(.alone, "--split", "valid") as NSDictionary
+        #expect(try figures(.mpirun(2), "--split", "valid") as NSDictionary == alone)
+        #expect(try figures(.mpirun(4), "--split", "valid") as NSDictionary == alone)
+    }
+
+    @Test func oneDirectionAndTheFirstSentences() throws {
+        let figures = try figures(.alone, "--direction", "cat-eng", "--limit", "2")
+        let directions = try #require(figures["directions"] as? [String: [String: Double]])
+        #expect(directions.count == 1 && directions["cat-eng"]?["sentences"] == 2)
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func aDamagedCheckpointIsPassedOver(launch: Launch) throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        try folder.damage("run/checkpoints/step-00000012/shard-00000.safetensors")
+        let outcome = try launch.strata(["evaluate", "\(folder.path)/run", "--json", "--beam", "1"])
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.components(separatedBy: "step-00000012/shard-00000.safetensors").count == 2, "\(outcome)")
+        #expect(outcome.stderr.contains("update 10, split test"))
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func withoutASoundCheckpointThereIsNothingToEvaluate(launch: Launch) throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        for step in ["05", "10", "12"] { try folder.damage("run/checkpoints/step-000000\(step)/shard-00000.safetensors") }
+        expectError(
+            try launch.strata(["evaluate", "\(folder.path)/run", "--json"]), 65, "there is no sound checkpoint:")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)], ["train", "trian", ""])
+    func aSplitThatCannotBeScored(launch: Launch, split: String) throws {
+        expectError(
+            try launch.strata(["evaluate", TinyCommandLine.run, "--split", split]), 64,
+            "--split must be test or valid, but is \(split)\n")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func anUnknownDirection(launch: Launch) throws {
+        expectError(
+            try launch.strata(["evaluate", TinyCommandLine.run, "--direction", "eng-ctt"]), 64,
+            "--direction must be one that the model was trained for, but is eng-ctt; did you mean eng-cat?")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func aFolderThatIsNoRun(launch: Launch) throws {
+        expectError(try launch.strata(["evaluate", folder.path]), 64, "\(folder.path): must be the folder of a run")
+    }
+
+    /// A run whose configuration names a copy of the prepared data.
+    private func runOnACopyOfTheData() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        try folder.copy(TinyCommandLine.data, to: "prepared")
+        let text = String(decoding: try folder.data("run/config.yaml"), as: UTF8.self)
+        try folder.write(
+            "run/config.yaml",
+            Data(text.replacingOccurrences(of: TinyCommandLine.data, with: "\(folder.path)/prepared").utf8))
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)], ["eng.offsets", "eng.tokens", "cat.text"])
+    func damagedData(launch: Launch, file: String) throws {
+        try runOnACopyOfTheData()
+        let name = "prepared/test.eng-cat.\(file)"
+        try folder.damage(name)
+        expectError(try launch.strata(["evaluate", "\(folder.path)/run"]), 65, "\(name): must have the checksum")
+    }
+
+    @Test func dataThatIsNotThere() throws {
+        try runOnACopyOfTheData()
+        try FileManager.default.removeItem(atPath: "\(folder.path)/prepared")
+        expectError(try Launch.alone.strata(["evaluate", "\(folder.path)/run"]), 65, "prepared: must be a prepared folder")
+    }
+
+    @Test func dataThatWasPreparedAnew() throws {
+        try runOnACopyOfTheData()
+        let again = try Launch.alone.strata(["prepare", "\(folder.path)/run/config.yaml", "--set", "data.vocabulary=150"])
+        #expect(again.status == 0, "\(again)")
+        expectError(
+            try Launch.alone.strata(["evaluate", "\(folder.path)/run"]), 65,
+            "prepared: must be the data that the model was trained on")
+    }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `strata train` alone, on simulated ranks and under mpirun.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct TrainCommandTests {
+    private static func train(_ folder: CommandLineFolder, _ launch: Launch, _ options: String...) throws -> Subprocess.Outcome {
+        try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options)
+    }
+
+    @Test func leavesARunFolder() throws {
+        let outcome = TinyCommandLine.outcomes.train, runs = TinyCommandLine.runs
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stdout.isEmpty)
+        #expect(outcome.stderr.contains("update 12: validation loss") && outcome.stderr.contains("finished: update 12"))
+        for name in ["config.yaml", "metrics.jsonl", "tokenizer.model"] { #expect(runs.exists("run/\(name)")) }
+        #expect(try runs.names("run/checkpoints") == ["latest", "step-00000005", "step-00000010", "step-00000012"])
+        let metrics = try runs.metrics("run"), updates = metrics.filter { $0["loss"] != nil }
+        #expect(updates.compactMap { $0["update"] as? Int } == Array(1...12))
+        for line in updates {
+            #expect(
+                Set(line.keys) == [
+                    "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
+                    "rounds_mean", "dropped_fraction", "load",
+                ])
+        }
+        let validations = metrics.filter { $0["valid_loss"] != nil }
+        #expect(validations.compactMap { $0["update"] as? Int } == [5, 10, 12])
+        for line in validations {
+            #expect(
+                Set(line.keys) == [
+                    "update", "valid_loss", "valid_nll", "valid_perplexity", "valid_tokens", "valid_rounds_mean",
+                ])
+        }
+    }
+
+    /// Invariant 1, with MPI.
+    @Test(arguments: [Launch.simulated(2), .simulated(4), .mpirun(2), .mpirun(4)])
+    func lossesAreThoseOfOneRank(launch: Launch) throws {
+        let folder = CommandLineFolder()
+        let outcome = try Self.train(folder, launch)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.components(separatedBy: "finished: update 12").count == 2, "said by one rank")
+        let alone = try TinyCommandLine.runs.losses("run"), losses = try folder.losses("run")
+        #expect(losses.count == 12)
+        for (update, (a, b)) in zip(alone, losses).enumerated() {
+            #expect(abs(a - b) <= (update == 0 ? 1e-6 : 1e-4) * a, "update \(update + 1): \(a), \(b)")
+        }
+    }
+
+    /// Invariant 2.
+    @Test func theSameRunTwiceHasTheSameShards() throws {
+        let folder = CommandLineFolder()
+        #expect(try Self.train(folder, .alone).status == 0)
+        let shard = "checkpoints/step-00000012/shard-00000.safetensors"
+        #expect(try folder.data("run/\(shard)") == TinyCommandLine.runs.data("run/\(shard)"))
+    }
+
+    /// Starts a run, sends a signal once it has done five updates, and waits for its end.
+    private static func interrupt(
+        _ signal: String, _ folder: CommandLineFolder, _ launch: Launch, _ options: [String]
+    ) throws -> Subprocess.Outcome {
+        let strata = try BuiltProducts.path("strata")
+        var command = [strata, "train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options
+        switch launch {
+        case .alone: break
+        case let .simulated(ranks): command += ["--simulate-ranks", "\(ranks)"]
+        case let .mpirun(ranks): command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)"] + command
+        }
+        let script = """
+            log=$1 signal=$2; shift 2
+            "$@" & pid=$!
+            while kill -0 $pid && [ "$(cat "$log" 2>/dev/null | wc -l)" -lt 5 ]; do sleep 0.02; done
+            kill -$signal $pid
+            wait $pid; status=$?
+            # A signal that interrupts the waiting of a shell does not end the process that it waits for.
+            while kill -0 $pid 2>/dev/null; do wait $pid; status=$?; done
+            exit $status
+            """
+        return try Subprocess.run(
+            "sh", ["-c", script, "sh", "\(folder.path)/run/metrics.jsonl", signal] + command,
+            environment: [
+                "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_mpi_yield_when_idle": "1",
+            ], timeout: 60)
+    }
+
+    /// Invariant 3. mpirun passes SIGUSR1 on; after SIGTERM its status is its own.
+    @Test(arguments: [(Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1")])
+    func asAskedItStopsAndIsResumedAsIfItHadNot(launch: Launch, signal: String) throws {
+        let whole = CommandLineFolder(), stopped = CommandLineFolder()
+        let longer = ["--set", "training.updates=120"]
+        let outcome = try Self.interrupt(signal, stopped, launch, longer)
+        #expect(outcome.status == 75, "\(outcome)")
+        #expect(outcome.stderr.contains("stopped as asked; add --resume to go on"))
+        let done = try stopped.losses("run").count
+        #expect(done >= 5 && done < 120)
+        #expect(try stopped.names("run/checkpoints").last == "step-\(String(repeating: "0", count: 8 - "\(done)".count))\(done)")
+
+        let again = try Self.train(stopped, launch, "--resume", "--set", "training.updates=120")
+        #expect(again.status == 0, "\(again)")
+        #expect(again.stderr.contains("resuming from "))
+        #expect(try Self.train(whole, launch, "--set", "training.updates=120").status == 0)
+        #expect(try stopped.losses("run") == whole.losses("run"))
+        let last = "run/checkpoints/step-00000120"
+        for name in try whole.names(last) {
+            #expect(try stopped.data("\(last)/\(name)") == whole.data("\(last)/\(name)"), "\(name)")
+        }
+    }
+
+    @Test func aKilledRunIsResumedFromItsLastCheckpoint() throws {
+        let whole = CommandLineFolder(), killed = CommandLineFolder()
+        let options = ["--set", "training.updates=60", "--set", "checkpoint.every=4"]
+        let outcome = try Self.interrupt("KILL", killed, .simulated(2), options)
+        #expect(outcome.status == 128 + 9, "\(outcome)")
+        for folder in [killed, whole] {
+            let outcome = try Self.train(folder, .simulated(2), ["--resume"] + options)
+            #expect(outcome.status == 0, "\(outcome)")
+        }
+        #expect(try killed.losses("run") == whole.losses("run"))
+    }
+
+    /// Invariant 4, with MPI.
+    @Test func aRunGoesOnOnAnotherNumberOfRanks() throws {
+        let folder = CommandLineFolder()
+        for (updates, launch) in [(5, Launch.mpirun(2)), (8, .alone), (10, .mpirun(4)), (12, .simulated(3))] {
+            let outcome = try Self.train(folder, launch, "--resume", "--set", "training.updates=\(updates)")
+            #expect(outcome.status == 0, "\(outcome)")
+        }
+        let losses = try folder.losses("run")
+        #expect(losses.count == 12)
+        for (a, b) in zip(try TinyCommandLine.runs.losses("run"), losses) { #expect(abs(a - b) <= 1e-4 * a) }
+    }
+
+    @Test func theTimeLimitEndsWith0() throws {
+        let folder = CommandLineFolder()
+        let outcome = try Self.train(folder, .simulated(2), "--set", "training.max_minutes=1e-9")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.contains("training.max_minutes reached: update 1,"))
+        #expect(try folder.names("run/checkpoints") == ["latest", "step-00000001"])
+    }
+
+    private static func train(
+        _ folder: CommandLineFolder, _ launch: Launch, _ options: [String]
+    ) throws -> Subprocess.Outcome {
+        try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options)
+    }
+}

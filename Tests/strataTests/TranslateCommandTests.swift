@@ -1,0 +1,48 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `strata translate`, alone and under mpirun.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct TranslateCommandTests {
+    private func translate(_ launch: Launch, _ input: String, _ options: String...) throws -> Subprocess.Outcome {
+        try launch.strata(["translate", TinyCommandLine.run, "--direction", "eng-cat", "--beam", "2"] + options, input: input)
+    }
+
+    @Test func aLineInALineOut() throws {
+        let lines = (0..<70).map { $0 % 7 == 3 ? "" : "one hundred \($0 % 2 == 0 ? "two" : "twenty-three")" }
+        let outcome = try translate(.alone, lines.joined(separator: "\n"))
+        #expect(outcome.status == 0 && outcome.stderr.isEmpty, "\(outcome)")
+        let translations = outcome.stdout.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        #expect(translations.count == 70)
+        for (line, translation) in zip(lines, translations) where line.isEmpty { #expect(translation.isEmpty) }
+        // The same sentence is translated the same way in any batch.
+        #expect(translations[0] == translations[64] && translations[1] == translations[69])
+    }
+
+    @Test func withoutInputThereIsNoOutput() throws {
+        let outcome = try translate(.alone, "")
+        #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")
+    }
+
+    @Test func textOfAnyKindHasATranslation() throws {
+        let outcome = try translate(.alone, "数百 \u{1F600}\n\t \n<2isl> </s>\n" + String(repeating: "nine ", count: 3000) + "\n")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stdout.filter { $0 == "\n" }.count == 4)
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func anUnknownDirection(launch: Launch) throws {
+        let outcome = try launch.strata(["translate", TinyCommandLine.run, "--direction", "cat-isl"], input: "un\n")
+        expectError(
+            outcome, 64, "--direction must be one that the model was trained for, but is cat-isl",
+            "Directions: eng-cat, cat-eng, eng-isl, isl-eng")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func impossibleSearches(launch: Launch) throws {
+        expectError(try translate(launch, "one\n", "--beam", "0"), 64, "--beam must be 1 to 64, but is 0")
+    }
+
+    @Test func aFolderThatIsNoRun() throws {
+        let outcome = try Launch.alone.strata(["translate", "/nowhere", "--direction", "eng-cat"], input: "one\n")
+        expectError(outcome, 64, "/nowhere: must be the folder of a run")
+    }
+}
