@@ -9,6 +9,13 @@ import _TestSupport
         _ = try SimulatedCluster.run(ranks: ranks) { try DispatchConformance.run($0) }
     }
 
+    @Test(arguments: [2, 4]) func conformanceUnderMPI(ranks: Int) throws {
+        let outcome = try MPILauncher.run(
+            executable: BuiltProducts.path("mpi-conformance"), arguments: ["token-dispatch"], ranks: ranks, timeout: 60)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stdout.hasSuffix("conformance passed\n"))
+    }
+
     /// Two ranks, three experts, written out.
     @Test func aPlanByHand() throws {
         _ = try SimulatedCluster.run(ranks: 2) { communicator in

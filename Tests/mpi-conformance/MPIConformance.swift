@@ -15,6 +15,7 @@ enum MPIConformance {
         "collectives": CollectiveConformance.run,
         "small-counts": smallCounts,
         "failing-rank": failingRank,
+        "token-dispatch": DispatchConformance.run,
     ]
 
     static func main() throws {

@@ -1,12 +1,11 @@
 import Collectives
 import MixtureOfExperts
 import TensorCore
-import _TestSupport
 
 /// What moving tokens to their experts and back must do on any communicator. Every rank of it runs the checks; it is one
 /// expert-parallel group.
-enum DispatchConformance {
-    static func run(_ communicator: any Communicator) throws {
+public enum DispatchConformance {
+    public static func run(_ communicator: any Communicator) throws {
         let size = communicator.size
         for strata in [[size], [size, size + 1], [size + 3, size, 2 * size + 1]] {
             for scenario in Scenario.allCases {
