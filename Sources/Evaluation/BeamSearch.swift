@@ -11,7 +11,7 @@ public struct BeamSearch: Sendable {
     public var beam: Int
     /// A hypothesis's score is its log-probability over length ^ penalty.
     public var lengthPenalty: Float
-    /// The longest translation, in tokens; nil: three times the source and 20 more.
+    /// The longest translation, in tokens; nil: `longest(source:)`.
     public var lengthLimit: Int?
 
     public init(beam: Int = 5, lengthPenalty: Float = 1) {
@@ -55,7 +55,7 @@ public struct BeamSearch: Sendable {
         var reports: [BlockReport] = []
         let encoded = try model.encode(source: source, segments: segments, pass, reports: &reports)
         let decoder = IncrementalDecoder(model: model, encoded: encoded, segments: segments, pass: pass)
-        let limits = (0..<segments.count).map { lengthLimit ?? 3 * segments.length($0) + 20 }
+        let limits = (0..<segments.count).map { lengthLimit ?? Self.longest(source: segments.length($0)) }
         var live = (0..<segments.count).map { _ in [Hypothesis(tokens: [], logProbability: 0, row: 0)] }
         var finished = [[Finished]](repeating: [], count: segments.count)
         while live.contains(where: { !$0.isEmpty }) {
@@ -79,6 +79,9 @@ public struct BeamSearch: Sendable {
         }
         return finished.map { $0.max { $0.score < $1.score }?.tokens ?? [] }
     }
+
+    /// The longest translation, in tokens, that is looked for unless told otherwise.
+    static func longest(source: Int) -> Int { 3 * source + 20 }
 
     /// One step of one sentence.
     private func extend(
