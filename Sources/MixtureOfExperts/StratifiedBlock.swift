@@ -46,16 +46,16 @@ public struct StratifiedBlock {
         public let statistics: RoutingStatistics
     }
 
-    /// What one stratum keeps for its backward.
+    /// What one stratum keeps for its backward. The normalised rows are computed again from their input.
     private struct Passage {
         let rows: [Int32]
         let input: Tensor
         let statistics: Tensor
-        let normalized: Tensor
         let decision: RoutingDecision
         let plan: DispatchPlan
         let mixture: RowKernels.Mixture
-        let expertInput: Tensor
+        /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
+        let arrived: Tensor?
         let hidden: Tensor
         /// Expert outputs in the plan's order.
         let outputs: Tensor
@@ -74,7 +74,8 @@ public struct StratifiedBlock {
         var loss: Float = 0
         for stratum in strata.indices {
             let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
-            let passage = try enter(stratum, rows: rows, of: output, router: router, pass)
+            let input = stratum == 0 ? x.value : Self.gather(context, output, rows)
+            let passage = try enter(stratum, rows: rows, input: input, addingTo: output, router: router, pass)
             for (token, row) in rows.enumerated() {
                 visits[Int(row)] += 1
                 nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
@@ -96,13 +97,11 @@ public struct StratifiedBlock {
             statistics: statistics)
     }
 
-    /// One stratum forward: adds the experts' contributions to `rows` of `x`.
+    /// One stratum forward: adds the experts' contributions for `input` to `rows` of `x`.
     private func enter(
-        _ stratum: Int, rows: [Int32], of x: Tensor, router: StratifiedRouter, _ pass: ForwardPass
+        _ stratum: Int, rows: [Int32], input: Tensor, addingTo x: Tensor, router: StratifiedRouter, _ pass: ForwardPass
     ) throws -> Passage {
         let context = pass.context, d = x.columns, placement = dispatcher.placement
-        let input = context.uninitialized(rows.count, d)
-        RowKernels.gather(context, x, rows, into: input)
         let statistics = context.uninitialized(rows.count, 2), normalized = context.uninitialized(rows.count, d)
         LayerNormKernel.forward(
             context, x: input, gain: norms[stratum].gain.value, bias: norms[stratum].bias.value, into: normalized,
@@ -117,11 +116,7 @@ public struct StratifiedBlock {
         }
         context.clock.countProducts(m: rows.count, n: gates[stratum].rows, k: d)
         let plan = try dispatcher.plan(context, decision)
-        let departing = context.uninitialized(plan.rowsSent, d)
-        context.clock.measure(.dispatch, "gather") {
-            RowKernels.gather(context, normalized, plan.rowTokens, into: departing)
-        }
-        let expertInput = try dispatcher.toExperts(context, departing, plan)
+        let expertInput = try dispatcher.toExperts(context, Self.gather(context, normalized, plan.rowTokens), plan)
         let activations = context.clock.measure(.experts, "experts") {
             experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
         }
@@ -132,8 +127,8 @@ public struct StratifiedBlock {
                 ? DropoutMask(probability: dropout, key: key.derived(RandomPurpose.expertOutput.rawValue)) : .none)
         context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
         return Passage(
-            rows: rows, input: input, statistics: statistics, normalized: normalized, decision: decision, plan: plan,
-            mixture: mixture, expertInput: expertInput, hidden: activations.hidden, outputs: outputs)
+            rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, mixture: mixture,
+            arrived: placement.places > 1 ? expertInput : nil, hidden: activations.hidden, outputs: outputs)
     }
 
     /// One stratum backward: `dx`, the gradient of the stratum's result, becomes that of its input.
@@ -149,19 +144,25 @@ public struct StratifiedBlock {
             // The mixture's weights are the gate's times the masking factor.
             dweights[index] *= passage.mixture.weights[index] / decision.weights[index]
         }
-        let arrived = try dispatcher.toExperts(context, doutputs, plan)
+        let norm = norms[stratum]
+        let normalized = context.uninitialized(passage.rows.count, d)
+        LayerNormKernel.apply(
+            context, x: passage.input, gain: norm.gain.value, bias: norm.bias.value, statistics: passage.statistics,
+            into: normalized)
+        let expertInput = passage.arrived ?? Self.gather(context, normalized, plan.rowTokens)
+        let darrived = try dispatcher.toExperts(context, doutputs, plan)
         let dexpertInput = context.clock.measure(.experts, "experts backward") {
             experts.backward(
-                context, doutputs: arrived, rows: passage.expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
+                context, doutputs: darrived, rows: expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
         }
         let drows = try dispatcher.toTokens(context, dexpertInput, plan)
         let dnormalized = context.uninitialized(passage.rows.count, d)
-        let gate = gates[stratum], norm = norms[stratum]
+        let gate = gates[stratum]
         context.clock.measure(.dispatch, "route backward") {
             RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
             let dscores = context.uninitialized(decision.tokens, decision.visible.count)
             router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
-            MatrixProduct.backwardWeight(context, dy: dscores, x: passage.normalized, into: gate.gradient)
+            MatrixProduct.backwardWeight(context, dy: dscores, x: normalized, into: gate.gradient)
             MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
         }
         context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
@@ -170,6 +171,12 @@ public struct StratifiedBlock {
             context, dy: dnormalized, x: passage.input, statistics: passage.statistics, gain: norm.gain.value, into: dinput,
             accumulate: false, dgain: norm.gain.gradient, dbias: norm.bias.gradient)
         RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
+    }
+
+    private static func gather(_ context: ComputeContext, _ x: Tensor, _ rows: [Int32]) -> Tensor {
+        let gathered = context.uninitialized(rows.count, x.columns)
+        context.clock.measure(.dispatch, "gather") { RowKernels.gather(context, x, rows, into: gathered) }
+        return gathered
     }
 
     /// The gate's weights, with expert output masking: in training a choice's output is zeroed with the configured

@@ -21,6 +21,17 @@ public enum LayerNormKernel {
         }
     }
 
+    /// Writes `y` again from what forward left in `statistics`.
+    public static func apply(
+        _ context: ComputeContext, x: Tensor, gain: Tensor, bias: Tensor, statistics: Tensor, into y: Tensor
+    ) {
+        let (xp, yp, sp, d) = (x.pointer, y.pointer, statistics.pointer, x.columns)
+        let (g, b) = (UnsafePointer(gain.pointer), UnsafePointer(bias.pointer))
+        context.pool.parallelRanges(x.rows, grain: band) { rows in
+            for row in rows { normalize(xp + row * d, d, sp[2 * row], sp[2 * row + 1], g, b, into: yp + row * d) }
+        }
+    }
+
     /// dx (added to if `accumulate`), dgain += and dbias += from dy and forward's `x` and `statistics`.
     public static func backward(
         _ context: ComputeContext, dy: Tensor, x: Tensor, statistics: Tensor, gain: Tensor,

@@ -9,7 +9,7 @@ import _TestSupport
         _ = try SimulatedCluster.run(ranks: ranks) { try DispatchConformance.run($0) }
     }
 
-    /// Two ranks, two experts, written out.
+    /// Two ranks, three experts, written out.
     @Test func aPlanByHand() throws {
         _ = try SimulatedCluster.run(ranks: 2) { communicator in
             let context = ComputeContext(threads: 1)
