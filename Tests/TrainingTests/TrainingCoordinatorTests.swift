@@ -34,7 +34,9 @@ import Training
         }
     }
 
-    private static func losses(_ folder: TemporaryFolder) throws -> [Double] { try lines(folder).compactMap { $0["loss"] as? Double } }
+    private static func losses(_ folder: TemporaryFolder) throws -> [Double] {
+        try lines(folder).compactMap { $0["loss"] as? Double }
+    }
 
     @Test func validatesSavesAndFinishes() throws {
         let folder = TemporaryFolder()
@@ -162,6 +164,7 @@ import Training
             return "\(error)"
         }
         #expect(errors[0] == errors[1])
-        #expect(errors[0].contains("update 8 was not written") && errors[0].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
+        #expect(errors[0].contains("update 8 was not written"))
+        #expect(errors[0].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
     }
 }
