@@ -46,7 +46,8 @@ public final class TrainingCoordinator {
         let configuration = trainer.configuration
         let start = ContinuousClock.now
         while trainer.update < configuration.updates {
-            let isOverdue = configuration.maxMinutes > 0 && (ContinuousClock.now - start) / .seconds(60) >= configuration.maxMinutes
+            let minutes = (ContinuousClock.now - start) / .seconds(60)
+            let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
             let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try log?.append(metrics)
             report(.update(metrics))

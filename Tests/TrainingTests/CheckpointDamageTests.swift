@@ -67,7 +67,7 @@ import Testing
         for ranks in [1, 2] {
             let states = try SimulatedCluster.run(ranks: ranks) { world in
                 let run = try TinyRun(world, .stratified(), in: folder.path)
-                #expect(run.trainer.update == 2)
+                try #require(run.trainer.update == 2)
                 return run.state
             }
             #expect(try ModelState(joining: states).differences(from: Self.original.states[1]) == [])
@@ -110,9 +110,9 @@ import Testing
         try Damage.truncatedFile.apply(folder, "checkpoints/step-00000002/shard-00000.safetensors")
         try Damage.emptiedFile.apply(folder, "checkpoints/step-00000003/manifest.json")
         let errors = try SimulatedCluster.run(ranks: ranks) { world in
-            #expect(throws: CheckpointError.self) { try TinyRun(world, .stratified(), in: folder.path) }
+            try #require(throws: CheckpointError.self) { try TinyRun(world, .stratified(), in: folder.path) }
         }
-        let text = "\(errors[0]!)"
+        let text = "\(errors[0])"
         for file in ["step-00000001/shard-00001", "step-00000002/shard-00000", "step-00000003/manifest.json"] {
             #expect(text.contains(file), "\(text)")
         }
@@ -124,8 +124,8 @@ import Testing
         _ = try SimulatedCluster.run(ranks: 1) { world in
             var plan = TinyPlan.stratified()
             plan.model.ffnDim = 48
-            let error = #expect(throws: CheckpointError.self) { try TinyRun(world, plan, in: folder.path) }
-            #expect("\(error!)".contains("must be F32 of shape [48, 16], but is F32 of shape [32, 16]"))
+            let error = try #require(throws: CheckpointError.self) { try TinyRun(world, plan, in: folder.path) }
+            try #require("\(error)".contains("must be F32 of shape [48, 16], but is F32 of shape [32, 16]"))
         }
     }
 }

@@ -77,9 +77,9 @@ import Testing
             for step in 1...4 {
                 _ = try run.trainer.step()
                 let path = try run.save()
-                #expect(path == "\(folder.path)/checkpoints/step-0000000\(step)")
+                try #require(path == "\(folder.path)/checkpoints/step-0000000\(step)")
                 if world.rank == 0 {
-                    #expect(try folder.data("checkpoints/latest") == Data("step-0000000\(step)\n".utf8))
+                    try #require(try folder.data("checkpoints/latest") == Data("step-0000000\(step)\n".utf8))
                 }
             }
         }
@@ -135,7 +135,7 @@ import Testing
         let directory = "\(folder.path)/checkpoints"
         let errors = try SimulatedCluster.run(ranks: ranks) { world in
             let run = try TinyRun(world, .stratified(), in: folder.path)
-            return #expect(throws: CheckpointError.self) { try run.checkpoints.openNewest { _ in } }
+            return try #require(throws: CheckpointError.self) { try run.checkpoints.openNewest { _ in } }
         }
         #expect(errors == Array(repeating: CheckpointError.none(directory: directory, rejected: []), count: ranks))
     }
@@ -148,8 +148,8 @@ import Testing
         plan.identity = ["model.dim": "32", "data": "abc", "new": "y"]
         let other = plan
         _ = try SimulatedCluster.run(ranks: ranks) { world in
-            let error = #expect(throws: CheckpointError.self) { try TinyRun(world, other, in: folder.path) }
-            #expect(
+            let error = try #require(throws: CheckpointError.self) { try TinyRun(world, other, in: folder.path) }
+            try #require(
                 error == .incompatible(
                     path: "\(folder.path)/checkpoints/step-00000003",
                     differences: [

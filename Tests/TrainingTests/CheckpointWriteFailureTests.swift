@@ -7,7 +7,7 @@ import Training
 @Suite(.timeLimit(.minutes(1))) struct CheckpointWriteFailureTests {
     /// Rank `failing` finds a file where the folder of the checkpoints should be: the tests may run as root, whom no
     /// permission stops.
-    private static func save(ranks: Int, failing: Int, in folder: TemporaryFolder) throws -> [CheckpointError?] {
+    private static func save(ranks: Int, failing: Int, in folder: TemporaryFolder) throws -> [CheckpointError] {
         try folder.write("file", Data())
         return try SimulatedCluster.run(ranks: ranks) { world in
             let run = try TinyRun(world, .stratified(), in: folder.path)
@@ -16,7 +16,7 @@ import Training
             _ = try run.trainer.step()
             let directory = world.rank == failing ? "\(folder.path)/file" : run.checkpoints.directory
             let store = CheckpointStore(directory: directory, groups: run.groups, keep: 1, identity: run.plan.identity)
-            let error = #expect(throws: CheckpointError.self) {
+            let error = try #require(throws: CheckpointError.self) {
                 try store.save(step: 2, seed: 7, store: run.model.store, optimizer: run.optimizer)
             }
             // All are in step still.
@@ -30,7 +30,7 @@ import Training
         let errors = try Self.save(ranks: ranks, failing: failing, in: folder)
         for error in errors {
             guard case let .notWritten(step: 2, reasons) = error else {
-                Issue.record("\(String(describing: error))")
+                Issue.record("\(error)")
                 return
             }
             #expect(reasons.count == 1)
@@ -40,7 +40,7 @@ import Training
         #expect(try folder.data("checkpoints/latest") == Data("step-00000001\n".utf8))
         _ = try SimulatedCluster.run(ranks: 1) { world in
             let run = try TinyRun(world, .stratified(), in: folder.path)
-            #expect(run.trainer.update == 1)
+            try #require(run.trainer.update == 1)
         }
     }
 

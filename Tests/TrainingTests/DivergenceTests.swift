@@ -20,15 +20,15 @@ import Training
             Self.poison(run, value)
             let before = run.state
             let metrics = try run.trainer.step().metrics
-            #expect(!metrics.loss.isFinite || !metrics.gradientNorm.isFinite)
-            #expect(metrics.update == 2)
-            #expect(run.state.differences(from: before) == [])
+            try #require(!metrics.loss.isFinite || !metrics.gradientNorm.isFinite)
+            try #require(metrics.update == 2)
+            try #require(run.state.differences(from: before) == [])
             for placement in [ParameterPlacement.replicated, .expert] {
-                #expect(run.model.store.section(placement).gradients.elements.allSatisfy { $0 == 0 })
+                try #require(run.model.store.section(placement).gradients.elements.allSatisfy { $0 == 0 })
             }
             Self.poison(run, healthy)
-            #expect(try run.trainer.step().metrics.loss.isFinite, "training goes on where it can")
-            #expect(!run.state.differences(from: before).isEmpty)
+            try #require(try run.trainer.step().metrics.loss.isFinite, "training goes on where it can")
+            try #require(!run.state.differences(from: before).isEmpty)
         }
     }
 
@@ -37,12 +37,9 @@ import Training
             let run = try TinyRun(world, .stratified())
             Self.poison(run, .nan)
             for _ in 0..<10 { _ = try run.trainer.step() }
-            let error = #expect(throws: TrainingError.self) { try run.trainer.step() }
-            guard case .nonFinite(update: 11, _, _, skipped: 11) = error else {
-                Issue.record("\(String(describing: error))")
-                return
-            }
-            #expect("\(error!)".contains("training.learning_rate"))
+            let error = try #require(throws: TrainingError.self) { try run.trainer.step() }
+            guard case .nonFinite(update: 11, _, _, skipped: 11) = error else { throw error }
+            try #require("\(error)".contains("training.learning_rate"))
         }
     }
 
@@ -56,7 +53,7 @@ import Training
                 Self.poison(run, healthy)
                 _ = try run.trainer.step()
             }
-            #expect(run.trainer.update == 21)
+            try #require(run.trainer.update == 21)
         }
     }
 }

@@ -55,7 +55,8 @@ struct TinyPlan: Sendable {
     static func switchTransformer(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [8], topK: 1, updates: updates) }
 }
 
-/// One rank's part of a tiny run.
+/// One rank's part of a tiny run. Expectations on a rank's thread are `#require`d: there the test is not known, and only a
+/// thrown failure finds its way to it.
 final class TinyRun {
     let plan: TinyPlan
     let groups: ParallelGroups

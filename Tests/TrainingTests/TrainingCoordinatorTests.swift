@@ -34,7 +34,9 @@ import Training
         }
     }
 
-    private static func losses(_ folder: TemporaryFolder) throws -> [Double] { try lines(folder).compactMap { $0["loss"] as? Double } }
+    private static func losses(_ folder: TemporaryFolder) throws -> [Double] {
+        try lines(folder).compactMap { $0["loss"] as? Double }
+    }
 
     @Test func validatesSavesAndFinishes() throws {
         let folder = TemporaryFolder()
@@ -47,7 +49,7 @@ import Training
                 case let .checkpoint(path, _): events.append(URL(fileURLWithPath: path).lastPathComponent)
                 }
             }
-            #expect(end == .finished)
+            try #require(end == .finished)
             return events
         }
         let expected = [
@@ -151,7 +153,7 @@ import Training
         let folder = TemporaryFolder()
         let errors = try SimulatedCluster.run(ranks: 2) { world -> String in
             let run = try TinyRun(world, Self.plan(), in: folder.path)
-            let error = #expect(throws: CheckpointError.self) {
+            let error = try #require(throws: CheckpointError.self) {
                 _ = try run.run { event in
                     guard case let .update(metrics) = event, metrics.update == 6, world.rank == 0 else { return }
                     // The folder goes, and a file is in its place.
@@ -159,9 +161,10 @@ import Training
                     try! Data().write(to: URL(fileURLWithPath: run.checkpoints.directory))
                 }
             }
-            return "\(error!)"
+            return "\(error)"
         }
         #expect(errors[0] == errors[1])
-        #expect(errors[0].contains("update 8 was not written") && errors[0].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
+        #expect(errors[0].contains("update 8 was not written"))
+        #expect(errors[0].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
     }
 }

@@ -133,7 +133,7 @@ import _TestSupport
 
     @Test func theTimeLimitEndsWith0() throws {
         let folder = CommandLineFolder()
-        let outcome = try Self.train(folder, .simulated(2), "--set", "training.max_minutes=1e-9")
+        let outcome = try Self.train(folder, .simulated(2), "--set", "training.max_minutes=1e-12")
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stderr.contains("training.max_minutes reached: update 1,"))
         #expect(try folder.names("run/checkpoints") == ["latest", "step-00000001"])

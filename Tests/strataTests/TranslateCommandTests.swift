@@ -25,7 +25,8 @@ import _TestSupport
     }
 
     @Test func textOfAnyKindHasATranslation() throws {
-        let outcome = try translate(.alone, "数百 \u{1F600}\n\t \n<2isl> </s>\n" + String(repeating: "nine ", count: 3000) + "\n")
+        let long = String(repeating: "nine ", count: 3000)
+        let outcome = try translate(.alone, "数百 \u{1F600}\n\t \n<2isl> </s>\n\(long)\n")
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stdout.filter { $0 == "\n" }.count == 4)
     }
