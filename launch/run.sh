@@ -58,13 +58,28 @@ if [ "$(id -u)" -eq 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 
+# mpirun answers SIGTERM and SIGINT by killing its ranks at once, but passes SIGUSR1 on. In a session of its own it does not see
+# the terminal's Ctrl-C, and the ranks have the time to write a checkpoint.
+running= stops=0
+stop() {
+  stops=$((stops + 1))
+  [ -n "$running" ] || exit 75
+  if [ "$stops" -gt 1 ]; then kill -KILL -- "-$running" 2>/dev/null; else kill -USR1 "$running" 2>/dev/null; fi
+}
+trap stop TERM INT USR1
+
 command=("$@")
 while :; do
+  setsid "${mpirun[@]}" "$strata" "${command[@]}" <&0 &
+  running=$!
   status=0
-  "${mpirun[@]}" "$strata" "${command[@]}" || status=$?
+  # A signal interrupts wait: the status counts only once mpirun has ended.
+  wait "$running" || status=$?
+  while kill -0 "$running" 2>/dev/null; do status=0; wait "$running" || status=$?; done
+  running=
   # 64 and 65 would fail again, and 75 is a stop that was asked for.
   case $status in 0 | 64 | 65 | 75) exit "$status" ;; esac
-  [ "$restarts" -gt 0 ] || exit "$status"
+  if [ "$restarts" -eq 0 ] || [ "$stops" -gt 0 ]; then exit "$status"; fi
   restarts=$((restarts - 1))
   [[ " ${command[*]} " == *" --resume "* ]] || command+=(--resume)
   echo "run.sh: ended with status $status; resuming, $restarts restart(s) left" >&2

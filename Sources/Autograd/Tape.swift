@@ -8,11 +8,15 @@ public final class Tape {
     public let context: ComputeContext
     /// Whether backward will follow. If not, nothing is saved.
     public let isRecording: Bool
+    /// Whether feed-forward networks compute their hidden activations again in backward instead of keeping them: the largest
+    /// part of what is saved, for one product in seven more. Results are the same to the bit.
+    public let recomputes: Bool
     private var backwardRules: [() throws -> Void] = []
 
-    public init(_ context: ComputeContext, recording: Bool) {
+    public init(_ context: ComputeContext, recording: Bool, recomputing: Bool = false) {
         self.context = context
         isRecording = recording
+        recomputes = recomputing
     }
 
     /// Makes the variable of an operation's result. `backward` is given the result's gradient, which it may write to or hand

@@ -61,16 +61,32 @@ public struct GroupedExperts {
         context.pool.parallelFor(pieces.count) { index in
             let piece = pieces[index]
             let (w1, b1, w2, b2) = weights[piece.expert]
-            BLAS.multiply(
-                m: piece.rows.count, n: ffnDim, k: dim, rows.row(piece.rows.lowerBound), lda: dim, transposedA: false,
-                w1.pointer, ldb: dim, transposedB: true, beta: 0, hidden.row(piece.rows.lowerBound), ldc: ffnDim)
-            Elementwise.addBiasRectify(hidden, rows: piece.rows, bias: b1)
+            activate(piece, rows, w1, b1, into: hidden)
             BLAS.multiply(
                 m: piece.rows.count, n: dim, k: ffnDim, hidden.row(piece.rows.lowerBound), lda: ffnDim, transposedA: false,
                 w2.pointer, ldb: ffnDim, transposedB: true, beta: 0, outputs.row(piece.rows.lowerBound), ldc: dim)
             Elementwise.addBias(outputs, rows: piece.rows, bias: b2)
         }
         return Activations(hidden: hidden, outputs: outputs)
+    }
+
+    /// What `forward` computed as `hidden`, again and to the bit.
+    public func hidden(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Tensor {
+        let hidden = context.uninitialized(rows.rows, ffnDim)
+        let pieces = Self.pieces(expertRows, threads: context.pool.threads)
+        let weights = experts.map { ($0.weight1.value, $0.bias1.value) }
+        context.pool.parallelFor(pieces.count) { index in
+            let (w1, b1) = weights[pieces[index].expert]
+            activate(pieces[index], rows, w1, b1, into: hidden)
+        }
+        return hidden
+    }
+
+    private func activate(_ piece: Piece, _ rows: Tensor, _ w1: Tensor, _ b1: Tensor, into hidden: Tensor) {
+        BLAS.multiply(
+            m: piece.rows.count, n: ffnDim, k: dim, rows.row(piece.rows.lowerBound), lda: dim, transposedA: false,
+            w1.pointer, ldb: dim, transposedB: true, beta: 0, hidden.row(piece.rows.lowerBound), ldc: ffnDim)
+        Elementwise.addBiasRectify(hidden, rows: piece.rows, bias: b1)
     }
 
     /// The gradient of the rows from that of the outputs; parameters' gradients are added to.

@@ -56,7 +56,8 @@ public struct StratifiedBlock {
         let mixture: RowKernels.Mixture
         /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
         let arrived: Tensor?
-        let hidden: Tensor
+        /// nil where it is to be computed again; the routing is always this one.
+        let hidden: Tensor?
         /// Expert outputs in the plan's order.
         let outputs: Tensor
     }
@@ -128,7 +129,8 @@ public struct StratifiedBlock {
         context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
         return Passage(
             rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, mixture: mixture,
-            arrived: placement.places > 1 ? expertInput : nil, hidden: activations.hidden, outputs: outputs)
+            arrived: placement.places > 1 ? expertInput : nil,
+            hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
     }
 
     /// One stratum backward: `dx`, the gradient of the stratum's result, becomes that of its input.
@@ -153,7 +155,9 @@ public struct StratifiedBlock {
         let darrived = try dispatcher.toExperts(context, doutputs, plan)
         let dexpertInput = context.clock.measure(.experts, "experts backward") {
             experts.backward(
-                context, doutputs: darrived, rows: expertInput, hidden: passage.hidden, expertRows: plan.expertRows)
+                context, doutputs: darrived, rows: expertInput,
+                hidden: passage.hidden ?? experts.hidden(context, rows: expertInput, expertRows: plan.expertRows),
+                expertRows: plan.expertRows)
         }
         let drows = try dispatcher.toTokens(context, dexpertInput, plan)
         let dnormalized = context.uninitialized(passage.rows.count, d)

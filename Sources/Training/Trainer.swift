@@ -77,7 +77,7 @@ public final class Trainer {
 
     private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
         let share = Double(group.targetTokens) / Double(totalTokens)
-        let tape = Tape(model.context, recording: true)
+        let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
         let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
         let loss = try model.loss(
             source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,

@@ -11,7 +11,7 @@ import Testing
     /// Modules that only these targets may import.
     static let restricted: [String: Set<String>] = [
         "COpenBLAS": ["TensorCore"],
-        "CXXHash": ["TensorCore", "DataPipeline", "Training"],
+        "CXXHash": ["TensorCore"],
         "COpenMPI": ["CMPI"],
         "CMPI": ["MPICollectives"],
         "CSentencePiece": ["DataPipeline"],

@@ -4,18 +4,23 @@ extension Tape {
     /// y = w2 relu(w1 h + b1), without the second bias, which `residualDropout` adds: h [T, d], w1 [ffn, d], w2 [d, ffn].
     public func feedForward(_ h: Variable, weight1: Parameter, bias1: Parameter, weight2: Parameter) -> Variable {
         let context = context
-        let activation = context.uninitialized(h.rows, weight1.rows)
-        let y = context.uninitialized(h.rows, weight2.rows)
-        let b1 = bias1.value
-        context.clock.measure(.gemm, "feed-forward") {
+        func activate() -> Tensor {
+            let activation = context.uninitialized(h.rows, weight1.rows), b1 = bias1.value
             MatrixProduct.forward(context, x: h.value, w: weight1.value, into: activation) { rows in
                 Elementwise.addBiasRectify(activation, rows: rows, bias: b1)
             }
+            return activation
+        }
+        let y = context.uninitialized(h.rows, weight2.rows)
+        let saved: Tensor? = context.clock.measure(.gemm, "feed-forward") {
+            let activation = activate()
             MatrixProduct.forward(context, x: activation, w: weight2.value, into: y)
+            return recomputes ? nil : activation
         }
         context.clock.countProducts(2, m: h.rows, n: weight1.rows, k: weight1.columns)
         return record(y) { dy in
             context.clock.measure(.gemm, "feed-forward backward") {
+                let activation = saved ?? activate()
                 MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
                 let dactivation = context.uninitialized(activation.rows, activation.columns)
                 MatrixProduct.backwardInput(context, dy: dy, w: weight2.value, into: dactivation) { rows in

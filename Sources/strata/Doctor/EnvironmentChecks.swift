@@ -135,7 +135,7 @@ enum EnvironmentChecks {
     static func memory(_ facts: SystemFacts) -> EnvironmentCheck {
         let name = "memory"
         guard let information = facts.read("/proc/meminfo"), let total = information.kibibytes("MemTotal") else {
-            return .warning(name, "unknown: this system has no /proc/meminfo", do: "compare with strata plan")
+            return .warning(name, "unknown: this system has no /proc/meminfo", do: "compare with what strata bench step reports")
         }
         let available = information.kibibytes("MemAvailable") ?? total
         let limit = ControlGroup(facts).memory
@@ -143,7 +143,7 @@ enum EnvironmentChecks {
             + (limit.map { $0 < total ? ", limited to \(sizeText($0)) by the control group" : "" } ?? "")
         guard min(available, limit ?? .max) < 2 << 30 else { return .fine(name, found) }
         return .warning(
-            name, found, do: "strata plan says what a configuration needs; a transformer-base in training takes more than this")
+            name, found, do: "strata bench step reports what a configuration takes; a transformer-base in training takes more than this")
     }
 
     static func hugePages(_ facts: SystemFacts) -> EnvironmentCheck {
