@@ -17,6 +17,7 @@ import Testing
                 return run.state
             }
         }
+        atexit { CheckpointDamageTests.original.folder.remove() }
         return (folder, try! (0..<3).map { step in try ModelState(joining: states.map { $0[step] }) })
     }()
 

@@ -9,7 +9,10 @@ final class TemporaryFolder: Sendable {
         try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    deinit { remove() }
+
+    /// For a folder that is static and has no end of its own.
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
 
     func data(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)")) }
 
