@@ -42,7 +42,7 @@ public final class TrainingCoordinator {
 
     /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is always a
     /// committed checkpoint.
-    public func run(isInterrupted: () -> Bool, report: (TrainingEvent) -> Void) throws -> TrainingEnd {
+    public func run(isInterrupted: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
         let configuration = trainer.configuration
         let start = ContinuousClock.now
         while trainer.update < configuration.updates {
@@ -50,7 +50,7 @@ public final class TrainingCoordinator {
             let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
             let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try log?.append(metrics)
-            report(.update(metrics))
+            try report(.update(metrics))
             let isLast = trainer.update == configuration.updates
             // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
             if isLast || end == .timeLimit || isDue(configuration.validateEvery) { try validate(report) }
@@ -66,17 +66,17 @@ public final class TrainingCoordinator {
 
     private func isDue(_ every: Int) -> Bool { every > 0 && trainer.update % every == 0 }
 
-    private func validate(_ report: (TrainingEvent) -> Void) throws {
+    private func validate(_ report: (TrainingEvent) throws -> Void) throws {
         guard let heldOut else { return }
         let metrics = try trainer.validate(heldOut)
         try log?.append(metrics)
-        report(.validation(metrics))
+        try report(.validation(metrics))
     }
 
-    private func save(_ report: (TrainingEvent) -> Void) throws {
+    private func save(_ report: (TrainingEvent) throws -> Void) throws {
         let start = ContinuousClock.now
         let path = try checkpoints.save(
             step: trainer.update, seed: trainer.configuration.seed, store: trainer.model.store, optimizer: trainer.optimizer)
-        report(.checkpoint(path: path, seconds: (ContinuousClock.now - start) / .seconds(1)))
+        try report(.checkpoint(path: path, seconds: (ContinuousClock.now - start) / .seconds(1)))
     }
 }

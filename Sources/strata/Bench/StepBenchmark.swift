@@ -57,8 +57,8 @@ struct StepBenchmark: ParsableCommand {
 
     func run() throws {
         guard steps >= 1 else { throw CommandFailure(.usage, "--steps must be at least 1, but is \(steps)") }
-        let configuration = try RunConfiguration.load(file: config, overrides: overrides)
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            let configuration = try ranks.together { try RunConfiguration.load(file: config, overrides: overrides) }
             let figures = try measure(configuration, ranks)
             if ranks.isFirst { try show(figures) }
             return .done
@@ -95,7 +95,7 @@ struct StepBenchmark: ParsableCommand {
                 display?.show("step \(step)/\(steps)  \(Format.count(Int(metrics.tokensPerSecond))) tokens/s")
             }
         }
-        if let profile { try ChromeTrace.write(context.clock, to: profile, ranks) }
+        if let profile { try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) } }
         let flops = try ranks.world.allReduce(Double(context.clock.flops), .sum)
         var phases = Dictionary(
             uniqueKeysWithValues: context.clock.seconds.map { ($0.key.rawValue, $0.value / Double(steps)) })

@@ -33,6 +33,13 @@ struct TrainCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
+    @Option(help: ArgumentHelp(
+        "Write the phases of the first \(Self.profiledUpdates) updates on each rank to a file, in Chrome's trace format.",
+        valueName: "file"))
+    var profile: String?
+
+    private static let profiledUpdates = 20
+
     func run() throws {
         StopRequest.listen()
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
@@ -80,7 +87,14 @@ struct TrainCommand: ParsableCommand {
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }
         let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
-        let end = try coordinator.run(isInterrupted: { StopRequest.isMade }, report: progress.report)
+        context.clock.isTracing = profile != nil
+        let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
+            progress.report(event)
+            if case let .update(metrics) = event, let profile, metrics.update == start + Self.profiledUpdates {
+                context.clock.isTracing = false
+                try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) }
+            }
+        }
         progress.finish(end, trainer.update, folder)
         return end == .interrupted ? .resumable : .done
     }

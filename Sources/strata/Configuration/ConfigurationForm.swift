@@ -82,6 +82,14 @@ extension ConfigurationForm where Value: RawRepresentable & CaseIterable, Value.
     }
 }
 
+extension ConfigurationForm where Value == Bool {
+    static var boolean: Self {
+        Self(
+            scalar: "true or false", names: ["true", "false"], parse: { Bool($0) },
+            write: { .scalar($0 ? "true" : "false", quoted: false) })
+    }
+}
+
 extension ConfigurationForm where Value == String {
     /// Any text but the empty one; `what` says what it names.
     static func text(_ what: String) -> Self {

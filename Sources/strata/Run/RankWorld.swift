@@ -6,8 +6,8 @@ import Training
 /// The ranks that a command runs on: those of mpirun, simulated ones, or this process alone.
 struct RankWorld {
     let world: any Communicator
-    /// Ranks on this machine.
-    let localRanks: Int
+    /// Ranks that run on the same processors as this one, itself included.
+    let sharing: Int
 
     var isFirst: Bool { world.rank == 0 }
 
@@ -15,7 +15,8 @@ struct RankWorld {
     static func run(simulatedRanks: Int? = nil, _ body: @Sendable (RankWorld) throws -> ExitStatus) throws -> ExitStatus {
         if MPIEnvironment.isLaunchedByMPI {
             return try MPIEnvironment.run(exitCode: { ExitStatus(for: $0).rawValue }) { environment in
-                try shared(RankWorld(world: environment.world, localRanks: environment.localSize)) { ranks in
+                let world = environment.world, sharing = try Processors.sharing(world, host: environment.processorName)
+                return try shared(RankWorld(world: world, sharing: sharing)) { ranks in
                     // Said within MPI: a process that ended before would take the others down before they can speak.
                     try ranks.together {
                         guard simulatedRanks == nil else {
@@ -30,7 +31,7 @@ struct RankWorld {
         guard (1...256).contains(ranks) else {
             throw CommandFailure(.usage, "--simulate-ranks must be 1 to 256, but is \(ranks)")
         }
-        return try SimulatedCluster.run(ranks: ranks) { try shared(RankWorld(world: $0, localRanks: ranks), body) }[0]
+        return try SimulatedCluster.run(ranks: ranks) { try shared(RankWorld(world: $0, sharing: ranks), body) }[0]
     }
 
     /// An error that `together` has already shown ends the command with its status and no further word. One that every rank
@@ -79,11 +80,8 @@ struct RankWorld {
     /// A communicator of this rank alone.
     func alone() throws -> any Communicator { try world.split(color: world.rank, key: 0) }
 
-    /// The worker threads of this rank: as configured, or its share of the cores. Where mpirun has bound ranks to cores of
-    /// their own, the cores seen are already the share.
+    /// The worker threads of this rank: as configured, or its share of the processors that it may run on.
     func threads(configured: Int?) -> Int {
-        if let configured { return configured }
-        let usable = ProcessInfo.processInfo.activeProcessorCount, all = ProcessInfo.processInfo.processorCount
-        return usable < all ? usable : max(1, usable / localRanks)
+        configured ?? max(1, ProcessInfo.processInfo.activeProcessorCount / sharing)
     }
 }
