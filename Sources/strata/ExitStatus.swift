@@ -10,7 +10,7 @@ enum ExitStatus: Int32, Sendable {
     case done = 0
     /// Wrong usage of the command, or a configuration that cannot be used.
     case usage = 64
-    /// Input data that cannot be used.
+    /// Input data that cannot be used, or on which training diverges.
     case data = 65
     /// A failure of the program, or of a peer.
     case `internal` = 70
@@ -38,6 +38,7 @@ enum ExitStatus: Int32, Sendable {
             case .notWritten: self = .inputOutput
             }
         case is FileError: self = .inputOutput
+        case is TrainingError: self = .data
         case is CollectiveError: self = .internal
         case is CocoaError, is POSIXError: self = .inputOutput
         default: self = .internal
