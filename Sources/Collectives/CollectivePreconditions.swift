@@ -23,14 +23,22 @@ extension Communicator {
         precondition(received == sent, "allToAll: received.count must be \(sent), but is \(received)")
     }
 
-    /// Buffers may be longer than their rows: workspaces are.
-    package func requireRows(width: Int, _ sent: Int, sentRows: [Int], into received: Int, receivedRows: [Int]) {
-        precondition(width >= 0, "allToAll: rowWidth must be at least 0, but is \(width)")
-        for (name, rows, count) in [("sent", sentRows, sent), ("received", receivedRows, received)] {
+    func requireCounts(sentRows: [Int], receivedRows: [Int]) {
+        for (name, rows) in [("sent", sentRows), ("received", receivedRows)] {
             precondition(rows.count == size, "allToAll: \(name)Rows must have \(size) counts, but has \(rows.count)")
-            precondition(rows.allSatisfy { $0 >= 0 }, "allToAll: \(name)Rows must be at least 0, but are \(rows)")
-            let needed = rows.reduce(0, +) * width
-            precondition(count >= needed, "allToAll: \(name).count must be at least \(needed), but is \(count)")
+        }
+    }
+
+    /// Buffers may be longer than their rows: workspaces are.
+    package func requireRuns(width: Int, _ sent: Int, sentRuns: [RowRun], into received: Int, receivedRuns: [RowRun]) {
+        precondition(width >= 0, "allToAll: rowWidth must be at least 0, but is \(width)")
+        for (name, runs, count) in [("sent", sentRuns, sent), ("received", receivedRuns, received)] {
+            for run in runs {
+                precondition(0 <= run.peer && run.peer < size, "allToAll: \(name)Runs must name ranks, but name \(run.peer)")
+                precondition(
+                    run.row >= 0 && run.count >= 0 && (run.row + run.count) * width <= count,
+                    "allToAll: \(name)Runs must lie within \(count) elements, but one is \(run.count) rows from \(run.row)")
+            }
         }
     }
 }

@@ -67,12 +67,12 @@ public protocol Communicator: AnyObject {
     func allToAll<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>) throws
 
-    /// Sends rows: `sentRows[r]` rows of `rowWidth` elements to rank r, taken from `sent` in rank order without gaps;
-    /// receives `receivedRows[r]` rows from rank r, stored in rank order without gaps. Counts may be zero, and may differ
-    /// between ranks; what a rank sends a peer must be what that peer expects.
+    /// Sends and receives runs of rows of `rowWidth` elements, each from and to its own place. The runs that a rank sends a peer
+    /// and those that the peer receives from it match in order: they must be as many and as long, runs of no rows aside. So
+    /// rows can be put where they are needed on arrival, without a pass of their own.
     func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRows: [Int],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRows: [Int]) throws
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
+        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]) throws
 
     /// A new group for each color, its ranks ordered by `key`, then by rank here.
     func split(color: Int, key: Int) throws -> any Communicator

@@ -53,25 +53,29 @@ extension Rendezvous.Work {
         }
     }
 
-    /// - Throws: `Disagreement` where a rank sends a peer another number of rows than that peer expects.
+    /// - Throws: `Disagreement` where a rank sends a peer other runs of rows than that peer expects.
     static func allToAll(rowBytes: Int, _ contributions: [Rendezvous.Contribution], members: [Int]) throws -> Self {
+        func runs(_ all: [RowRun], with peer: Int) -> [RowRun] { all.filter { $0.peer == peer && $0.count > 0 } }
         for (source, sender) in contributions.enumerated() {
-            for (destination, receiver) in contributions.enumerated()
-            where sender.sentRows[destination] != receiver.receivedRows[source] {
-                throw Disagreement(
-                    detail: "rank \(members[source]) sends rank \(members[destination]) \(sender.sentRows[destination]) "
-                        + "rows, which expects \(receiver.receivedRows[source])")
+            for (destination, receiver) in contributions.enumerated() {
+                let sent = runs(sender.sentRuns, with: destination).map(\.count)
+                let expected = runs(receiver.receivedRuns, with: source).map(\.count)
+                guard sent == expected else {
+                    func text(_ counts: [Int]) -> String { counts.isEmpty ? "0" : counts.map(String.init).joined(separator: " + ") }
+                    throw Disagreement(
+                        detail: "rank \(members[source]) sends rank \(members[destination]) \(text(sent)) rows, "
+                            + "which expects \(text(expected))")
+                }
             }
         }
-        let sentBegins = contributions.map { begins(of: $0.sentRows) }
         return Self(pieces: contributions.count) { destination in
             let receiver = contributions[destination]
-            var receivedRow = 0
-            for (source, rows) in receiver.receivedRows.enumerated() where rows > 0 && rowBytes > 0 {
-                (receiver.received! + receivedRow * rowBytes).copyMemory(
-                    from: contributions[source].sent! + sentBegins[source][destination] * rowBytes,
-                    byteCount: rows * rowBytes)
-                receivedRow += rows
+            guard rowBytes > 0 else { return }
+            for (source, sender) in contributions.enumerated() {
+                for (from, to) in zip(runs(sender.sentRuns, with: destination), runs(receiver.receivedRuns, with: source)) {
+                    (receiver.received! + to.row * rowBytes).copyMemory(
+                        from: sender.sent! + from.row * rowBytes, byteCount: to.count * rowBytes)
+                }
             }
         }
     }

@@ -7,8 +7,8 @@ final class Rendezvous {
     struct Contribution {
         var sent: UnsafeRawPointer?
         var received: UnsafeMutableRawPointer?
-        var sentRows: [Int] = []
-        var receivedRows: [Int] = []
+        var sentRuns: [RowRun] = []
+        var receivedRuns: [RowRun] = []
         /// A copy of the rank's buffer, for an operation that the rank does not wait in.
         var staging: StagingBuffer?
         var color = 0

@@ -84,21 +84,21 @@ public final class SimulatedCommunicator: Communicator {
     ) throws {
         requireEqualPieces(sent.count, into: received.count)
         let signature = OperationSignature(name: "allToAll", element: Element.elementType, count: sent.count)
-        let rows = Array(repeating: sent.count / size, count: size)
+        let runs = RowRun.inRankOrder(Array(repeating: sent.count / size, count: size))
         let members = group.members
-        _ = try meet(signature, contribution(sent, received, sentRows: rows, receivedRows: rows)) {
+        _ = try meet(signature, contribution(sent, received, sentRuns: runs, receivedRuns: runs)) {
             try .allToAll(rowBytes: MemoryLayout<Element>.stride, $0, members: members)
         }
     }
 
     public func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRows: [Int],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRows: [Int]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
+        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
     ) throws {
-        requireRows(width: rowWidth, sent.count, sentRows: sentRows, into: received.count, receivedRows: receivedRows)
+        requireRuns(width: rowWidth, sent.count, sentRuns: sentRuns, into: received.count, receivedRuns: receivedRuns)
         let signature = OperationSignature(name: "allToAll rows", element: Element.elementType, count: rowWidth)
         let members = group.members
-        _ = try meet(signature, contribution(sent, received, sentRows: sentRows, receivedRows: receivedRows)) {
+        _ = try meet(signature, contribution(sent, received, sentRuns: sentRuns, receivedRuns: receivedRuns)) {
             try .allToAll(rowBytes: rowWidth * MemoryLayout<Element>.stride, $0, members: members)
         }
     }
@@ -121,12 +121,12 @@ public final class SimulatedCommunicator: Communicator {
     }
 
     private func contribution<Element>(
-        _ sent: UnsafeBufferPointer<Element>, _ received: UnsafeMutableBufferPointer<Element>, sentRows: [Int] = [],
-        receivedRows: [Int] = []
+        _ sent: UnsafeBufferPointer<Element>, _ received: UnsafeMutableBufferPointer<Element>, sentRuns: [RowRun] = [],
+        receivedRuns: [RowRun] = []
     ) -> Rendezvous.Contribution {
         Rendezvous.Contribution(
             sent: UnsafeRawPointer(sent.baseAddress), received: UnsafeMutableRawPointer(received.baseAddress),
-            sentRows: sentRows, receivedRows: receivedRows)
+            sentRuns: sentRuns, receivedRuns: receivedRuns)
     }
 
     private func arrive(

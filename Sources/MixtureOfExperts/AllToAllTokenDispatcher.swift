@@ -27,10 +27,12 @@ public final class AllToAllTokenDispatcher {
         }
         let received = try context.clock.measure(.communication, "exchange counts") { try exchange(counts) }
         let experts = placement.expertsOfPlace[place].count
+        let expertRows = (0..<experts).map { expert in received.reduce(0) { $0 + $1[expert] } }
         return DispatchPlan(
             rowTokens: rowTokens, slots: slots, sentRows: counts.map { $0.reduce(0, +) },
             receivedRows: received.map { $0.reduce(0, +) }, receivedCounts: received,
-            expertRows: (0..<experts).map { expert in received.reduce(0) { $0 + $1[expert] } })
+            sentRuns: DispatchPlan.runsByPlace(counts),
+            receivedRuns: DispatchPlan.runsByExpert(received, expertRows: expertRows), expertRows: expertRows)
     }
 
     private func exchange(_ counts: [[Int]]) throws -> [[Int]] {
@@ -49,50 +51,28 @@ public final class AllToAllTokenDispatcher {
     /// expert by source place.
     public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor {
         precondition(rows.rows == plan.rowsSent)
-        guard placement.places > 1 else { return rows }
-        let arrived = context.uninitialized(plan.rowsReceived, rows.columns)
-        try exchangeRows(context, rows, plan.sentRows, into: arrived, plan.receivedRows)
-        let grouped = context.uninitialized(plan.rowsReceived, rows.columns)
-        forEachRun(plan) { arrivedRow, groupedRow, count in
-            grouped.row(groupedRow).update(from: arrived.row(arrivedRow), count: count * rows.columns)
-        }
-        return grouped
+        return try exchange(context, rows, plan.sentRuns, into: plan.rowsReceived, plan.receivedRuns)
     }
 
     /// The inverse of `toExperts`: rows expert after expert → rows in the plan's order, on the ranks they came from.
     public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor {
         precondition(rows.rows == plan.rowsReceived)
-        guard placement.places > 1 else { return rows }
-        let departing = context.uninitialized(plan.rowsReceived, rows.columns)
-        forEachRun(plan) { departingRow, groupedRow, count in
-            departing.row(departingRow).update(from: rows.row(groupedRow), count: count * rows.columns)
-        }
-        let returned = context.uninitialized(plan.rowsSent, rows.columns)
-        try exchangeRows(context, departing, plan.receivedRows, into: returned, plan.sentRows)
-        return returned
+        return try exchange(context, rows, plan.receivedRuns, into: plan.rowsSent, plan.sentRuns)
     }
 
-    private func exchangeRows(
-        _ context: ComputeContext, _ sent: Tensor, _ sentRows: [Int], into received: Tensor, _ receivedRows: [Int]
-    ) throws {
+    /// Every row straight to its place. One place alone has both orders the same.
+    private func exchange(
+        _ context: ComputeContext, _ sent: Tensor, _ sentRuns: [RowRun], into rows: Int, _ receivedRuns: [RowRun]
+    ) throws -> Tensor {
+        guard placement.places > 1 else { return sent }
+        let received = context.uninitialized(rows, sent.columns)
         try context.clock.measure(.communication, "all-to-all") {
             try communicator.allToAll(
-                rowWidth: sent.columns, UnsafeBufferPointer(sent.buffer), sentRows: sentRows,
-                into: received.buffer, receivedRows: receivedRows)
+                rowWidth: sent.columns, UnsafeBufferPointer(sent.buffer), sentRuns: sentRuns, into: received.buffer,
+                receivedRuns: receivedRuns)
         }
-        bytesSent += (sent.rows - sentRows[place]) * sent.columns * MemoryLayout<Float>.stride
-    }
-
-    /// Calls `body(row by source place, row by expert, rows)` for each run of rows of one place for one expert.
-    private func forEachRun(_ plan: DispatchPlan, _ body: (Int, Int, Int) -> Void) {
-        var next = plan.expertRows.indices.map { plan.expertRows[..<$0].reduce(0, +) }
-        var row = 0
-        for counts in plan.receivedCounts {
-            for (expert, count) in counts.enumerated() where count > 0 {
-                body(row, next[expert], count)
-                row += count
-                next[expert] += count
-            }
-        }
+        let departed = sentRuns.reduce(0) { $0 + ($1.peer == place ? 0 : $1.count) }
+        bytesSent += departed * sent.columns * MemoryLayout<Float>.stride
+        return received
     }
 }

@@ -1,3 +1,5 @@
+import Collectives
+
 /// Which rows go to which expert, and what comes from the peers: made by `dispatch`, consumed by `combine`, never changed.
 public struct DispatchPlan: Sendable {
     /// The token of each row sent, ordered by (place, expert, choice order): the plan's order.
@@ -10,11 +12,37 @@ public struct DispatchPlan: Sendable {
     public let receivedRows: [Int]
     /// Rows received, by source place, then by local expert.
     public let receivedCounts: [[Int]]
+    /// Where the rows of each (place, expert) are in the plan's order, and where those from each (place, local expert) are put:
+    /// the two sides of the exchange, to experts in this direction and back in the other.
+    let sentRuns: [RowRun]
+    let receivedRuns: [RowRun]
     /// Rows for each local expert, from all places together.
     public let expertRows: [Int]
 
     public var rowsSent: Int { rowTokens.count }
     public var rowsReceived: Int { receivedRows.reduce(0, +) }
+
+    /// Runs for rows that lie by place, then by local expert.
+    static func runsByPlace(_ counts: [[Int]]) -> [RowRun] {
+        var row = 0
+        return counts.enumerated().flatMap { place, counts in
+            counts.map { count in
+                defer { row += count }
+                return RowRun(peer: place, row: row, count: count)
+            }
+        }
+    }
+
+    /// Runs for rows that come by place, then by local expert, and are put by local expert, then by place.
+    static func runsByExpert(_ counts: [[Int]], expertRows: [Int]) -> [RowRun] {
+        var next = expertRows.indices.map { expertRows[..<$0].reduce(0, +) }
+        return counts.enumerated().flatMap { place, counts in
+            counts.enumerated().map { expert, count in
+                defer { next[expert] += count }
+                return RowRun(peer: place, row: next[expert], count: count)
+            }
+        }
+    }
 
     /// The rows of a decision in the plan's order, and how many go to each (place, local expert).
     static func arrange(
