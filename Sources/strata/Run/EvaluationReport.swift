@@ -70,7 +70,11 @@ struct EvaluationReport {
         func mean(_ value: (Figures) -> Double) -> Double {
             figures.reduce(0) { $0 + value($1) } / Double(max(figures.count, 1))
         }
-        average = Figures(bleu: mean(\.bleu), chrf: mean(\.chrf), exact: mean(\.exact))
+        let isMixture = figures.contains { $0.roundsEncoder != nil }
+        average = Figures(
+            bleu: mean(\.bleu), chrf: mean(\.chrf), exact: mean(\.exact),
+            roundsEncoder: isMixture ? mean { $0.roundsEncoder ?? 0 } : nil,
+            roundsDecoder: isMixture ? mean { $0.roundsDecoder ?? 0 } : nil)
     }
 
     func json() throws -> String {
