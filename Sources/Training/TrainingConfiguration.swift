@@ -41,6 +41,12 @@ public struct CheckpointConfiguration: Equatable, Sendable {
     public var every = 500
     /// The newest checkpoints that stay.
     public var keep = 3
+    /// The checkpoints of the lowest validation loss that stay besides.
+    public var keepBest = 1
+    /// Whether training goes on while a checkpoint is written, at the price of a copy in memory.
+    public var asynchronous = true
 
     public init() {}
+
+    public var retention: CheckpointRetention { CheckpointRetention(newest: keep, best: keepBest) }
 }

@@ -72,8 +72,9 @@ struct TrainCommand: ParsableCommand {
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
             epsilon: training.adamEpsilon)
         let checkpoints = CheckpointStore(
-            directory: folder.checkpoints, groups: groups, keep: configuration.checkpoint.keep,
-            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
+            directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
+            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
+            context: context)
         let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
@@ -141,7 +142,7 @@ struct TrainCommand: ParsableCommand {
     ) throws -> Int {
         guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
         let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
-        try reader.load(into: model.store, optimizer: optimizer)
+        try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
         return reader.manifest.step
     }
@@ -195,6 +196,10 @@ private final class TrainingProgress {
                     + Format.decimal(metrics.validPerplexity, 2))
         case let .checkpoint(path, seconds):
             display.note("checkpoint \(path) (\(Format.decimal(seconds, 1)) s)")
+        case let .checkpointFailed(error, count):
+            display.note("warning: \(error)\ntraining goes on without it (\(count) not written so far); the next save tries again")
+        case let .metricsFailed(error):
+            display.note("warning: \(error); training goes on, and these lines are written as soon as they can be")
         }
     }
 

@@ -10,6 +10,8 @@ struct RunFolder {
     var metrics: String { "\(path)/metrics.jsonl" }
     var tokenizer: String { "\(path)/tokenizer.model" }
     var checkpoints: String { "\(path)/checkpoints" }
+    /// Whether it is what strata export wrote.
+    var isExport: Bool { FileManager.default.fileExists(atPath: "\(path)/config.json") }
 
     /// An existing run.
     ///
