@@ -71,6 +71,8 @@ let package = Package(
                 path: "Tests/_TestSupport", swiftSettings: swiftSettings),
         .executableTarget(name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
                           path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
+        .executableTarget(name: "fuzz-readers", dependencies: ["TensorCore", "Training", "strata"], path: "Tests/fuzz-readers",
+                          swiftSettings: swiftSettings),
         tests("TensorCore", ["TensorCore"]),
         tests("Autograd", ["Autograd"]),
         tests("NeuralLayers", ["NeuralLayers"]),
@@ -81,7 +83,7 @@ let package = Package(
         tests("DataPipeline", ["DataPipeline"]),
         tests("Training", ["Training"]),
         tests("Evaluation", ["Evaluation"]),
-        tests("strata", ["strata"]),
+        tests("strata", ["strata", "fuzz-readers"]),
         tests("Architecture", []),
     ],
     cxxLanguageStandard: .cxx17

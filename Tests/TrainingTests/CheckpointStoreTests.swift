@@ -37,9 +37,13 @@ import Testing
         #expect(loaded.differences(from: saved) == [])
     }
 
-    /// Invariant 4: parameters and moments, bit for bit.
-    @Test(arguments: [[4, 4], [3, 5], []]) func anyNumberOfRanksLoadsWhatAnotherSaved(strata: [Int]) throws {
-        let folder = TemporaryFolder(), plan = TinyPlan(strata: strata)
+    /// Invariant 4: parameters and moments, bit for bit, whole and in pieces.
+    @Test(arguments: [[4, 4], [3, 5], []], [false, true])
+    func anyNumberOfRanksLoadsWhatAnotherSaved(strata: [Int], inPieces: Bool) throws {
+        let folder = TemporaryFolder()
+        var sharing = TinyPlan(strata: strata)
+        sharing.savesShares = inPieces
+        let plan = sharing
         let saved = try Self.train(plan, ranks: 1, in: folder)
         for (step, ranks) in zip(4..., [2, 4, 3, 8, 1]) {
             let loaded = try Self.reload(plan, ranks: ranks, in: folder, step: step)

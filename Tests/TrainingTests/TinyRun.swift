@@ -33,6 +33,8 @@ struct TinyPlan: Sendable {
     var cadence = CheckpointConfiguration()
     var expertParallel: Int?
     var identity = ["model": "tiny"]
+    /// Whether checkpoints are saved as if each rank had moments for a share of its parameters only.
+    var savesShares = false
 
     init(strata: [Int], topK: Int = 2, updates: Int = 10) {
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (16, 32, 2, 2, 2)
@@ -118,7 +120,18 @@ final class TinyRun {
         try checkpoints.save(step: step, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
     }
 
-    var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
+    var rankState: RankState {
+        guard plan.savesShares else { return RankState(store: model.store, optimizer: optimizer) }
+        func share(_ placement: ParameterPlacement) -> RankState.Moments {
+            let moments = optimizer.moments(placement), holders = groups.holders(placement)
+            let range = ParameterShares(of: moments.first.count, over: holders.size).ranges[holders.rank]
+            func view(_ tensor: Tensor) -> Tensor {
+                Tensor(storage: tensor.storage, offset: tensor.offset + range.lowerBound, rows: 1, columns: range.count)
+            }
+            return RankState.Moments(elements: range, first: view(moments.first), second: view(moments.second))
+        }
+        return RankState(store: model.store, replicated: share(.replicated), expert: share(.expert))
+    }
 
     func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
 

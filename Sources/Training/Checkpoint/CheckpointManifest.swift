@@ -63,7 +63,7 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     }
 
     /// The file's content, checksum included: the same bytes for the same manifest.
-    func encoded() throws -> Data {
+    package func encoded() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         var sealed = self

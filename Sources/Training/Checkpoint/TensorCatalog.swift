@@ -27,52 +27,63 @@ public final class TensorCatalog: Sendable {
     }
 
     /// `report` is told of every tensor that is not there exactly once, and may throw what it is told.
-    init(_ files: [SafeTensorsFile], report: (CheckpointError) throws -> Void) rethrows {
-        var pieces: [String: [Piece]] = [:], shapes: [String: [Int]] = [:]
+    init(_ files: [SafeTensorsFile], report: (CheckpointError) throws -> Void) throws {
+        var found: [String: (shape: [Int], pieces: [Piece])] = [:]
         for file in files {
             for entry in file.entries.values {
-                func damaged(_ reason: String) throws {
-                    try report(.damaged(path: file.path, reason: "\(entry.name) \(reason)"))
-                }
-                guard entry.type == .float32 else {
-                    try damaged("must be F32, but is \(entry.type.rawValue)")
-                    continue
-                }
-                var shape = entry.shape, begin = 0
-                if let text = file.metadata[entry.name] {
-                    guard let piece = TensorPiece(text), let count = Self.count(piece.shape), entry.shape.count == 1,
-                        piece.begin >= 0, piece.begin <= count - entry.count
-                    else {
-                        try damaged("must be a piece that lies within its tensor, but is \(entry.shape) of \(text.prefix(80))")
-                        continue
+                do {
+                    let (shape, piece) = try Self.piece(entry, of: file)
+                    let known = found[entry.name] ?? (shape, [])
+                    guard known.shape == shape else {
+                        throw Self.damaged(file, entry, "must have one shape, but has \(shape) here and \(known.shape) elsewhere")
                     }
-                    (shape, begin) = (piece.shape, piece.begin)
+                    found[entry.name] = (shape, known.pieces + [piece])
+                } catch let error as CheckpointError {
+                    try report(error)
                 }
-                if let other = shapes.updateValue(shape, forKey: entry.name), other != shape {
-                    try damaged("must have one shape, but has \(shape) here and \(other) elsewhere")
-                }
-                pieces[entry.name, default: []].append(
-                    Piece(file: file, entry: entry, elements: begin ..< begin + entry.count))
             }
         }
         var entries: [String: Entry] = [:]
-        for (name, shape) in shapes {
-            let ordered = pieces[name]!.sorted { $0.elements.lowerBound < $1.elements.lowerBound }
-            var end = 0
-            for piece in ordered {
-                if piece.elements.lowerBound != end || (piece.elements.isEmpty && ordered.count > 1) { break }
-                end = piece.elements.upperBound
+        for (name, tensor) in found {
+            let pieces = tensor.pieces.sorted { $0.elements.lowerBound < $1.elements.lowerBound }
+            if Self.completeEachOther(pieces, tensor.shape) {
+                entries[name] = Entry(shape: tensor.shape, pieces: pieces)
+            } else {
+                let held = pieces.map { "\($0.elements.lowerBound) to \($0.elements.upperBound)" }.joined(separator: ", ")
+                try report(Self.damaged(
+                    pieces[0].file, pieces[0].entry,
+                    "of shape \(tensor.shape) must have each element once, but the files hold elements \(held)"))
             }
-            guard end == ordered.last!.elements.upperBound, end == Self.count(shape) else {
-                let held = ordered.map { "\($0.elements.lowerBound) to \($0.elements.upperBound)" }.joined(separator: ", ")
-                try report(.damaged(
-                    path: ordered[0].file.path,
-                    reason: "\(name) of shape \(shape) must have each element once, but the files hold elements \(held)"))
-                continue
-            }
-            entries[name] = Entry(shape: shape, pieces: ordered)
         }
         self.entries = entries
+    }
+
+    /// What an entry holds of which tensor; the whole, unless the file says that it is a piece.
+    private static func piece(_ entry: SafeTensors.Entry, of file: SafeTensorsFile) throws -> (shape: [Int], Piece) {
+        guard entry.type == .float32 else { throw damaged(file, entry, "must be F32, but is \(entry.type.rawValue)") }
+        guard let text = file.metadata[entry.name] else {
+            return (entry.shape, Piece(file: file, entry: entry, elements: 0..<entry.count))
+        }
+        guard let piece = TensorPiece(text), let count = count(piece.shape), entry.shape.count == 1, piece.begin >= 0,
+            piece.begin <= count - entry.count
+        else {
+            throw damaged(
+                file, entry, "must be a piece that lies within its tensor, but has shape \(entry.shape) and is \(text.prefix(80))")
+        }
+        return (piece.shape, Piece(file: file, entry: entry, elements: piece.begin ..< piece.begin + entry.count))
+    }
+
+    private static func completeEachOther(_ pieces: [Piece], _ shape: [Int]) -> Bool {
+        var end = 0
+        for piece in pieces {
+            guard piece.elements.lowerBound == end, pieces.count == 1 || !piece.elements.isEmpty else { return false }
+            end = piece.elements.upperBound
+        }
+        return end == count(shape)
+    }
+
+    private static func damaged(_ file: SafeTensorsFile, _ entry: SafeTensors.Entry, _ reason: String) -> CheckpointError {
+        .damaged(path: file.path, reason: "\(entry.name) \(reason)")
     }
 
     /// The elements of a tensor of that shape; nil if it is none.
