@@ -1,5 +1,4 @@
 import Foundation
-import strata
 
 /// A configuration: what is accepted must, written out, be read as the same again.
 enum ConfigurationTarget {

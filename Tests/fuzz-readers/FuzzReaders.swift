@@ -1,7 +1,6 @@
 import Foundation
 import TensorCore
 import Training
-import strata
 
 /// Reads damaged files of every kind that the program reads: `fuzz-readers [--iterations N] [--seed S] [--only I]`.
 ///
@@ -10,7 +9,7 @@ import strata
 @main
 enum FuzzReaders {
     /// What one reader makes of one damaged file; true if it accepts it.
-    typealias Target = (_ random: inout Mutator, _ folder: String) throws -> Bool
+    typealias Target = @Sendable (_ random: inout Mutator, _ folder: String) throws -> Bool
 
     static let targets: [(name: String, run: Target)] = [
         ("safetensors", SafeTensorsTarget.run), ("manifest", ManifestTarget.run), ("shards", ShardTarget.run),
@@ -53,7 +52,7 @@ enum FuzzReaders {
             print("\(target.name): \(tried[index]) read, \(accepted[index]) accepted, \(tried[index] - accepted[index]) refused")
         }
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         print("at most \(usage.ru_maxrss / 1024) MiB of memory")
         if usage.ru_maxrss / 1024 > mostMemory { fail("more than \(mostMemory) MiB") }
         print("nothing found")

@@ -34,7 +34,7 @@ enum ShardTarget {
         } else {
             let length = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
             let header = random.changed(Data(bytes[8 ..< 8 + length]), tokens: tokens)
-            bytes = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) } + header + bytes[(8 + length)...]
+            bytes = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) } + header + Data(bytes[(8 + length)...])
         }
         try bytes.write(to: URL(fileURLWithPath: "\(path)/\(names[damaged])"))
         if bytes != originals[damaged] {
@@ -69,9 +69,4 @@ enum ShardTarget {
         }
         return bytes
     }
-}
-
-extension Data {
-    /// What `FileWriter` and checksums are given, as one buffer.
-    fileprivate static func + (lhs: Data, rhs: Data.SubSequence) -> Data { lhs + Data(rhs) }
 }

@@ -9,7 +9,7 @@ struct ConfigurationOrigin: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// A configuration that cannot be used: everything that is wrong with it, in the order of the file.
-package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     struct Problem: Equatable, Sendable, CustomStringConvertible {
         var origin: ConfigurationOrigin
         var text: String
@@ -32,7 +32,7 @@ package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     }
 
     /// One line a problem.
-    package var description: String {
+    var description: String {
         var lines = problems.prefix(Self.shown).map(\.description)
         if problems.count > Self.shown { lines.append("… and \(problems.count - Self.shown) more problems") }
         return lines.joined(separator: "\n")

@@ -3,7 +3,7 @@ import Training
 import TransformerModel
 
 /// Everything that decides a training run.
-package struct RunConfiguration: Equatable, Sendable {
+struct RunConfiguration: Equatable, Sendable {
     var model = ModelConfiguration()
     var data: DataConfiguration
     var training = TrainingConfiguration()
@@ -28,7 +28,7 @@ package struct RunConfiguration: Equatable, Sendable {
     ///
     /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values
     ///   out of range, values that do not go together.
-    package static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
+    static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
         var problems: [ConfigurationError.Problem] = []
         var root: ConfigurationNode?
         do { root = try ConfigurationFile.load(file) } catch let error as ConfigurationError { problems += error.problems }
@@ -42,7 +42,7 @@ package struct RunConfiguration: Equatable, Sendable {
     }
 
     /// From YAML text, as `yaml()` writes it; `source` names it in errors.
-    package static func parse(_ text: String, source: String) throws -> RunConfiguration {
+    static func parse(_ text: String, source: String) throws -> RunConfiguration {
         let origin = ConfigurationOrigin(source: source, line: nil)
         guard let root = try ConfigurationText.parse(text, source: source) else {
             throw ConfigurationError(origin, "must hold a configuration, but is empty; at least data is required")
@@ -68,7 +68,7 @@ package struct RunConfiguration: Equatable, Sendable {
     }
 
     /// The whole configuration, defaults and presets written out. Loading it gives an equal one.
-    package func yaml() -> String {
+    func yaml() -> String {
         guard case .map(let sections) = Self.form.write(self) else { preconditionFailure("a configuration is written as a map") }
         return ConfigurationWriter.yaml(sections)
     }
