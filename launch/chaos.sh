@@ -15,7 +15,7 @@ STRATA=PATH names the build; the default is the release build. Ends with 0 if al
 END
 }
 
-kills='' ranks=2 seed=1
+kills='' ranks=2 seed=7
 while [ $# -gt 0 ]; do
   case $1 in
     --kills | --ranks | --seed) [ $# -ge 2 ] || { echo "chaos.sh: $1 needs a value; see --help" >&2; exit 64; } ;;

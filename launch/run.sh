@@ -120,7 +120,7 @@ while :; do
   else
     stuck=$((stuck + 1))
     if [ "$stuck" -gt 1 ]; then
-      say "no progress: the last $stuck starts failed before a new checkpoint (newest: ${after:-none}); the cause may be lasting: see above"
+      say "no progress: the last $stuck starts failed before a new checkpoint (newest: ${after:-none}); see above for the cause"
       pause=$((pause * 2 > 60 ? 60 : pause * 2))
     fi
   fi

@@ -40,7 +40,8 @@ import Testing
             silent: [1])
         #expect(found.description == """
             barrier #7 among ranks 0–2 has kept rank 0 waiting for 300 s: ranks 1, 2 have not entered it
-              rank 1 (process 101 on node1): does not answer: it is stopped or gone, or its host is; it was last seen past barrier #5 among ranks 0–2
+              rank 1 (process 101 on node1): does not answer: it is stopped or gone, or its host is; \
+            it was last seen past barrier #5 among ranks 0–2
               rank 2 (process 102 on node2): runs, but is in no collective: it is before its first collective
             """)
     }

@@ -64,7 +64,8 @@ import _TestSupport
     /// Rank 3 keeps rank 2 waiting, and so both keep the world waiting.
     @Test func theChainOfThoseWhoWaitIsTold() throws {
         let talk = Talk(
-            until: "waits itself in startAllReduce #1 among ranks 2, 3", "startAllReduce #1 among ranks 2, 3 has kept rank 2 waiting")
+            until: "waits itself in startAllReduce #1 among ranks 2, 3",
+            "startAllReduce #1 among ranks 2, 3 has kept rank 2 waiting")
         try Self.run(ranks: 4, talk) { world in
             let pair = try world.split(color: world.rank / 2, key: 0)
             var values: [Float] = [1]

@@ -121,7 +121,8 @@ import _TestSupport
         try folder.write("strata", Data("#!/bin/sh\necho \"$@\" >>'\(folder.path)/starts'\nexit 70\n".utf8))
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/strata")
         let outcome = try Subprocess.run(
-            Self.script, ["-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "train", "a.yaml", "--out", "\(folder.path)/run"],
+            Self.script, ["-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "train", "a.yaml", "--out",
+                          "\(folder.path)/run"],
             environment: ["STRATA": "\(folder.path)/strata"], timeout: 60)
         #expect(outcome.status == 70, "\(outcome)")
         let first = "train a.yaml --out \(folder.path)/run\n"

@@ -25,10 +25,10 @@ import _TestSupport
     @Test func everyRankHoldsIt() throws {
         var first: RunLock? = try RunLock(run, patience: 0) { _ in }
         var other: RunLock? = try RunLock(joining: run)
-        try withExtendedLifetime(first) {}
+        withExtendedLifetime(first) {}
         first = nil
         #expect(throws: CommandFailure.self) { _ = try RunLock(run, patience: 0) { _ in } }
-        try withExtendedLifetime(other) {}
+        withExtendedLifetime(other) {}
         other = nil
         _ = try RunLock(run, patience: 0) { _ in }
     }
@@ -42,7 +42,7 @@ import _TestSupport
         let script = """
             "$STRATA" train "$CONFIG" --out "$OUT" --set training.updates=100000 2>/dev/null & first=$!
             until [ -e "$OUT/checkpoints/latest" ]; do sleep 0.02; kill -0 $first || exit 1; done
-            "$STRATA" train "$CONFIG" --out "$OUT" --resume --set training.updates=100 --set training.max_minutes=0.001 2>"$OUT/log" &
+            "$STRATA" train "$CONFIG" --out "$OUT" --resume --set training.max_minutes=0.001 2>"$OUT/log" &
             second=$!
             until grep -q waiting "$OUT/log"; do sleep 0.02; kill -0 $second || exit 2; done
             before=$(wc -l <"$OUT/metrics.jsonl")
@@ -67,7 +67,7 @@ import _TestSupport
         try RankFiles.clear(ranks)
         let files = try (0..<2).map { try RankFiles(ranks, rank: $0) }
         #expect(files[0].report(of: 1) == nil, "nothing is there yet")
-        var report = RankReport(rank: 1, process: 7, host: "a host of a long name", beat: 100, place: nil, entered: ["world": 5])
+        var report = RankReport(rank: 1, process: 7, host: "a host of a long name", beat: 100, entered: ["world": 5])
         files[1].post(report)
         #expect(files[0].report(of: 1) == report)
         (report.host, report.beat) = ("h", 1)

@@ -22,6 +22,15 @@ public struct RankReport: Codable, Equatable, Sendable {
     public var place: Place?
     /// For each communicator the number of the last operation that the rank has entered.
     public var entered: [String: Int]
+
+    public init(rank: Int, process: Int32, host: String, beat: Int, place: Place? = nil, entered: [String: Int]) {
+        self.rank = rank
+        self.process = process
+        self.host = host
+        self.beat = beat
+        self.place = place
+        self.entered = entered
+    }
 }
 
 /// Where ranks leave their reports for each other, by other ways than the collectives that they watch.

@@ -197,7 +197,8 @@ private final class TrainingProgress {
             if metrics.skipped {
                 skipped += 1
                 display.note(
-                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm \(metrics.gradientNorm)")
+                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
+                        + "\(metrics.gradientNorm)")
             }
             display.show(line(metrics))
         case let .validation(metrics):

@@ -44,7 +44,8 @@ final class RankFiles: RankBoard {
     }
 
     func report(of rank: Int) -> RankReport? {
-        FileManager.default.contents(atPath: Self.path(folder, rank)).flatMap { try? JSONDecoder().decode(RankReport.self, from: $0) }
+        guard let data = FileManager.default.contents(atPath: Self.path(folder, rank)) else { return nil }
+        return try? JSONDecoder().decode(RankReport.self, from: data)
     }
 
     private static func path(_ folder: String, _ rank: Int) -> String {
