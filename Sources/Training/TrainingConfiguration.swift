@@ -31,6 +31,10 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var expertParallel: Int?
     /// Worker threads of a rank; nil: the cores of the node over its ranks.
     public var threadsPerRank: Int?
+    /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
+    public var watchdogSeconds: Double = 300
+    /// Seconds that a rank waits in a collective before it ends the job; 0: never.
+    public var watchdogAbortSeconds: Double = 1800
 
     public init() {}
 }

@@ -58,6 +58,11 @@ struct TrainCommand: ParsableCommand {
             _ = try ParallelLayout(
                 ranks: ranks.world.size, expertParallel: configuration.parallel.expertParallel, strata: strata)
         }
+        let lock = try ranks.lock(folder, display)
+        defer { withExtendedLifetime(lock) {} }
+        let watched = try ranks.watched(folder, configuration.parallel)
+        defer { watched?.end() }
+        let ranks = watched?.ranks ?? ranks
         let groups = try ParallelGroups(
             world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
         let training = configuration.training
@@ -79,7 +84,7 @@ struct TrainCommand: ParsableCommand {
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) }
-            try folder.create(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
+            try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
         let trainer = Trainer(
@@ -176,6 +181,7 @@ private final class TrainingProgress {
     private let start = ContinuousClock.now
     private var first: Int?
     private var tokens = 0
+    private var skipped = 0
 
     init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
         self.display = display
@@ -189,6 +195,12 @@ private final class TrainingProgress {
         case let .update(metrics):
             if first == nil { first = metrics.update - 1 }
             tokens += metrics.targetTokens
+            if metrics.skipped {
+                skipped += 1
+                display.note(
+                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
+                        + "\(metrics.gradientNorm)")
+            }
             display.show(line(metrics))
         case let .validation(metrics):
             display.note(
@@ -220,6 +232,9 @@ private final class TrainingProgress {
         case .finished: "finished"
         case .timeLimit: "training.max_minutes reached"
         case .interrupted: "stopped as asked; add --resume to go on"
+        }
+        if skipped > 0 {
+            display?.note("\(skipped) update(s) skipped: their loss or gradient norm was not finite")
         }
         display?.note(
             "\(why): update \(update), \(Format.duration(elapsed)), \(Format.count(Int(Double(tokens) / elapsed))) target tokens/s, "
