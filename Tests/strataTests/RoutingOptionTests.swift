@@ -3,14 +3,17 @@ import Testing
 import _TestSupport
 
 /// `strata train` with the routing options that a plain run leaves alone: the number of ranks changes nothing either.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct RoutingVariantTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct RoutingOptionTests {
     enum Variant: CaseIterable, Sendable {
-        case stackedAndConditional
+        case stackedAndConditional, biasesAndPriorities, expertChoice
 
         var options: [String] {
             let values = switch self {
             case .stackedAndConditional:
                 ["stacked=true", "conditional_routing={budget: 0.3, weight: 0.5}", "expert_output_masking=0.1"]
+            case .biasesAndPriorities:
+                ["bias_balancing_rate=0.01", "second_expert=best", "router_z_loss=0.1", "batch_prioritized=true", "shared_experts=1"]
+            case .expertChoice: ["routing=expert_choice", "gating_dropout=0.3"]
             }
             return values.flatMap { ["--set", "model.moe.\($0)"] }
         }
