@@ -20,7 +20,7 @@ struct StrataCommand: ParsableCommand {
             """,
         version: "strata \(version)",
         subcommands: [
-            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
+            PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
             CheckpointCommand.self, ExportCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
