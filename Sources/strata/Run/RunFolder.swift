@@ -2,7 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `tokenizer.model`, `checkpoints/`.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `tokenizer.model`, `checkpoints/`, and
+/// what commands found about it.
 struct RunFolder {
     let path: String
 
@@ -10,6 +11,9 @@ struct RunFolder {
     var metrics: String { "\(path)/metrics.jsonl" }
     var tokenizer: String { "\(path)/tokenizer.model" }
     var checkpoints: String { "\(path)/checkpoints" }
+    /// The newest scores of a split.
+    func evaluation(_ split: Split) -> String { "\(path)/evaluation-\(split.rawValue).json" }
+    var analysis: String { "\(path)/analysis/analysis.json" }
 
     /// An existing run.
     ///
