@@ -26,10 +26,11 @@ struct AxisScale {
             kind: .linear, domain: first * step ... last * step, ticks: multiples(of: step, first, last), step: step)
     }
 
-    /// The axis of updates: whole numbers, and no room beyond the first and the last.
+    /// The axis of updates: whole numbers, and no room beyond the last; from 0 where the first update is near it.
     static func updates(_ updates: ClosedRange<Double>, count: Int = 7) -> AxisScale {
-        let values = updates.lowerBound < updates.upperBound ? updates : updates.lowerBound - 1 ... updates.upperBound + 1
+        var values = updates.lowerBound < updates.upperBound ? updates : updates.lowerBound - 1 ... updates.upperBound + 1
         let step = max(1, roundStep(values.upperBound - values.lowerBound, count: count))
+        if (0 ... step).contains(values.lowerBound) { values = 0 ... values.upperBound }
         let first = ceil(values.lowerBound / step - 1e-9), last = floor(values.upperBound / step + 1e-9)
         return AxisScale(kind: .linear, domain: values, ticks: multiples(of: step, first, last), step: step)
     }

@@ -16,6 +16,8 @@ struct BarChart {
     var measure: String
     /// Where bars begin: the least value there can be.
     var baseline = 0.0
+    /// A value that the axis reaches at least, so that charts can be compared.
+    var reaches: Double?
     var series: [Series]
     var format: (Double) -> String = NumberText.figure
 
@@ -32,7 +34,8 @@ struct BarChart {
         let width = isWide ? Self.widths.wide : Self.widths.narrow
         let rows = max(1, Int((group * Double(categories.count) / (width - 60)).rounded(.up)))
         let perRow = (categories.count + rows - 1) / rows
-        let scale = AxisScale.linear(min(low, baseline) ... max(high, baseline == 0 && high <= 0 ? 1 : high, baseline))
+        let top = max(high, baseline, reaches ?? high)
+        let scale = AxisScale.linear(min(low, baseline) ... (top > baseline ? top : baseline + 1))
         let drawings = stride(from: 0, to: categories.count, by: perRow).map { start in
             drawing(start ..< min(start + perRow, categories.count), of: perRow, width, scale)
         }
@@ -54,9 +57,10 @@ struct BarChart {
             let start = area.x(Double(place) + 0.5) - bar * Double(series.count) / 2
             for (index, series) in series.enumerated() {
                 guard let value = series.values[category], value.isFinite else { continue }
-                let base = area.y(baseline), top = area.y(value)
+                // A bar of no height is a line.
+                let top = area.y(max(value, baseline)), height = max(area.y(min(value, baseline)) - top, 1)
                 marks.append(.rectangle(
-                    x: start + Double(index) * bar, y: min(base, top), width: max(bar - 1, 0.5), height: abs(base - top),
+                    x: start + Double(index) * bar, y: min(top, area.bottom - 1), width: max(bar - 1, 0.5), height: height,
                     "bar area \(series.mark.classes)",
                     tooltip: "\(categories[category])\n\(series.label): \(format(value))"))
             }

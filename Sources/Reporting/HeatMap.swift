@@ -47,9 +47,8 @@ struct HeatMap {
         var marks: [Markup] = [.label(measure, left - 10, 14, "end", "title")]
         for step in 0 ..< steps {
             let width = (right - left) / Double(steps)
-            // Half a pixel more hides the seams.
             marks.append(.cell(
-                x: left + Double(step) * width, y: 4, width: width + (step == steps - 1 ? 0 : 0.5), height: 12,
+                x: left + Double(step) * width, y: 4, width: width, height: 12,
                 fill: SequentialScale.colour((Double(step) + 0.5) / Double(steps))))
         }
         for tick in axis.ticks {

@@ -46,9 +46,16 @@ struct LineChart {
         }
         marks += columns(summaries, bins, area)
         return Figure(
-            title: title, note: bins.width > 1 ? "\(note) Means of \(NumberText.count(bins.width)) updates; the band is least to largest." : note,
-            legend: series.map { .init(shape: $0.style == .line ? .line : .dots, classes: $0.mark.classes, label: $0.label) },
-            drawings: [area.drawing(marks, description: "\(title), curves over updates")], table: table(summaries, bins))
+            title: title, note: note + binNote(bins), legend: legend, drawings: [area.drawing(marks, description: "\(title), curves over updates")], table: table(summaries, bins))
+    }
+
+    private var legend: [Figure.Key] {
+        series.map { .init(shape: $0.style == .line ? .line : .dots, classes: $0.mark.classes, label: $0.label) }
+    }
+
+    private func binNote(_ bins: UpdateBins) -> String {
+        guard bins.width > 1, series.contains(where: { $0.style == .line }) else { return "" }
+        return " Lines are means of \(NumberText.count(bins.width)) updates, bands their least to largest."
     }
 
     private func scale(_ low: Double, _ high: Double) -> AxisScale {
@@ -84,7 +91,9 @@ struct LineChart {
         var marks: [Markup] = []
         if points.count > 1 { marks.append(.path(points, "\(series.style == .line ? "line" : "join") \(series.mark.classes)")) }
         guard series.style == .dots || points.count == 1 else { return marks }
-        return marks + points.map { .dot($0.x, $0.y, radius: 3, "dot \(series.mark.classes)") }
+        // Many dots would hide what is behind them.
+        let radius = points.count > 40 ? 1.2 : 3
+        return marks + points.map { .dot($0.x, $0.y, radius: radius, "dot \(series.mark.classes)") }
     }
 
     /// A strip over each bin that tells, pointed at, what every curve is there.

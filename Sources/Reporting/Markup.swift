@@ -57,7 +57,7 @@ public indirect enum Markup: Sendable, ExpressibleByStringInterpolation {
     /// Elements that HTML closes at once, and SVG's shapes. HTML takes others that are written so for open ones.
     private static let empty: Set = ["meta", "rect", "line", "path", "circle", "stop"]
     private static let ownLine: Set = [
-        "head", "meta", "style", "script", "section", "figure", "svg", "table", "tr", "p", "h1", "h2", "h3", "g", "ul", "li",
+        "head", "meta", "style", "script", "section", "figure", "table", "tr", "p", "h1", "h2", "h3", "g", "ul", "li",
     ]
 
     private static func escape(_ content: String, into text: inout String) {

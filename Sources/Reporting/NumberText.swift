@@ -30,8 +30,7 @@ enum NumberText {
         let size = abs(value)
         if size == 0 { return "0" }
         if size >= 1e15 || size < 1e-3 { return scientific(value, digits: 4) }
-        if value == value.rounded() { return count(Int(value)) }
-        if size >= 1000 { return count(Int(value.rounded())) }
+        if size >= 1000 || abs(value - value.rounded()) < size * 1e-12 { return count(Int(value.rounded())) }
         return decimal(value, 3 - Int(floor(log10(size))))
     }
 

@@ -26,7 +26,7 @@ extension Report {
     }
 
     private func trained(
-        _ suffix: String = "", mixturesOnly: Bool = false, _ figure: (UpdateMetrics) -> Double
+        mixturesOnly: Bool = false, suffix: String = "", _ figure: (UpdateMetrics) -> Double
     ) -> [LineChart.Series] {
         runs.enumerated().filter { !mixturesOnly || !$0.element.isDense }.map { index, run in
             .init(mark: mark(index), label: run.name + suffix, values: run.history.updates.map { ($0.update, figure($0)) })
@@ -47,7 +47,7 @@ extension Report {
         LineChart(
             title: "Loss", note: "Label-smoothed cross-entropy; training with dropout, validation without.",
             measure: "loss (nats per target token)",
-            series: trained(", training", \.loss) + validated(\.validLoss))
+            series: trained(suffix: ", training", \.loss) + validated(\.validLoss))
     }
 
     private var perplexityChart: LineChart {
@@ -93,7 +93,7 @@ extension Report {
         LineChart(
             title: "Requested capacity", note: "RC: strata passed by a token, the mean over tokens and blocks.",
             measure: "RC (strata)", extent: .from(1),
-            series: trained(", training", mixturesOnly: true, \.roundsMean) + validated(mixturesOnly: true, \.validRoundsMean),
+            series: trained(mixturesOnly: true, suffix: ", training", \.roundsMean) + validated(mixturesOnly: true, \.validRoundsMean),
             format: { NumberText.decimal($0, 3) })
     }
 

@@ -12,7 +12,6 @@ extension Report {
                 children.append(Self.absent("\(run.name): no update is done yet."))
                 continue
             }
-            children.append(.element("h3", ["class": "run"], [.text(run.name)]))
             children.append(Self.grid(shares.strata.enumerated().map { loadMap(run, $0, $1, shares.bins, scale).figure() }))
         }
         let dense = runs.filter(\.isDense)

@@ -21,7 +21,7 @@ extension Report {
         let dense = runs.filter(\.isDense), missing = runs.filter { !$0.isDense && $0.analysis == nil }
         var texts: [String] = []
         if !missing.isEmpty { texts.append("\(Self.names(missing)): no \(subject); strata analyze RUN writes it.") }
-        if !dense.isEmpty { texts.append("\(Self.names(dense)): a dense model has no \(subject).") }
+        if !dense.isEmpty { texts.append("\(Self.names(dense)): no \(subject): a dense model has no experts.") }
         return texts.map(Self.absent)
     }
 
@@ -53,6 +53,7 @@ extension Report {
             title: "RC by direction, \(side)",
             note: "Strata that a token passes in the \(side)'s blocks, on average, with the reference given. Bars begin at 1, the least.",
             subject: "direction", categories: directions, measure: "RC (strata)", baseline: 1,
+            reaches: found.flatMap(\.values).map { max($0.encoder, $0.decoder) }.max(),
             series: runs.indices.filter { !found[$0].isEmpty }.map { index in
                 .init(mark: mark(index), label: runs[index].name, values: directions.map { found[index][$0].map(value) })
             }, format: { NumberText.decimal($0, 2) })

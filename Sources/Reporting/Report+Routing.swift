@@ -64,20 +64,26 @@ extension Report {
     /// A map a block; none for a single stratum.
     private func coActivationMaps(_ index: Int, _ analysis: RoutingAnalysis) -> [HeatMap] {
         guard analysis.strata.count > 1 else { return [] }
-        let experts = (0 ..< analysis.strata.reduce(0, +)).map(String.init)
+        let experts = analysis.strata.reduce(0, +)
         let rows = Dictionary(grouping: analysis.coActivation) { BlockName(side: $0.side, layer: $0.layer) }
         return rows.keys.sorted().map { block in
-            var counts = experts.map { _ in [Int](repeating: 0, count: experts.count) }
+            // No later gate sees the experts of the first stratum.
+            let later = analysis.strata[0] ..< experts
+            var counts = [[Int]](repeating: [Int](repeating: 0, count: later.count), count: experts)
             for row in rows[block] ?? [] {
-                for (first, line) in row.counts.enumerated() where first < experts.count {
-                    for (second, count) in line.enumerated() where second < experts.count { counts[first][second] += count }
+                for (first, line) in row.counts.prefix(experts).enumerated() {
+                    for (second, count) in line.enumerated() where later.contains(second) {
+                        counts[first][second - later.lowerBound] += count
+                    }
                 }
             }
-            return coActivationMap(runs.count > 1 ? "\(runs[index].name), \(block)" : "\(block)", experts, counts)
+            return coActivationMap(
+                runs.count > 1 ? "\(runs[index].name), \(block)" : "\(block)", (0 ..< experts).map(String.init), later.map(String.init),
+                counts)
         }
     }
 
-    private func coActivationMap(_ place: String, _ experts: [String], _ counts: [[Int]]) -> HeatMap {
+    private func coActivationMap(_ place: String, _ experts: [String], _ later: [String], _ counts: [[Int]]) -> HeatMap {
         let shares = counts.map { row -> [Double?] in
             let sum = row.reduce(0, +)
             return row.map { sum > 0 ? 100 * Double($0) / Double(sum) : nil }
@@ -86,15 +92,15 @@ extension Report {
             title: "Experts that act together: \(place)",
             note: "Of the tokens that a gate sent to one expert (row), the share that a later gate sent to another (column). "
                 + "An empty row sent none on.",
-            horizontal: .categories(experts), horizontalTitle: "expert, later gate",
-            columns: experts.indices.map { Double($0) ... Double($0) + 1 }, rows: experts, rowsTitle: "expert, earlier gate",
+            horizontal: .categories(later), horizontalTitle: "expert, later gate",
+            columns: later.indices.map { Double($0) ... Double($0) + 1 }, rows: experts, rowsTitle: "expert, earlier gate",
             values: shares, measure: "% of the row", scale: .linear(0 ... max(shares.joined().compactMap { $0 }.max() ?? 1, 1)),
             tooltip: { row, column in
-                "expert \(experts[row]), later expert \(experts[column])\n\(NumberText.count(counts[row][column])) tokens, "
+                "expert \(experts[row]), later expert \(later[column])\n\(NumberText.count(counts[row][column])) tokens, "
                     + "\(NumberText.decimal(shares[row][column] ?? 0, 1))% of the row"
             },
             table: DataTable(
-                header: ["tokens: earlier expert"] + experts.map { "then \($0)" },
+                header: ["tokens: earlier expert"] + later.map { "then \($0)" },
                 rows: experts.indices.map { [experts[$0]] + counts[$0].map(NumberText.count) }))
     }
 }

@@ -30,30 +30,32 @@ extension Report {
         a { color: var(--link); }
         nav a { margin-right: 1.1em; display: inline-block; }
         .date, .note, figcaption p { color: var(--soft); font-size: .87rem; }
-        .absent { background: var(--tint); border-left: 3px solid var(--line); padding: .4rem .7rem; overflow-wrap: anywhere; }
+        .absent { margin: .8rem 0; background: var(--tint); border-left: 3px solid var(--line); padding: .4rem .7rem; overflow-wrap: anywhere; }
         .runs, .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .5rem 0; padding: 0; }
         .legend { font-size: .87rem; }
         .legend li { display: inline-flex; align-items: center; gap: .4em; overflow-wrap: anywhere; }
         .legend .swatch { flex: none; }
-        .runs { position: sticky; top: 0; }
+        .runs { position: sticky; top: 0; z-index: 1; background: var(--page); padding: .4rem 0; }
         .runs button {
           font: inherit; color: inherit; background: var(--tint); border: 1px solid var(--line); border-radius: 4px;
           padding: .15rem .6rem; cursor: pointer; overflow-wrap: anywhere;
         }
         .runs button[aria-pressed="false"] { opacity: .45; text-decoration: line-through; }
         .patch { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; background: var(--c); }
-        .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 560px), 1fr)); gap: 1rem; }
+        .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 1rem; }
+        .grid + .grid, .grid + .scroll { margin-top: 1rem; }
         figure {
           margin: 0; padding: .8rem .9rem .6rem; border: 1px solid var(--line); border-radius: 6px; background: var(--card);
           min-width: 0; max-width: 100%;
         }
         figure.wide { grid-column: 1 / -1; }
         .scroll { overflow-x: auto; }
-        .plot { display: block; width: 100%; min-width: 460px; max-width: 900px; height: auto; margin: 0 auto; }
+        .plot { display: block; width: 100%; min-width: 430px; max-width: 900px; height: auto; margin: 0 auto; }
         figure.wide .plot { max-width: none; min-width: 900px; }
         .plot text { font-family: inherit; font-size: 11px; fill: var(--soft); }
         .plot text.title { fill: var(--text); font-size: 11.5px; }
         .axis { stroke: var(--soft); stroke-width: 1; }
+        .cell { shape-rendering: crispEdges; }
         .rule { stroke: var(--grid); stroke-width: 1; }
         .line { fill: none; stroke: var(--c); stroke-width: 1.8; stroke-linejoin: round; }
         .join { fill: none; stroke: var(--c); stroke-width: 1.2; stroke-dasharray: 2 3; }
@@ -73,8 +75,10 @@ extension Report {
         th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
         th { font-weight: 600; }
         thead th { color: var(--soft); }
-        th:first-child, td:first-child, .configuration td { text-align: left; overflow-wrap: anywhere; }
+        th:first-child, td:first-child, #configuration td, #configuration th { text-align: left; overflow-wrap: anywhere; }
+        th:first-child { min-width: 8em; }
         tbody tr:hover { background: var(--tint); }
+        #summary td { white-space: nowrap; }
         #summary table, #translation > .scroll > table { margin-bottom: .5rem; }
         details { margin-top: .4rem; font-size: .87rem; }
         details > .scroll { max-height: 420px; overflow-y: auto; }
@@ -85,8 +89,10 @@ extension Report {
           * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
           body { max-width: none; padding: 0; font-size: 10pt; }
           nav, details:not([open]) { display: none; }
+          .runs { position: static; }
           .grid { display: block; }
-          figure { break-inside: avoid; margin-bottom: .6rem; }
+          figure { display: inline-block; width: 49%; vertical-align: top; break-inside: avoid; margin-bottom: .5rem; }
+          figure.wide { width: 100%; }
           .plot, figure.wide .plot { min-width: 0; max-width: 100%; }
           .scroll, details > .scroll { overflow: visible; max-height: none; }
           h2, h3 { break-after: avoid; }

@@ -47,8 +47,8 @@ extension Report {
             "p", ["class": "note"],
             [
                 .text(
-                    "Loss, RC and dropped are means of the last \(TrainingHistory.recent) updates of training; loss is label-smoothed "
-                        + "cross-entropy in nats per target token. RC, the requested capacity, is the strata that a token passes, on "
+                    "Loss, RC and dropped are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
+                        + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that a token passes, on "
                         + "average. Speed and time are those of updates, without validation and checkpoints.")
             ])
     }
@@ -58,10 +58,10 @@ extension Report {
         var notes = run.problems
         if run.history.updates.isEmpty { notes.append("metrics.jsonl has no update yet.") }
         if run.history.skipped > 0 {
-            notes.append("\(NumberText.count(run.history.skipped)) updates were skipped: their loss or gradient norm was not finite.")
+            notes.append("updates skipped because loss or gradient norm was not finite: \(NumberText.count(run.history.skipped)).")
         }
         if run.history.unreadableLines > 0 {
-            notes.append("\(NumberText.count(run.history.unreadableLines)) lines of metrics.jsonl could not be read and are left out.")
+            notes.append("lines of metrics.jsonl that cannot be read, and are left out: \(NumberText.count(run.history.unreadableLines)).")
         }
         return notes
     }

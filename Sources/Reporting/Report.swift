@@ -40,7 +40,7 @@ public struct Report: Sendable {
                     ]),
                 .element(
                     "body", [:],
-                    [header(title, sections)] + sections.map { section in
+                    [header(title, sections)] + (runs.count > 1 ? [switches] : []) + sections.map { section in
                         .element("section", ["id": section.id], [.element("h2", [:], [.text(section.title)])] + section.children)
                     } + (runs.count > 1 ? [.element("script", [:], [.verbatim(Self.script)])] : [])),
             ])
@@ -55,7 +55,7 @@ public struct Report: Sendable {
                 .element(
                     "nav", [:],
                     sections.map { .element("a", ["href": "#\($0.id)"], [.text($0.title)]) }),
-            ] + (runs.count > 1 ? [switches] : []))
+            ])
     }
 
     /// A button for each run, in its colour, which hides its marks in all charts; without script it is a legend.

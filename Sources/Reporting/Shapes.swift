@@ -25,7 +25,7 @@ extension Markup {
         .element(
             "rect",
             [
-                "x": NumberText.pixels(x), "y": NumberText.pixels(y), "width": NumberText.pixels(width),
+                "class": "cell", "x": NumberText.pixels(x), "y": NumberText.pixels(y), "width": NumberText.pixels(width),
                 "height": NumberText.pixels(height), "fill": fill,
             ], tooltip.map { [.tooltip($0)] } ?? [])
     }

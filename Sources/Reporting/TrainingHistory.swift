@@ -33,8 +33,12 @@ public struct TrainingHistory: Equatable, Sendable {
     private enum Line: Decodable {
         case update(UpdateMetrics), validation(ValidationMetrics)
 
+        private enum Keys: String, CodingKey {
+            case validLoss = "valid_loss"
+        }
+
         init(from decoder: any Decoder) throws {
-            let keys = try decoder.container(keyedBy: ValidationMetrics.CodingKeys.self)
+            let keys = try decoder.container(keyedBy: Keys.self)
             self = keys.contains(.validLoss) ? .validation(try .init(from: decoder)) : .update(try .init(from: decoder))
         }
     }
@@ -46,12 +50,12 @@ public struct TrainingHistory: Equatable, Sendable {
         return first ... last
     }
 
-    /// How many of the last updates the figures of "now" are means of.
-    static let recent = 100
+    /// The last tenth of the updates, but at most so many, are what figures of "now" are means of.
+    static let mostRecent = 100
 
     /// The mean of a figure over the last updates where it is finite.
     func recentMean(_ figure: (UpdateMetrics) -> Double) -> Double? {
-        let values = updates.suffix(Self.recent).map(figure).filter(\.isFinite)
+        let values = updates.suffix(min((updates.count + 9) / 10, Self.mostRecent)).map(figure).filter(\.isFinite)
         return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
     }
 
