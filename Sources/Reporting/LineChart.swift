@@ -4,9 +4,14 @@ struct LineChart {
         enum Style { case line, dots }
 
         var mark: RunMark
-        var label: String
+        /// The run's name.
+        var run: String
+        /// Which of the run's curves it is, where a chart has several.
+        var part: String?
         var style = Style.line
         var values: [(update: Int, value: Double)]
+
+        var label: String { part.map { "\(run), \($0)" } ?? run }
     }
 
     enum Extent {
@@ -36,21 +41,36 @@ struct LineChart {
         let updates = AxisScale.updates(Double(bins.updates.lowerBound) ... Double(bins.updates.upperBound))
         let area = PlotArea(
             horizontal: .scale(updates), horizontalTitle: "update", vertical: .scale(scale(low, high)), verticalTitle: measure)
+        // Many dots would hide what is behind them.
+        let dots = zip(series, summaries).filter { $0.0.style == .dots }.map { $0.1.count { $0 != nil } }.max() ?? 0
+        let radius = dots > 40 ? 1.2 : 3
         var marks: [Markup] = []
         for (series, summaries) in zip(series, summaries) {
             let pieces = Self.pieces(summaries)
             if series.style == .line {
                 for piece in pieces where bins.width > 1 { marks.append(band(piece, summaries, bins, area, series)) }
             }
-            for piece in pieces { marks += curve(piece, summaries, bins, area, series) }
+            for piece in pieces { marks += curve(piece, summaries, bins, area, series, dotRadius: radius) }
         }
         marks += columns(summaries, bins, area)
         return Figure(
             title: title, note: note + binNote(bins), legend: legend, drawings: [area.drawing(marks, description: "\(title), curves over updates")], table: table(summaries, bins))
     }
 
+    /// A key for each series; where runs have several curves, for each run and for each kind of curve.
     private var legend: [Figure.Key] {
-        series.map { .init(shape: $0.style == .line ? .line : .dots, classes: $0.mark.classes, label: $0.label) }
+        func shape(_ series: Series) -> Figure.Key.Shape { series.style == .line ? .line : .dots }
+        let parts = firsts(\.part).filter { $0.part != nil }, runs = firsts(\.mark.index)
+        guard parts.count > 1, runs.count > 1 else {
+            return series.map { .init(shape: shape($0), classes: $0.mark.classes, label: $0.label) }
+        }
+        return runs.map { .init(shape: .area, classes: $0.mark.classes, label: $0.run) }
+            + parts.map { .init(shape: shape($0), classes: "plain", label: $0.part ?? "") }
+    }
+
+    /// The first series of each value.
+    private func firsts(_ value: (Series) -> some Hashable) -> [Series] {
+        series.enumerated().filter { index, one in !series[..<index].contains { value($0) == value(one) } }.map(\.element)
     }
 
     private func binNote(_ bins: UpdateBins) -> String {
@@ -85,15 +105,14 @@ struct LineChart {
     }
 
     private func curve(
-        _ piece: [Int], _ summaries: [UpdateBins.Summary?], _ bins: UpdateBins, _ area: PlotArea, _ series: Series
+        _ piece: [Int], _ summaries: [UpdateBins.Summary?], _ bins: UpdateBins, _ area: PlotArea, _ series: Series,
+        dotRadius: Double
     ) -> [Markup] {
         let points = piece.map { (x: area.x(bins.middle(of: $0)), y: area.y(summaries[$0]!.mean!)) }
         var marks: [Markup] = []
         if points.count > 1 { marks.append(.path(points, "\(series.style == .line ? "line" : "join") \(series.mark.classes)")) }
         guard series.style == .dots || points.count == 1 else { return marks }
-        // Many dots would hide what is behind them.
-        let radius = points.count > 40 ? 1.2 : 3
-        return marks + points.map { .dot($0.x, $0.y, radius: radius, "dot \(series.mark.classes)") }
+        return marks + points.map { .dot($0.x, $0.y, radius: dotRadius, "dot \(series.mark.classes)") }
     }
 
     /// A strip over each bin that tells, pointed at, what every curve is there.

@@ -13,7 +13,8 @@ extension Report {
         if dense.count < runs.count { charts += [roundsChart, droppedChart, balanceChart] }
         var children = [Self.grid(charts.compactMap { $0.figure(bins) })]
         if !dense.isEmpty {
-            children.append(Self.absent("\(Self.names(dense)): a dense model has no experts, and so no RC, drops or expert load."))
+            let text = "\(Self.names(dense)): a dense model has no experts, and so no RC, drops, load or gates."
+            children.append(Self.absent(text))
         }
         return Section(id: "curves", title: "Training", children: children)
     }
@@ -26,19 +27,20 @@ extension Report {
     }
 
     private func trained(
-        mixturesOnly: Bool = false, suffix: String = "", _ figure: (UpdateMetrics) -> Double
+        mixturesOnly: Bool = false, part: String? = nil, _ figure: (UpdateMetrics) -> Double
     ) -> [LineChart.Series] {
         runs.enumerated().filter { !mixturesOnly || !$0.element.isDense }.map { index, run in
-            .init(mark: mark(index), label: run.name + suffix, values: run.history.updates.map { ($0.update, figure($0)) })
+            .init(mark: mark(index), run: run.name, part: part, values: run.history.updates.map { ($0.update, figure($0)) })
         }
     }
 
     private func validated(
-        mixturesOnly: Bool = false, suffix: String = ", validation", _ figure: (ValidationMetrics) -> Double
+        mixturesOnly: Bool = false, part: String? = "validation", _ figure: (ValidationMetrics) -> Double
     ) -> [LineChart.Series] {
-        runs.enumerated().filter { (!mixturesOnly || !$0.element.isDense) && !$0.element.history.validations.isEmpty }.map { index, run in
+        let shown = runs.enumerated().filter { !mixturesOnly || !$0.element.isDense }
+        return shown.filter { !$0.element.history.validations.isEmpty }.map { index, run in
             .init(
-                mark: mark(index), label: run.name + suffix, style: .dots,
+                mark: mark(index), run: run.name, part: part, style: .dots,
                 values: run.history.validations.map { ($0.update, figure($0)) })
         }
     }
@@ -47,13 +49,13 @@ extension Report {
         LineChart(
             title: "Loss", note: "Label-smoothed cross-entropy; training with dropout, validation without.",
             measure: "loss (nats per target token)",
-            series: trained(suffix: ", training", \.loss) + validated(\.validLoss))
+            series: trained(part: "training", \.loss) + validated(\.validLoss))
     }
 
     private var perplexityChart: LineChart {
         LineChart(
             title: "Validation perplexity", note: "Of held-out text, per target token, without label smoothing; 1 is perfect.",
-            measure: "perplexity", series: validated(suffix: "", \.validPerplexity))
+            measure: "perplexity", series: validated(part: nil, \.validPerplexity))
     }
 
     /// Nil unless a run was evaluated at several updates.
@@ -65,7 +67,7 @@ extension Report {
             series: runs.enumerated().compactMap { index, run in
                 run.evaluation(split).map { result in
                     .init(
-                        mark: mark(index), label: run.name, style: .dots,
+                        mark: mark(index), run: run.name, style: .dots,
                         values: result.means.map { ($0.update, $0.average.bleu) })
                 }
             }, format: { NumberText.decimal($0, 2) })
@@ -93,7 +95,8 @@ extension Report {
         LineChart(
             title: "Requested capacity", note: "RC: strata passed by a token, the mean over tokens and blocks.",
             measure: "RC (strata)", extent: .from(1),
-            series: trained(mixturesOnly: true, suffix: ", training", \.roundsMean) + validated(mixturesOnly: true, \.validRoundsMean),
+            series: trained(mixturesOnly: true, part: "training", \.roundsMean)
+                + validated(mixturesOnly: true, \.validRoundsMean),
             format: { NumberText.decimal($0, 3) })
     }
 
@@ -106,7 +109,8 @@ extension Report {
 
     private var balanceChart: LineChart {
         LineChart(
-            title: "Load-balancing loss", note: "The mean over gates and blocks; 1 is a uniform load. Not part of the loss above.",
+            title: "Load-balancing loss",
+            note: "The mean over gates and blocks; 1 is a uniform load. Not part of the loss above.",
             measure: "loss", series: trained(mixturesOnly: true, \.aux))
     }
 }

@@ -13,7 +13,8 @@ extension Report {
             color-scheme: dark;
             --page: #15171a; --card: #1b1e22; --text: #e6e8eb; --soft: #a3a9b1; --line: #3a3f46; --grid: #2a2e34; --tint: #23272c;
             --link: #7db8f0;
-            --c0: #4a9fe0; --c1: #f0813a; --c2: #2fbf95; --c3: #e29cc4; --c4: #f2b632; --c5: #8fd0f5; --c6: #a9afb7; --c7: #d8c63a;
+            --c0: #4a9fe0; --c1: #f0813a; --c2: #2fbf95; --c3: #e29cc4;
+            --c4: #f2b632; --c5: #8fd0f5; --c6: #a9afb7; --c7: #d8c63a;
           }
         }
         * { box-sizing: border-box; }
@@ -30,7 +31,10 @@ extension Report {
         a { color: var(--link); }
         nav a { margin-right: 1.1em; display: inline-block; }
         .date, .note, figcaption p { color: var(--soft); font-size: .87rem; }
-        .absent { margin: .8rem 0; background: var(--tint); border-left: 3px solid var(--line); padding: .4rem .7rem; overflow-wrap: anywhere; }
+        .absent {
+          margin: .8rem 0; padding: .4rem .7rem; background: var(--tint); border-left: 3px solid var(--line);
+          overflow-wrap: anywhere;
+        }
         .runs, .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .5rem 0; padding: 0; }
         .legend { font-size: .87rem; }
         .legend li { display: inline-flex; align-items: center; gap: .4em; overflow-wrap: anywhere; }
@@ -41,7 +45,9 @@ extension Report {
           padding: .15rem .6rem; cursor: pointer; overflow-wrap: anywhere;
         }
         .runs button[aria-pressed="false"] { opacity: .45; text-decoration: line-through; }
-        .patch { display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; background: var(--c); }
+        .patch {
+          display: inline-block; width: .8em; height: .8em; margin-right: .45em; border-radius: 2px; background: var(--c);
+        }
         .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 1rem; }
         .grid + .grid, .grid + .scroll { margin-top: 1rem; }
         figure {
@@ -83,6 +89,7 @@ extension Report {
         details { margin-top: .4rem; font-size: .87rem; }
         details > .scroll { max-height: 420px; overflow-y: auto; }
         summary { cursor: pointer; color: var(--soft); }
+        .plain { --c: var(--soft); }
         .c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); }
         .c4 { --c: var(--c4); } .c5 { --c: var(--c5); } .c6 { --c: var(--c6); } .c7 { --c: var(--c7); }
         @media print {
@@ -90,7 +97,11 @@ extension Report {
           body { max-width: none; padding: 0; font-size: 10pt; }
           nav, details:not([open]) { display: none; }
           .runs { position: static; }
-          .grid { display: block; }
+          .grid { display: block; orphans: 1; widows: 1; }
+          table, .legend, .date, .note, figcaption p { font-size: 8pt; }
+          .plot text, .plot text.title { font-size: 13px; }
+          th, td { padding: .15rem .35rem; }
+          #summary td { white-space: normal; }
           figure { display: inline-block; width: 49%; vertical-align: top; break-inside: avoid; margin-bottom: .5rem; }
           figure.wide { width: 100%; }
           .plot, figure.wide .plot { min-width: 0; max-width: 100%; }

@@ -21,7 +21,7 @@ public struct Report: Sendable {
     }
 
     var sections: [Section] {
-        [summary, curves, expertLoad, requestedCapacity, routing, translation, configuration]
+        [summary, curves] + (runs.allSatisfy(\.isDense) ? [] : [expertLoad, requestedCapacity, routing]) + [translation, configuration]
     }
 
     private var page: Markup {

@@ -63,7 +63,7 @@ import Testing
         run.evaluations = []
         let page = try page(ReportedRuns.report(ReportedRuns.dense(), run, ReportedRuns.begun()))
         #expect(absences(page, "summary") == ["begun: metrics.jsonl has no update yet."])
-        #expect(absences(page, "curves") == ["dense: a dense model has no experts, and so no RC, drops or expert load."])
+        #expect(absences(page, "curves") == ["dense: a dense model has no experts, and so no RC, drops, load or gates."])
         #expect(absences(page, "load") == ["begun: no update is done yet.", "dense: a dense model has no experts."])
         #expect(absences(page, "capacity") == [
             "smoe, begun: no requested capacity by block and token; strata analyze RUN writes it.",
@@ -71,6 +71,11 @@ import Testing
         ])
         #expect(absences(page, "translation") == ["smoe, begun: not evaluated; strata evaluate RUN writes the scores."])
         #expect(titles(page, "capacity").isEmpty && titles(page, "routing").isEmpty)
+    }
+
+    @Test func aDenseModelHasNoSectionsOnExperts() throws {
+        let page = try page(ReportedRuns.report(ReportedRuns.dense()))
+        #expect(page.all("h2").map(\.text) == ["Summary", "Training", "Translation quality", "Configuration"])
     }
 
     @Test func aRunWithoutFiguresIsAPage() throws {

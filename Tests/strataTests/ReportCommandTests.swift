@@ -66,7 +66,7 @@ import _TestSupport
         try folder.copy(TinyCommandLine.run, to: "run")
         expectError(try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74, "no/report.html: writing failed")
         try folder.write("run/config.yaml", Data("model: {}\n".utf8))
-        expectError(try report("\(folder.path)/run"), 64, "run/config.yaml: data")
+        expectError(try report("\(folder.path)/run"), 64, "run/config.yaml:1: data is required")
     }
 
     @Test func namesTellFoldersApart() {
