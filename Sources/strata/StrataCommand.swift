@@ -20,7 +20,8 @@ struct StrataCommand: ParsableCommand {
             """,
         version: "strata \(version)",
         subcommands: [
-            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, BenchCommand.self,
+            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, AnalyzeCommand.self,
+            BenchCommand.self,
             DoctorCommand.self,
         ])
 
