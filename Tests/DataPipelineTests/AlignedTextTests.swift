@@ -11,7 +11,10 @@ import Testing
         let text = try AlignedText(
             source: folder.write("a.eng", "one\ntwenty-two\n\nseven\n"), target: folder.write("a.cat", "u\nvint-i-dos\n\nset"))
         #expect(text.pairs.map(\.source) == ["one", "twenty-two", "", "seven"])
-        let groups = try text.groups(direction, tokenizer: tokenizer, tokensPerGroup: 15)
+        // Just enough for the longest sentence, which the others do not fit beside.
+        let budget = try #require(
+            text.pairs.map { max(tokenizer.encode($0.source).count + 2, tokenizer.encode($0.target).count + 1) }.max())
+        let groups = try text.groups(direction, tokenizer: tokenizer, tokensPerGroup: budget)
         #expect(groups.count > 1 && groups.map(\.index) == Array(groups.indices))
         #expect(groups.reduce(0) { $0 + $1.sentences } == 4)
         let language = try #require(tokenizer.languageToken("cat"))

@@ -142,7 +142,8 @@ struct AnalyzeCommand: ParsableCommand {
 
     private func open(_ trained: TrainedModel, verify: Bool) throws -> (AnalyzedText, [Direction]) {
         guard trained.configuration.model.mixture != nil else {
-            throw CommandFailure(.usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
+            throw CommandFailure(
+                .usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
         }
         let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
         if let source, let target {

@@ -2,7 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `tokenizer.model`, `checkpoints/`.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`,
+/// `checkpoints/`.
 struct RunFolder {
     let path: String
 
