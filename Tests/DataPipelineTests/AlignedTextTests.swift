@@ -20,7 +20,7 @@ import Testing
         let language = try #require(tokenizer.languageToken("cat"))
         var sentences: [(source: [Int32], target: [Int32])] = []
         for group in groups {
-            #expect(group.source.count <= 15 && group.targetTokens <= 22)
+            #expect(group.source.count <= budget && group.targetTokens <= budget)
             for index in 0..<group.sentences {
                 sentences.append((
                     Array(group.source[group.sourceSegments.range(index)]),

@@ -9,6 +9,9 @@ import Training
 final class TensorBoardLog {
     static let prefix = "events.out.tfevents."
 
+    /// Updates between histograms, which are large, and of which TensorBoard shows few.
+    private static let histogramsEvery = 10
+
     let path: String
     private let file: FileHandle
     private let strata: [Int]
@@ -59,16 +62,19 @@ final class TensorBoardLog {
             // Of the experts that the gate sees.
             let first = strata[..<stratum].reduce(0, +), rows = load[first...].map(Double.init)
             let mean = rows.reduce(0, +) / Double(rows.count)
-            figures.append(.init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: first, amounts: rows)))
+            if metrics.update % Self.histogramsEvery == 1 {
+                figures.append(.init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: first, amounts: rows)))
+            }
             figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", mean > 0 ? (rows.max() ?? 0) / mean : 0))
         }
         return figures
     }
 
     private func summary(_ metrics: ValidationMetrics) -> [TensorBoardEvent.Figure] {
-        [
+        let loss: [TensorBoardEvent.Figure] = [
             .init("validation/loss", metrics.validLoss), .init("validation/nll", metrics.validNll),
-            .init("validation/perplexity", metrics.validPerplexity), .init("validation/rc", metrics.validRoundsMean),
+            .init("validation/perplexity", metrics.validPerplexity),
         ]
+        return strata.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRoundsMean)]
     }
 }
