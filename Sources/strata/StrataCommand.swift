@@ -21,7 +21,7 @@ struct StrataCommand: ParsableCommand {
         version: "strata \(version)",
         subcommands: [
             PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, AnalyzeCommand.self,
-            BenchCommand.self,
+            SweepCommand.self, BenchCommand.self,
             DoctorCommand.self,
         ])
 
