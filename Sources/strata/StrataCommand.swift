@@ -20,8 +20,8 @@ struct StrataCommand: ParsableCommand {
             """,
         version: "strata \(version)",
         subcommands: [
-            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, ReportCommand.self,
-            BenchCommand.self, DoctorCommand.self,
+            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, AnalyzeCommand.self,
+            ReportCommand.self, SweepCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

@@ -60,13 +60,7 @@ struct EvaluateCommand: ParsableCommand {
         let alone = try ranks.alone()
         let (trained, corpus, directions) = try ranks.together {
             let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
-            let corpus = try PreparedCorpus(path: trained.configuration.data.prepared)
-            guard corpus.fingerprint == trained.dataFingerprint else {
-                throw CommandFailure(
-                    .data, "\(corpus.path): must be the data that the model was trained on (fingerprint "
-                        + "\(trained.dataFingerprint)), but is other data (\(corpus.fingerprint)); prepare again with "
-                        + "strata prepare \(folder)/config.yaml")
-            }
+            let corpus = try trained.corpus(of: folder)
             if ranks.isFirst { try corpus.verify(split) }
             return (trained, corpus, try self.directions(trained, corpus, split))
         }

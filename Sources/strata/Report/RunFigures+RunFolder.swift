@@ -1,7 +1,6 @@
 import DataPipeline
 import Evaluation
 import Foundation
-import MixtureOfExperts
 import Reporting
 import TensorCore
 import Training
@@ -13,10 +12,11 @@ extension RunFigures {
     /// - Throws: `CommandFailure` if the folder is not a run's, `ConfigurationError` if its configuration cannot be used.
     init(_ folder: RunFolder, name: String) throws {
         let configuration = try RunConfiguration.load(file: folder.configuration)
+        let mixture = configuration.model.mixture
         var problems: [String] = []
         self.init(
             name: name, method: configuration.model.methodName, parameters: folder.parameters,
-            gates: configuration.model.mixture?.gates ?? [], plannedUpdates: configuration.training.updates,
+            gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [], plannedUpdates: configuration.training.updates,
             directions: configuration.data.directions.map(\.description), configuration: configuration.values,
             history: TrainingHistory(jsonLines: Self.data(folder.metrics, &problems) ?? Data()),
             evaluations: [Split.test, .valid].compactMap {
@@ -57,11 +57,6 @@ extension RunFigures {
         default: return "it is not the JSON that strata writes"
         }
     }
-}
-
-extension MixtureConfiguration {
-    /// The experts that each stratum's gate sees: its own and all later ones.
-    fileprivate var gates: [Range<Int>] { strata.indices.map { strata[..<$0].reduce(0, +) ..< experts } }
 }
 
 extension RunFolder {

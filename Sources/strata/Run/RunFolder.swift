@@ -2,8 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `tokenizer.model`, `checkpoints/`, and
-/// what commands found about it.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`,
+/// `checkpoints/`, and what commands found about it.
 struct RunFolder {
     let path: String
 
