@@ -1,7 +1,7 @@
 import TensorCore
 
 /// What a gate decided for the tokens at its stratum: a value that knows nothing of ranks.
-public struct RoutingDecision {
+public struct RoutingDecision: Sendable {
     public let tokens: Int
     /// k, the choices of a token: 1 or 2, and 1 where only one expert is visible; with expert choice as many as experts.
     public let choices: Int

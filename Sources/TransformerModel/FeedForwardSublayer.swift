@@ -34,7 +34,7 @@ enum FeedForwardSublayer {
             return network(norm(x, pass), addedTo: x, pass, mask: pass.dropout(dropout, purpose: .residual))
         case let .mixture(block):
             let outcome = try block(x, pass, lossScale: lossScale)
-            reports.append(BlockReport(outcome))
+            reports.append(BlockReport(outcome, decisions: pass.keepsDecisions ? outcome.decisions : []))
             return outcome.output
         }
     }
@@ -49,8 +49,11 @@ public struct BlockReport: Sendable {
     /// The strata that each token passed.
     public let visits: [UInt8]
     public let statistics: RoutingStatistics
+    /// By gate, if the pass keeps them.
+    public let decisions: [RoutingDecision]
 
-    init(_ outcome: StratifiedBlock.Outcome) {
+    init(_ outcome: StratifiedBlock.Outcome, decisions: [RoutingDecision]) {
+        self.decisions = decisions
         loadBalancingLoss = outcome.loadBalancingLoss
         budgetLoss = outcome.budgetLoss
         zLoss = outcome.zLoss
