@@ -35,6 +35,12 @@ public struct StratifiedBlock {
             name: name, ids: placement.expertsOfPlace[dispatcher.place], dim: dim, ffnDim: ffnDim, store: store)
     }
 
+    /// All that this rank holds, whichever strata tokens reach.
+    private var parameters: [Parameter] {
+        norms.flatMap { [$0.gain, $0.bias] } + gates
+            + experts.experts.flatMap { [$0.weight1, $0.bias1, $0.weight2, $0.bias2] }
+    }
+
     /// What a block did with one token group.
     public struct Outcome {
         public let output: Variable
@@ -87,7 +93,7 @@ public struct StratifiedBlock {
             if pass.tape.isRecording { passages.append(passage) }
         }
         let gateScale = lossScale / Float(strata.count)
-        let result = pass.tape.record(output) { dx in
+        let result = pass.tape.record(output, parameters: parameters) { dx in
             for stratum in strata.indices.reversed() {
                 try leave(stratum, passages.removeLast(), router: router, dx: dx, lossScale: gateScale, context)
             }

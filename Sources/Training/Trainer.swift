@@ -7,7 +7,7 @@ import NeuralLayers
 import TensorCore
 import TransformerModel
 
-/// Runs updates: token groups forward and backward, gradients summed, clipped, Adam.
+/// Runs updates: token groups forward and backward, gradients summed from the last backward on, clipped, Adam.
 ///
 /// What an update computes depends on the seed, the update and its groups; which rank computes a group changes nothing but the
 /// order of a few sums.
@@ -31,14 +31,15 @@ public final class Trainer {
     public init(
         model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0
-    ) {
+    ) throws {
         self.model = model
         self.optimizer = optimizer
         self.groups = groups
         self.source = source
         self.configuration = configuration
         self.update = update
-        synchronizer = GradientSynchronizer(groups: groups, store: model.store, context: model.context)
+        synchronizer = try GradientSynchronizer(
+            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded)
         schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
     }
 
@@ -52,10 +53,11 @@ public final class Trainer {
         let targetTokens = source.targetTokens(update: update)
         var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
         let totalTokens = max(targetTokens.reduce(0, +), 1)
-        for round in 0 ..< (source.groups + groups.world.size - 1) / groups.world.size {
+        let rounds = (source.groups + groups.world.size - 1) / groups.world.size
+        for round in 0..<rounds {
             let index = round * groups.world.size + groups.world.rank
             let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
-            try run(group, totalTokens: totalTokens, into: &sums)
+            try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
         }
         sums.interrupted = isInterrupted ? 1 : 0
         sums.overdue = isOverdue ? 1 : 0
@@ -75,7 +77,8 @@ public final class Trainer {
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
-    private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
+    /// After the last group's operations gradients are final.
+    private func run(_ group: TokenGroup, totalTokens: Int, isLast: Bool, into sums: inout Sums) throws {
         let share = Double(group.targetTokens) / Double(totalTokens)
         let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
         let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
@@ -85,7 +88,7 @@ public final class Trainer {
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
             gradientScale: 1 / Float(totalTokens),
             loadBalancingScale: Float(share) * (model.configuration.mixture?.auxiliaryLossWeight ?? 0))
-        try tape.backward()
+        try tape.backward { if isLast { try synchronizer.advance(final: $0) } }
         sums.add(loss, balanceShare: share)
     }
 
@@ -104,6 +107,7 @@ public final class Trainer {
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
         }
+        try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.

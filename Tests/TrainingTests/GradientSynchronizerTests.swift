@@ -23,7 +23,7 @@ import Training
             dense.gradient.fill(Float(world.rank + 1))
             expert.gradient.fill(Float(10 * (world.rank + 1)))
             let groups = try ParallelGroups(world: world, expertParallel: expertParallel, strata: [2, 2])
-            let synchronizer = GradientSynchronizer(groups: groups, store: store, context: context)
+            let synchronizer = try GradientSynchronizer(groups: groups, store: store, context: context)
             try synchronizer.sum()
             return Sums(dense: dense.gradient.elements, expert: expert.gradient.elements, norm: try synchronizer.norm())
         }

@@ -32,6 +32,7 @@ struct TinyPlan: Sendable {
     var training = TrainingConfiguration()
     var cadence = CheckpointConfiguration()
     var expertParallel: Int?
+    var shardOptimizer = false
     var identity = ["model": "tiny"]
 
     init(strata: [Int], topK: Int = 2, updates: Int = 10) {
@@ -79,7 +80,7 @@ final class TinyRun {
             seed: training.seed)
         optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: plan.shardOptimizer ? groups : nil)
         checkpoints = CheckpointStore(
             directory: "\(folder)/checkpoints", groups: groups, keep: plan.cadence.keep, identity: plan.identity)
         var start = 0
@@ -90,7 +91,7 @@ final class TinyRun {
         }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
-        trainer = Trainer(
+        trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups,
             source: try TokenGroupSampler(
                 corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
