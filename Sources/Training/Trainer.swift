@@ -27,10 +27,12 @@ public final class Trainer {
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
-    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run.
+    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run. Gradients are summed in buckets
+    /// of `bucketBytes`.
     public init(
         model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
-        configuration: TrainingConfiguration, startingAfter update: Int = 0
+        configuration: TrainingConfiguration, startingAfter update: Int = 0,
+        bucketBytes: Int = GradientSynchronizer.bucketBytes
     ) throws {
         self.model = model
         self.optimizer = optimizer
@@ -39,7 +41,8 @@ public final class Trainer {
         self.configuration = configuration
         self.update = update
         synchronizer = try GradientSynchronizer(
-            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded)
+            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
+            bucketBytes: bucketBytes)
         schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
     }
 

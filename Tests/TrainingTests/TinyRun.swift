@@ -33,6 +33,7 @@ struct TinyPlan: Sendable {
     var cadence = CheckpointConfiguration()
     var expertParallel: Int?
     var shardOptimizer = false
+    var bucketBytes = GradientSynchronizer.bucketBytes
     var identity = ["model": "tiny"]
 
     init(strata: [Int], topK: Int = 2, updates: Int = 10) {
@@ -96,7 +97,7 @@ final class TinyRun {
             source: try TokenGroupSampler(
                 corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
                 groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
-            configuration: training, startingAfter: start)
+            configuration: training, startingAfter: start, bucketBytes: plan.bucketBytes)
         heldOut = try EvaluationGroups(
             corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: training.tokensPerGroup)
     }
@@ -119,16 +120,21 @@ final class TinyRun {
     var state: ModelState { ModelState(model.store, optimizer) }
 }
 
-/// Parameters and moments by name, as bits: equal only if every bit is.
+/// Parameters and moments by name, as bits: equal only if every bit is. Moments that the rank does not have are nil.
 struct ModelState: Equatable, Sendable {
-    private(set) var tensors: [String: [UInt32]] = [:]
+    private(set) var tensors: [String: [UInt32?]] = [:]
 
     init(_ store: ParameterStore, _ optimizer: Adam) {
         for placement in [ParameterPlacement.replicated, .expert] {
-            let section = store.section(placement), moments = optimizer.moments(placement)
-            for (prefix, tensor) in [("", section.values), ("adam.m.", moments.first), ("adam.v.", moments.second)] {
+            let values = store.section(placement).values, moments = optimizer.moments(placement)
+            let share = optimizer.share(placement)
+            for (prefix, tensor, present) in [
+                ("", values, 0..<values.count), ("adam.m.", moments.first, share), ("adam.v.", moments.second, share),
+            ] {
                 for location in store.locations(placement) {
-                    tensors[prefix + location.slice.name] = tensor.buffer[location.range].map(\.bitPattern)
+                    tensors[prefix + location.slice.name] = location.range.map {
+                        present.contains($0) ? tensor.buffer[$0 - present.lowerBound].bitPattern : nil
+                    }
                 }
             }
         }
@@ -137,8 +143,15 @@ struct ModelState: Equatable, Sendable {
     /// The whole model's, from all ranks'. Copies on different ranks must not differ.
     init(joining ranks: [ModelState]) throws {
         for state in ranks {
-            for (name, bits) in state.tensors where tensors.updateValue(bits, forKey: name) ?? bits != bits {
-                throw CopiesDiffer(tensor: name)
+            for (name, bits) in state.tensors {
+                guard let known = tensors[name] else {
+                    tensors[name] = bits
+                    continue
+                }
+                tensors[name] = try zip(known, bits).map { known, bits in
+                    guard let known, let bits, known != bits else { return known ?? bits }
+                    throw CopiesDiffer(tensor: name)
+                }
             }
         }
     }
