@@ -69,9 +69,8 @@ public final class GradientSynchronizer {
         return try groups.world.allReduce(squares, .sum).squareRoot()
     }
 
-    /// Brings every rank the values that the others have updated, if each updates its share alone.
+    /// Brings every rank the values that the others have updated, where each updates its share alone.
     public func gatherValues() throws {
-        guard isSharded else { return }
         for placement in Self.placements where groups.holders(placement).size > 1 {
             try groups.holders(placement).allGather(
                 store.section(placement).values.buffer, counts: shares[placement]!.ranges.map(\.count))

@@ -110,7 +110,9 @@ public final class Trainer {
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
         }
-        try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
+        if optimizer.isSharded {
+            try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
+        }
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
