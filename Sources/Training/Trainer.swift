@@ -89,8 +89,7 @@ public final class Trainer {
             source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
             targetOutput: group.targetOutput, targetSegments: group.targetSegments,
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
-            gradientScale: 1 / Float(totalTokens),
-            loadBalancingScale: Float(share) * (model.configuration.mixture?.auxiliaryLossWeight ?? 0))
+            gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
         try tape.backward { if isLast { try synchronizer.advance(final: $0) } }
         sums.add(loss, balanceShare: share)
     }

@@ -39,12 +39,15 @@ enum FeedForwardSublayer {
 /// What one mixture block did with one token group, without the tensors.
 public struct BlockReport: Sendable {
     public let loadBalancingLoss: Float
+    /// The budget loss of conditional routing; 0 without.
+    public let budgetLoss: Float
     /// The strata that each token passed.
     public let visits: [UInt8]
     public let statistics: RoutingStatistics
 
     init(_ outcome: StratifiedBlock.Outcome) {
         loadBalancingLoss = outcome.loadBalancingLoss
+        budgetLoss = outcome.budgetLoss
         visits = outcome.visits
         statistics = outcome.statistics
     }

@@ -93,12 +93,13 @@ public final class TranslationModel {
     }
 
     /// The loss of a batch of sentence pairs. If the pass's tape records, `Tape.backward` then adds the gradient of
-    /// `gradientScale` × summed smoothed loss + `loadBalancingScale` × mean load-balancing loss.
+    /// `gradientScale` × summed smoothed loss + `auxiliaryScale` × the mean over blocks of their auxiliary losses, each times its
+    /// weight.
     public func loss(
         source: [Int32], sourceSegments: Segments, targetInput: [Int32], targetOutput: [Int32], targetSegments: Segments,
-        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, loadBalancingScale: Float = 0
+        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, auxiliaryScale: Float = 0
     ) throws -> BatchLoss {
-        let blocks = Float(max(mixtureBlocks, 1)), blockScale = loadBalancingScale / blocks
+        let blocks = Float(max(mixtureBlocks, 1)), blockScale = auxiliaryScale / blocks
         var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
         let memory = try encode(
             source: source, segments: sourceSegments, pass, lossScale: blockScale, reports: &encoderReports)

@@ -11,6 +11,7 @@ import _TestSupport
         var configuration = MixtureConfiguration(strata: strata)
         configuration.topK = k
         configuration.capacityFactor = capacity
+        configuration.auxiliaryLossWeight = 1
         return configuration
     }
 
@@ -207,6 +208,10 @@ import _TestSupport
         for capacity in [nil, 1] as [Float?] {
             var configuration = Self.configuration(world.strata, k: k, capacity: capacity)
             configuration.expertOutputMasking = 0.1
+            try Self.compare(configuration, world)
+            configuration.conditionalRouting = ConditionalRouting()
+            try Self.compare(configuration, world)
+            configuration.stacked = true
             try Self.compare(configuration, world)
         }
     }

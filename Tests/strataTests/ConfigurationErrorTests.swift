@@ -81,7 +81,8 @@ import Testing
         ("strata", "[[4, 4]]"), ("top_k", "0"), ("top_k", "3"), ("capacity_factor", "0"), ("capacity_factor", "-1"),
         ("capacity_factor", "non"), ("evaluation_capacity_factor", ".inf"), ("second_expert", "worst"),
         ("gate_normalization", "after-drop"), ("every", "0"), ("every", "7"), ("aux_loss_weight", "-1"),
-        ("expert_output_masking", "1"),
+        ("expert_output_masking", "1"), ("stacked", "yes"), ("conditional_routing", "true"),
+        ("conditional_routing.budget", "1.1"), ("conditional_routing.weight", "-1"), ("conditional_routing.gate_dropout", "1"),
     ])
     func isRefusedOfAMixture(_ key: String, _ value: String) throws {
         let text = "model: {moe: {strata: [4, 4]}}\n" + minimalData

@@ -49,7 +49,24 @@ extension MixtureConfiguration {
                 .init("gate_normalization", \.gateNormalization, .choice),
                 .init("aux_loss_weight", \.auxiliaryLossWeight, .number(.atLeast(0))),
                 .init("expert_output_masking", \.expertOutputMasking, .number(.from(0, below: 1))),
+                // Written only where they are on: checkpoints from before there was such an option are then of the same model.
+                .init("stacked", \.stacked, .boolean, isWritten: { $0.stacked }),
+                .init(
+                    "conditional_routing", \.conditionalRouting, .either("none", or: ConditionalRouting.form),
+                    isWritten: { $0.conditionalRouting != nil }),
             ],
             over: MixtureConfiguration(strata: [1]))
+    }
+}
+
+extension ConditionalRouting {
+    static var form: ConfigurationForm<ConditionalRouting> {
+        .section(
+            [
+                .init("budget", \.budget, .number(.between(0, 1))),
+                .init("weight", \.weight, .number(.atLeast(0))),
+                .init("gate_dropout", \.gateDropout, .number(.from(0, below: 1))),
+            ],
+            over: ConditionalRouting())
     }
 }
