@@ -70,13 +70,14 @@ public final class Trainer {
             return try synchronizer.norm()
         }
         let loss = sums.smoothed / Double(totalTokens)
-        try apply(loss: loss, norm: norm)
+        let isSkipped = try !apply(loss: loss, norm: norm)
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
-            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load)
+            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
+            skipped: isSkipped)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
@@ -94,14 +95,15 @@ public final class Trainer {
         sums.add(loss, balanceShare: share)
     }
 
-    private func apply(loss: Double, norm: Double) throws {
+    /// False if the update was skipped.
+    private func apply(loss: Double, norm: Double) throws -> Bool {
         guard loss.isFinite, norm.isFinite else {
             skipped += 1
             for placement in [ParameterPlacement.replicated, .expert] { model.store.section(placement).gradients.fill(0) }
             guard skipped <= Self.mostSkipped else {
                 throw TrainingError.nonFinite(update: update, loss: loss, gradientNorm: norm, skipped: skipped)
             }
-            return
+            return false
         }
         skipped = 0
         let limit = Double(configuration.clipNorm)
@@ -112,6 +114,7 @@ public final class Trainer {
         if optimizer.isSharded {
             try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
         }
+        return true
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.

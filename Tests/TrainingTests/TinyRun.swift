@@ -83,11 +83,12 @@ final class TinyRun {
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
             epsilon: training.adamEpsilon, shardedOver: plan.shardOptimizer ? groups : nil)
         checkpoints = CheckpointStore(
-            directory: "\(folder)/checkpoints", groups: groups, keep: plan.cadence.keep, identity: plan.identity)
+            directory: "\(folder)/checkpoints", groups: groups, retention: plan.cadence.retention, identity: plan.identity,
+            context: context)
         var start = 0
         if !CheckpointStore.steps(checkpoints.directory).isEmpty {
             let reader = try checkpoints.openNewest { _ in }
-            try reader.load(into: model.store, optimizer: optimizer)
+            try reader.load(into: RankState(store: model.store, optimizer: optimizer))
             start = reader.manifest.step
         }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
@@ -111,8 +112,15 @@ final class TinyRun {
 
     @discardableResult
     func save() throws -> String {
-        try checkpoints.save(step: trainer.update, seed: plan.training.seed, store: model.store, optimizer: optimizer)
+        try save(step: trainer.update)
     }
+
+    @discardableResult
+    func save(step: Int, validationLoss: Double? = nil) throws -> String {
+        try checkpoints.save(step: step, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
+    }
+
+    var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
 
     func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
 

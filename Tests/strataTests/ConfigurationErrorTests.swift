@@ -66,6 +66,7 @@ import Testing
         ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"), ("data.numerals.below", "20_000"),
         ("data.numerals.pairs", "99_701"), ("data.numerals.pairs_by_language", "{isl: 100_000}"), ("data.numerals.test", "-1"),
         ("parallel.expert_parallel", "0"), ("parallel.expert_parallel", "atuo"), ("parallel.threads_per_rank", "none"),
+        ("parallel.watchdog_seconds", "-1"), ("parallel.watchdog_abort_seconds", "never"),
         ("checkpoint.every", "0"), ("checkpoint.keep", "0"),
     ])
     func isRefused(_ path: String, _ value: String) throws {

@@ -64,6 +64,8 @@ import TransformerModel
         parallel:
           expert_parallel: 3
           threads_per_rank: 2
+          watchdog_seconds: 60
+          watchdog_abort_seconds: 0
         checkpoint:
           every: 17
           keep: 19
@@ -95,6 +97,7 @@ import TransformerModel
         (expected.training.adamEpsilon, expected.training.seed) = (1e-8, .max)
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank) = (3, 2)
+        (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)
         #expect(configuration == expected)
     }
