@@ -75,7 +75,7 @@ struct TrainCommand: ParsableCommand {
             expertGroup: groups.experts, seed: training.seed)
         let optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
         let checkpoints = CheckpointStore(
             directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
@@ -90,7 +90,7 @@ struct TrainCommand: ParsableCommand {
         var events = try ranks.together {
             ranks.isFirst ? try TensorBoardLog(folder: folder.path, continuingAfter: start, strata: strata) : nil
         }
-        let trainer = Trainer(
+        let trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
