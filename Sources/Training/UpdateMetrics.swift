@@ -19,9 +19,11 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
     public var droppedFraction: Double
     /// Rows that each stratum's gates sent to each expert, summed over blocks: [stratum][expert].
     public var load: [[Int]]
+    /// Whether the update changed nothing, because its loss or gradient norm is not finite.
+    public var skipped: Bool
 
     enum CodingKeys: String, CodingKey {
-        case update, loss, nll, aux, load
+        case update, loss, nll, aux, load, skipped
         case learningRate = "learning_rate"
         case gradientNorm = "gradient_norm"
         case targetTokens = "target_tokens"

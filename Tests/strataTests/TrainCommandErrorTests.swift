@@ -100,6 +100,13 @@ import _TestSupport
         expectError(outcome, 65, "training has diverged: 11 updates in a row")
     }
 
+    /// Found by every rank before there is a world.
+    @Test(arguments: [Launch.alone, .mpirun(2), .mpirun(3)]) func aMisspelledOption(launch: Launch) throws {
+        let outcome = try launch.strata(["train", TinyCommandLine.configuration, "--out", out, "--owt"])
+        expectError(outcome, 64, "Unknown option '--owt'")
+        expectError(try launch.strata(["trian", TinyCommandLine.configuration]), 64, "did you mean strata train?")
+    }
+
     @Test func simulatedRanksUnderMpirun() throws {
         expectError(try train(.mpirun(2), "--simulate-ranks", "2"), 64, "--simulate-ranks is for one process alone")
     }
