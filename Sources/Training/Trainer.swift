@@ -54,7 +54,9 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
-        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        var sums = Sums(
+            strata: model.configuration.mixture?.strata ?? [],
+            blocks: model.configuration.mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         for round in 0..<rounds {
@@ -71,6 +73,7 @@ public final class Trainer {
         }
         let loss = sums.smoothed / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
+        if !isSkipped { model.balance(loads: sums.blocks.map(\.load)) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
@@ -95,7 +98,7 @@ public final class Trainer {
         sums.add(loss, balanceShare: share)
     }
 
-    /// False if the update was skipped.
+    /// Whether the update was done; it is skipped if something is not finite.
     private func apply(loss: Double, norm: Double) throws -> Bool {
         guard loss.isFinite, norm.isFinite else {
             skipped += 1
@@ -150,22 +153,30 @@ private struct Sums {
     var interrupted = 0.0
     var overdue = 0.0
     var statistics: RoutingStatistics
+    /// Of each block, encoder's first; empty where nobody asks.
+    var blocks: [RoutingStatistics]
 
-    init(strata: [Int]) { statistics = RoutingStatistics(strata: strata) }
+    init(strata: [Int], blocks: Int = 0) {
+        statistics = RoutingStatistics(strata: strata)
+        self.blocks = Array(repeating: statistics, count: blocks)
+    }
 
     mutating func add(_ loss: TranslationModel.BatchLoss, balanceShare: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
         tokens += Double(loss.output.tokens)
         balance += Double(loss.loadBalancing) * balanceShare
-        for report in loss.encoder + loss.decoder { statistics += report.statistics }
+        for (block, report) in (loss.encoder + loss.decoder).enumerated() {
+            statistics += report.statistics
+            if !blocks.isEmpty { blocks[block] += report.statistics }
+        }
     }
 
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
         var values = [smoothed, likelihood, tokens, balance, interrupted, overdue]
         values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
-        values += statistics.load.flatMap { $0.map(Double.init) }
+        values += ([statistics] + blocks).flatMap { $0.load.flatMap { $0.map(Double.init) } }
         try world.allReduce(&values, .sum)
         (smoothed, likelihood, tokens, balance) = (values[0], values[1], values[2], values[3])
         (interrupted, overdue) = (values[4], values[5])
@@ -174,11 +185,15 @@ private struct Sums {
         statistics.choices = Int(values[8])
         statistics.dropped = Int(values[9])
         var next = 10
-        for stratum in statistics.load.indices {
-            for expert in statistics.load[stratum].indices {
-                statistics.load[stratum][expert] = Int(values[next])
-                next += 1
+        func take(_ load: inout [[Int]]) {
+            for stratum in load.indices {
+                for expert in load[stratum].indices {
+                    load[stratum][expert] = Int(values[next])
+                    next += 1
+                }
             }
         }
+        take(&statistics.load)
+        for block in blocks.indices { take(&blocks[block].load) }
     }
 }

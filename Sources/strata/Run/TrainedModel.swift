@@ -44,6 +44,19 @@ struct TrainedModel {
         try tensors.load(into: model.store, path: run.path)
     }
 
+    /// The prepared data that the model was trained on.
+    ///
+    /// - Throws: `DataError` if there is none, `CommandFailure` if it is other data; `folder` is the run's.
+    func corpus(of folder: String) throws -> PreparedCorpus {
+        let corpus = try PreparedCorpus(path: configuration.data.prepared)
+        guard corpus.fingerprint == dataFingerprint else {
+            throw CommandFailure(
+                .data, "\(corpus.path): must be the data that the model was trained on (fingerprint \(dataFingerprint)), but is "
+                    + "other data (\(corpus.fingerprint)); prepare again with strata prepare \(folder)/config.yaml")
+        }
+        return corpus
+    }
+
     /// The directions that the model was trained for.
     var directions: [Direction] { configuration.data.directions }
 
