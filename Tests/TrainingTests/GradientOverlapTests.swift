@@ -54,6 +54,22 @@ import Training
         }
     }
 
+    /// Parameters without gradients, or without those of one group, hold up no bucket.
+    @Test(arguments: [Float(0), 1]) func parametersThatNothingAddsToAreFinalAtOnce(gatingDropout: Float) throws {
+        var plan = TinyPlan.stratified()
+        plan.bucketBytes = 1024
+        plan.model.mixture?.secondExpert = .best
+        plan.model.mixture?.biasBalancingRate = 0.1
+        plan.model.mixture?.gatingDropout = gatingDropout
+        let (lines, dense, _) = try Self.calls(plan, ranks: 2)
+        for own in lines {
+            #expect(Self.starts(own, on: "world", "startAllReduce").reduce(0, +) == dense)
+            // After backward the update's figures are the first thing that is summed.
+            let figures = own.firstIndex(of: "world allReduce")!
+            #expect(own[..<figures].count { $0.contains("startAllReduce") } >= 8)
+        }
+    }
+
     /// One rank has nobody to exchange anything with.
     @Test func oneRankSumsNothing() throws {
         let (lines, _, _) = try Self.calls(.stratified(), ranks: 1)
