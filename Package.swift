@@ -62,15 +62,20 @@ let package = Package(
                              "DataPipeline"]),
         library("Evaluation", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
                                "DataPipeline"]),
+        library("Reporting", ["Training", "Evaluation"]),
         .executableTarget(name: "strata", dependencies: [
             "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts", "TransformerModel",
-            "DataPipeline", "Training", "Evaluation", yams, argumentParser,
+            "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
         ], swiftSettings: swiftSettings),
 
         .target(name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
                 path: "Tests/_TestSupport", swiftSettings: swiftSettings),
         .executableTarget(name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
                           path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
+        // The configuration's sources are compiled into it: a program cannot be linked with another.
+        .executableTarget(name: "fuzz-readers", dependencies: [
+            "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
+        ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("TensorCore", ["TensorCore"]),
         tests("Autograd", ["Autograd"]),
         tests("NeuralLayers", ["NeuralLayers"]),
@@ -81,7 +86,8 @@ let package = Package(
         tests("DataPipeline", ["DataPipeline"]),
         tests("Training", ["Training"]),
         tests("Evaluation", ["Evaluation"]),
-        tests("strata", ["strata"]),
+        tests("Reporting", ["Reporting", "Evaluation", "Training"]),
+        tests("strata", ["strata", "fuzz-readers"]),
         tests("Architecture", []),
     ],
     cxxLanguageStandard: .cxx17

@@ -1,4 +1,4 @@
-/// The token groups of a whole split, always the same: for validation loss.
+/// The token groups of a whole split, always the same: for validation loss and analyses.
 ///
 /// Direction after direction, sentences in the order of the text, each group of one direction. Sentences over
 /// `data.maximum_length` are left out, as they are in training. Groups are built when they are asked for.
@@ -14,7 +14,10 @@ public struct EvaluationGroups: RandomAccessCollection, Sendable {
     private let endOfSentence: Int32
 
     /// - Throws: `DataError.configuration` for a direction that was not prepared, or a sentence longer than the budget.
-    public init(corpus: PreparedCorpus, split: Split, directions: [Direction], tokensPerGroup: Int) throws {
+    /// `limit`: only so many first sentences of each direction.
+    public init(
+        corpus: PreparedCorpus, split: Split, directions: [Direction], tokensPerGroup: Int, limit: Int = .max
+    ) throws {
         var batches: [Batch] = []
         for direction in directions {
             let (index, languageToken) = try corpus.describe(direction)
@@ -29,7 +32,7 @@ public struct EvaluationGroups: RandomAccessCollection, Sendable {
                 }
                 (sentences, sourceTokens, targetTokens) = ([], 0, 0)
             }
-            for sentence in 0..<pair.source.count {
+            for sentence in 0 ..< Swift.min(pair.source.count, limit) {
                 let lengths = (source: pair.source.length(sentence), target: pair.target.length(sentence))
                 if Swift.max(lengths.source, lengths.target) > corpus.manifest.maximumLength { continue }
                 let rows = (

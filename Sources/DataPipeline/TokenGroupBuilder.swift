@@ -21,12 +21,22 @@ struct TokenGroupBuilder {
     ///   - direction: its number among the corpus's directions.
     ///   - languageToken: of the target language.
     mutating func append(_ pair: OrientedPair, _ index: Int, direction: Int, languageToken: Int32) {
+        append(
+            direction: direction, languageToken: languageToken, source: { pair.source.append(index, to: &$0) },
+            target: { pair.target.append(index, to: &$0) })
+    }
+
+    /// As above, a sentence pair's tokens from what appends them.
+    mutating func append(
+        direction: Int, languageToken: Int32, source appendSource: (inout [Int32]) -> Void,
+        target appendTarget: (inout [Int32]) -> Void
+    ) {
         source.append(languageToken)
-        pair.source.append(index, to: &source)
+        appendSource(&source)
         source.append(endOfSentence)
         targetInput.append(languageToken)
-        pair.target.append(index, to: &targetInput)
-        pair.target.append(index, to: &targetOutput)
+        appendTarget(&targetInput)
+        appendTarget(&targetOutput)
         targetOutput.append(endOfSentence)
         sourceOffsets.append(source.count)
         targetOffsets.append(targetInput.count)

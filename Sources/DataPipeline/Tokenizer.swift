@@ -78,6 +78,18 @@ public final class Tokenizer: Sendable {
     /// the model was not trained for.
     public func languageToken(_ language: String) -> Int32? { languageTokens[language] }
 
+    /// Whether a token is no text: a language token or `</s>`.
+    public func isControl(_ token: Int32) -> Bool { isControl[Int(token)] }
+
+    /// A token as SentencePiece writes it: `▁` is a space.
+    public func piece(_ token: Int32) -> String {
+        var error: UnsafeMutablePointer<CChar>?
+        guard let piece = sentencepiece_id_to_piece(processor, token, &error) else {
+            preconditionFailure("\(token) is no token of a vocabulary of \(vocabularySize): \(takeMessage(error))")
+        }
+        return takeMessage(piece)
+    }
+
     /// The text's tokens, without language token and `</s>`.
     public func encode(_ text: String) -> [Int32] {
         var text = text

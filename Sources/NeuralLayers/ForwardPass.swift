@@ -7,7 +7,9 @@ public struct ForwardPass {
     /// Whether dropout and noisy routing are on.
     public let isTraining: Bool
     /// Derived from (seed, update, group), then from the layer: never from a rank.
-    public let key: RandomKey
+    public private(set) var key: RandomKey
+    /// Whether mixtures report every gate's decision, for analyses; the probabilities of all gates then stay in memory.
+    public var keepsDecisions = false
 
     public init(tape: Tape, isTraining: Bool, key: RandomKey) {
         self.tape = tape
@@ -19,7 +21,9 @@ public struct ForwardPass {
 
     /// The pass as a part of the model sees it, with random draws of its own.
     public func within(_ part: Int) -> ForwardPass {
-        ForwardPass(tape: tape, isTraining: isTraining, key: key.derived(part))
+        var inner = self
+        inner.key = key.derived(part)
+        return inner
     }
 
     /// The mask of a dropout of this pass; `purpose` tells the dropouts of a layer apart.
@@ -31,5 +35,6 @@ public struct ForwardPass {
 
 /// What a random draw within a layer is for.
 public enum RandomPurpose: Int, Sendable {
-    case embedding = 1, attention, residual, secondExpert, expertOutput, expertMasking
+    case embedding = 1, attention, residual, secondExpert, expertOutput, expertMasking, sharedExpert, conditionalGate
+    case gatingDropout
 }

@@ -20,8 +20,9 @@ struct StrataCommand: ParsableCommand {
             """,
         version: "strata \(version)",
         subcommands: [
-            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, BenchCommand.self,
-            DoctorCommand.self,
+            PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
+            AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self,
+            BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

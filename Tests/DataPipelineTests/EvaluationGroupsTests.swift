@@ -33,6 +33,14 @@ import Testing
         }
     }
 
+    @Test func theFirstSentencesOfEachDirection() throws {
+        let groups = try EvaluationGroups(
+            corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 120, limit: 3)
+        #expect(groups.map(\.sentences) == [3, 3, 3, 3])
+        let whole = try EvaluationGroups(corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 120)
+        #expect(whole[0].source.starts(with: groups[0].source))
+    }
+
     @Test func leaveOutLongSentencesAndAbsentSplits() throws {
         let folder = ScratchFolder()
         folder.writeMoses()

@@ -59,7 +59,9 @@ import _TestSupport
         try folder.write("run/checkpoints", Data())
         let outcome = try train(launch)
         expectError(
-            outcome, 74, "the checkpoint of update 5 was not written", "rank 0: \(out)/checkpoints: must be a folder")
+            outcome, 74, "warning: the checkpoint of update 5 was not written", "(2 not written so far)",
+            "strata: error: the checkpoint of update 12 was not written")
+        #expect(outcome.stderr.contains("rank 0: \(out)/checkpoints: must be a folder"))
     }
 
     @Test(arguments: Launch.onOneAndTwo) func aDamagedCheckpointIsPassedOver(launch: Launch) throws {

@@ -11,14 +11,15 @@ struct EvaluateCommand: ParsableCommand {
         abstract: "Translate a split with beam search and score it, per direction and on average.",
         discussion: """
             BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the
-            reference given. Under mpirun the ranks share the sentences.
+            reference given. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run folder, as
+            evaluation-<split>.json, for strata report.
 
             Example:
               strata evaluate runs/quickstart
               strata evaluate runs/quickstart --split valid --json
             """)
 
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
     @Option(help: "The part of the data: test or valid.")
@@ -32,6 +33,8 @@ struct EvaluateCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
     var samples = 0
+
+    @OptionGroup var checkpoint: CheckpointOptions
 
     @OptionGroup var search: SearchOptions
 
@@ -58,14 +61,8 @@ struct EvaluateCommand: ParsableCommand {
     private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
         let alone = try ranks.alone()
         let (trained, corpus, directions) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
-            let corpus = try PreparedCorpus(path: trained.configuration.data.prepared)
-            guard corpus.fingerprint == trained.dataFingerprint else {
-                throw CommandFailure(
-                    .data, "\(corpus.path): must be the data that the model was trained on (fingerprint "
-                        + "\(trained.dataFingerprint)), but is other data (\(corpus.fingerprint)); prepare again with "
-                        + "strata prepare \(folder)/config.yaml")
-            }
+            let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
+            let corpus = try trained.corpus(of: folder)
             if ranks.isFirst { try corpus.verify(split) }
             return (trained, corpus, try self.directions(trained, corpus, split))
         }
@@ -90,9 +87,20 @@ struct EvaluateCommand: ParsableCommand {
         }
         guard ranks.isFirst else { return .done }
         display?.note("update \(trained.step), split \(split.rawValue), beam \(search.beam)")
-        let report = EvaluationReport(scores: scores)
-        print(json ? try report.json() : report.text(samples: samples), terminator: "")
+        let report = EvaluationReport(scores: scores, split: split, update: trained.step, beam: search.beam)
+        print(json ? try report.result.json() : report.text(samples: samples), terminator: "")
+        if isWhole { save(report.result, RunFolder(path: folder).evaluation(split)) }
         return .done
+    }
+
+    /// Whether the whole split is scored: of a part, no figures are kept.
+    private var isWhole: Bool { direction.isEmpty && limit == nil }
+
+    /// The figures are on standard output already; a run folder that is not to be written to is no failure.
+    private func save(_ result: EvaluationResult, _ path: String) {
+        do { try result.save(to: path) } catch {
+            FileHandle.standardError.write(Data("strata: warning: \(error); strata report will not show these scores\n".utf8))
+        }
     }
 
     private func directions(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {

@@ -75,10 +75,11 @@ struct TrainCommand: ParsableCommand {
             expertGroup: groups.experts, seed: training.seed)
         let optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
         let checkpoints = CheckpointStore(
-            directory: folder.checkpoints, groups: groups, keep: configuration.checkpoint.keep,
-            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
+            directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
+            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
+            context: context)
         let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
@@ -86,7 +87,10 @@ struct TrainCommand: ParsableCommand {
             try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
-        let trainer = Trainer(
+        var events = try ranks.together {
+            ranks.isFirst ? try TensorBoardLog(folder: folder.path, continuingAfter: start, strata: strata) : nil
+        }
+        let trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
@@ -95,6 +99,10 @@ struct TrainCommand: ParsableCommand {
         context.clock.isTracing = profile != nil
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             progress.report(event)
+            do { try events?.append(event) } catch {
+                events = nil
+                display?.note("warning: \(error); no more TensorBoard events are written")
+            }
             if case let .update(metrics) = event, let profile, metrics.update == start + Self.profiledUpdates {
                 context.clock.isTracing = false
                 try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) }
@@ -146,7 +154,7 @@ struct TrainCommand: ParsableCommand {
     ) throws -> Int {
         guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
         let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
-        try reader.load(into: model.store, optimizer: optimizer)
+        try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
         return reader.manifest.step
     }
@@ -207,6 +215,10 @@ private final class TrainingProgress {
                     + Format.decimal(metrics.validPerplexity, 2))
         case let .checkpoint(path, seconds):
             display.note("checkpoint \(path) (\(Format.decimal(seconds, 1)) s)")
+        case let .checkpointFailed(error, count):
+            display.note("warning: \(error)\ntraining goes on without it (\(count) not written so far); the next save tries again")
+        case let .metricsFailed(error):
+            display.note("warning: \(error); training goes on, and these lines are written as soon as they can be")
         }
     }
 

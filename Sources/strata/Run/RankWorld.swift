@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import MPICollectives
+import TensorCore
 import Training
 
 /// The ranks that a command runs on: those of mpirun, simulated ones, or this process alone.
@@ -98,6 +99,6 @@ struct RankWorld {
 
     /// The worker threads of this rank: as configured, or its share of the processors that it may run on.
     func threads(configured: Int?) -> Int {
-        configured ?? max(1, ProcessInfo.processInfo.activeProcessorCount / sharing)
+        configured ?? max(1, Processors.available / sharing)
     }
 }

@@ -14,4 +14,10 @@ struct Table {
             return cells.joined(separator: "  ") + "\n"
         }.joined()
     }
+
+    /// As Markdown; the first column flush left, the others flush right.
+    var markdown: String {
+        func line(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |\n" }
+        return line(header) + line(header.indices.map { $0 == 0 ? "---" : "---:" }) + rows.map(line).joined()
+    }
 }

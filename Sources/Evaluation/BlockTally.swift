@@ -1,0 +1,107 @@
+import Foundation
+import MixtureOfExperts
+
+/// What the gates of one block did with the tokens they saw: exact sums, so that token groups and ranks can be added up in any
+/// order.
+struct BlockTally: Equatable, Sendable {
+    /// One gate's part.
+    struct Gate: Equatable, Sendable {
+        /// Experts that the gate sees.
+        let visible: Range<Int>
+        var tokens: [Int64] = [0]
+        /// By global expert id: first and second choices.
+        var first: [Int64]
+        var second: [Int64]
+        /// Choices beyond the capacity of training.
+        var dropped: [Int64] = [0]
+        /// Σ over tokens of the entropy, in units of `entropyUnit`.
+        var entropy: [Int64] = [0]
+    }
+
+    /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
+    static let entropyUnit = 0x1p-28
+
+    let capacityFactor: Float?
+    private let stratumOfExpert: [Int]
+    /// Strata passed, by token id.
+    var rounds: [Int64]
+    var gates: [Gate]
+    /// [a · experts + b]: tokens sent to a by one gate and to b by a later one.
+    var coActivation: [Int64]
+
+    init(_ configuration: MixtureConfiguration, vocabulary: Int) {
+        let experts = configuration.experts, strata = configuration.strata
+        capacityFactor = configuration.capacityFactor
+        stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
+        rounds = [Int64](repeating: 0, count: vocabulary)
+        let none = [Int64](repeating: 0, count: experts)
+        var firstVisible = 0
+        gates = strata.map { size in
+            defer { firstVisible += size }
+            return Gate(visible: firstVisible ..< experts, first: none, second: none)
+        }
+        coActivation = [Int64](repeating: 0, count: experts * experts)
+    }
+
+    var experts: Int { stratumOfExpert.count }
+
+    /// Adds one token group: `tokens` by row, and every gate's decision. Rows come to the gates as the method says: to the first
+    /// one all, to a later one those whose last first choice was in the stratum before it.
+    mutating func add(tokens: [Int32], decisions: [RoutingDecision]) {
+        precondition(decisions.count == gates.count, "a decision for each gate")
+        var nextGate = [Int](repeating: 0, count: tokens.count)
+        var path = [[Int32]](repeating: [], count: tokens.count)
+        for (gate, decision) in decisions.enumerated() {
+            let rows = tokens.indices.filter { nextGate[$0] == gate }
+            precondition(rows.count == decision.tokens, "a gate decides for the tokens at its stratum")
+            for (token, row) in rows.enumerated() {
+                rounds[Int(tokens[row])] += 1
+                nextGate[row] = 1 + stratumOfExpert[decision.firstChoice(token)]
+                let choices = decision.experts[token * decision.choices ..< (token + 1) * decision.choices].filter { $0 >= 0 }
+                for earlier in path[row] {
+                    for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
+                }
+                path[row] += choices
+            }
+            gates[gate].add(decision, capacityFactor: capacityFactor)
+        }
+    }
+
+    /// Sums every count over ranks.
+    mutating func sum(_ reduce: (inout [Int64]) throws -> Void) rethrows {
+        try reduce(&rounds)
+        try reduce(&coActivation)
+        for gate in gates.indices {
+            try reduce(&gates[gate].tokens)
+            try reduce(&gates[gate].first)
+            try reduce(&gates[gate].second)
+            try reduce(&gates[gate].dropped)
+            try reduce(&gates[gate].entropy)
+        }
+    }
+}
+
+extension BlockTally.Gate {
+    var choices: Int64 { first.reduce(0, +) + second.reduce(0, +) }
+
+    fileprivate mutating func add(_ decision: RoutingDecision, capacityFactor: Float?) {
+        tokens[0] += Int64(decision.tokens)
+        for (index, expert) in decision.experts.enumerated() where expert >= 0 {
+            if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
+        }
+        let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: decision.visible.count, factor: capacityFactor)
+        // Which tokens go first does not change how many are dropped.
+        let kept = ExpertCapacity.keep(
+            decision.experts, choices: decision.choices, visible: decision.visible, limit: limit,
+            order: Array(0..<decision.tokens))
+        dropped[0] += Int64(zip(decision.experts, kept).count { $0 >= 0 && !$1 })
+        for token in 0..<decision.tokens {
+            var nats = 0.0
+            for expert in 0..<decision.visible.count {
+                let p = Double(decision.probabilities[token, expert])
+                if p > 0 { nats -= p * log(p) }
+            }
+            entropy[0] += Int64((nats / BlockTally.entropyUnit).rounded())
+        }
+    }
+}

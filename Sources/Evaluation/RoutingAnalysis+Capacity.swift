@@ -1,0 +1,82 @@
+// The requested capacity, RC: the strata that tokens pass, 1 to their number.
+
+extension RoutingAnalysis {
+    /// RC of the two sides.
+    public struct Sides: Codable, Equatable, Sendable {
+        public var encoder: Double
+        public var decoder: Double
+
+        public init(encoder: Double, decoder: Double) {
+            self.encoder = encoder
+            self.decoder = decoder
+        }
+    }
+
+    /// RC of a direction, over all blocks of a side: a row of rc_by_direction.csv.
+    public struct DirectionCapacity: Codable, Equatable, Sendable {
+        /// `eng-cat`.
+        public var direction: String
+        public var sentences: Int
+        /// With `<2xxx>` and `</s>`.
+        public var sourceTokens: Int
+        public var targetTokens: Int
+        /// Strata passed, over tokens and blocks.
+        public var encoder: Double
+        public var decoder: Double
+
+        enum CodingKeys: String, CodingKey {
+            case direction, sentences, encoder, decoder
+            case sourceTokens = "source_tokens"
+            case targetTokens = "target_tokens"
+        }
+    }
+
+    /// RC of a direction in one block: a row of rc_by_block.csv.
+    public struct BlockCapacity: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        public var tokens: Int
+        /// Strata passed by all of them.
+        public var rounds: Int
+        /// rounds / tokens.
+        public var rc: Double
+    }
+
+    /// One token type of a direction in one block.
+    public struct TokenCapacity: Codable, Equatable, Sendable {
+        /// Its id in the vocabulary.
+        public var token: Int
+        /// As SentencePiece writes it: `▁` is a space.
+        public var piece: String
+        /// Occurrences in the analysed text.
+        public var count: Int
+        /// Strata passed by all of them.
+        public var rounds: Int
+        /// rounds / count.
+        public var rc: Double
+        /// Occurrences in the text that `frequencySource` names.
+        public var frequency: Int
+        /// From 1, the most frequent: 1 + the number of tokens of that text that are more frequent.
+        public var frequencyRank: Int
+
+        enum CodingKeys: String, CodingKey {
+            case token, piece, count, rounds, rc, frequency
+            case frequencyRank = "frequency_rank"
+        }
+    }
+
+    /// The tokens of highest and of lowest RC of a direction in one block, at most `limit` of each, without the control tokens
+    /// (`<2xxx>`, `</s>`). Of equal RC the one that occurs more often in the analysed text comes first, then the lower id.
+    public struct TokenExtremes: Codable, Equatable, Sendable {
+        public static let limit = 25
+
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        /// RC descending.
+        public var highest: [TokenCapacity]
+        /// RC ascending.
+        public var lowest: [TokenCapacity]
+    }
+}

@@ -1,0 +1,60 @@
+// What the gates did, by direction and block. Gate i is that of stratum i: it sees the experts of stratum i and later.
+
+extension RoutingAnalysis {
+    /// Choices of each expert by one gate. expert_load.csv has a row for each expert that the gate sees.
+    public struct GateLoad: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        public var gate: Int
+        /// Tokens that came to the gate.
+        public var tokens: Int
+        /// By global expert id, all experts of the block: tokens whose first choice it was. Their sum is `tokens`.
+        public var first: [Int]
+        /// Tokens whose second choice it was; zeros with top-1.
+        public var second: [Int]
+    }
+
+    /// Which experts tokens were sent to together. co_activation.csv has a row for each pair that occurs.
+    public struct CoActivation: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        /// [a][b], global expert ids: tokens that one gate sent to a, as first or second choice, and a later gate to b. A token
+        /// counts once for each two gates that it passed, with each of their choices.
+        public var counts: [[Int]]
+    }
+
+    /// How undecided a gate is: a row of gate_entropy.csv.
+    public struct GateEntropy: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        public var gate: Int
+        public var tokens: Int
+        /// Experts that the gate sees.
+        public var experts: Int
+        /// −Σ p ln p of the gate's probabilities in nats, mean over its tokens; 0 to ln `experts`. 0 without tokens.
+        public var entropy: Double
+    }
+
+    /// Choices that the training capacity would have dropped: a row of drops.csv. The capacity counts the tokens of groups of
+    /// `training.tokens_per_group` as analysed, each of one direction.
+    public struct GateDrops: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        public var gate: Int
+        /// Choices made: the sum of the gate's load.
+        public var choices: Int
+        /// Those beyond an expert's capacity; 0 where training is dropless.
+        public var wouldBeDropped: Int
+        /// wouldBeDropped / choices; 0 without choices.
+        public var fraction: Double
+
+        enum CodingKeys: String, CodingKey {
+            case direction, side, layer, gate, choices, fraction
+            case wouldBeDropped = "would_be_dropped"
+        }
+    }
+}

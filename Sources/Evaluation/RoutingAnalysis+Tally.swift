@@ -1,0 +1,97 @@
+import DataPipeline
+import MixtureOfExperts
+
+extension RoutingAnalysis {
+    /// What stands beside a tally's numbers: how tokens are written, and how frequent they are.
+    public struct Vocabulary: Sendable {
+        public let pieces: [String]
+        /// Tokens that are not text: `<2xxx>`, `</s>`.
+        public let isControl: [Bool]
+
+        public init(pieces: [String], isControl: [Bool]) {
+            precondition(pieces.count == isControl.count)
+            self.pieces = pieces
+            self.isControl = isControl
+        }
+    }
+
+    /// Adds the rows of one direction, and `average` anew. `every`: every how many layers a block stands.
+    public mutating func append(
+        _ direction: Direction, _ tally: RoutingTally, every: Int, vocabulary: Vocabulary,
+        frequencies: (source: TokenFrequencies, target: TokenFrequencies)
+    ) {
+        let name = direction.description
+        func capacity(_ side: RoutingTally.Side) -> Double {
+            ratio(side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) }, side.tokens * Int64(side.blocks.count))
+        }
+        rcByDirection.append(.init(
+            direction: name, sentences: Int(tally.sentences[0]), sourceTokens: Int(tally.encoder.tokens),
+            targetTokens: Int(tally.decoder.tokens), encoder: capacity(tally.encoder), decoder: capacity(tally.decoder)))
+        let directions = Double(rcByDirection.count)
+        average = Sides(
+            encoder: rcByDirection.reduce(0) { $0 + $1.encoder } / directions,
+            decoder: rcByDirection.reduce(0) { $0 + $1.decoder } / directions)
+        for (side, sums, frequencies) in [
+            (Side.encoder, tally.encoder, frequencies.source), (.decoder, tally.decoder, frequencies.target),
+        ] {
+            for (index, block) in sums.blocks.enumerated() {
+                let layer = (index + 1) * every - 1, rounds = block.rounds.reduce(0, +)
+                rcByBlock.append(.init(
+                    direction: name, side: side, layer: layer, tokens: Int(sums.tokens), rounds: Int(rounds),
+                    rc: ratio(rounds, sums.tokens)))
+                let text = Self.tokens(sums, block, vocabulary, frequencies).filter {
+                    !vocabulary.isControl[$0.token] && $0.count >= minimumCount
+                }
+                tokenExtremes.append(.init(
+                    direction: name, side: side, layer: layer, highest: Self.extremes(text) { $0.rc > $1.rc },
+                    lowest: Self.extremes(text) { $0.rc < $1.rc }))
+                append(block, name, side, layer)
+            }
+        }
+    }
+
+    private mutating func append(_ block: BlockTally, _ direction: String, _ side: Side, _ layer: Int) {
+        let experts = block.experts
+        coActivation.append(.init(
+            direction: direction, side: side, layer: layer,
+            counts: (0..<experts).map { row in block.coActivation[row * experts ..< (row + 1) * experts].map(Int.init) }))
+        for (gate, sums) in block.gates.enumerated() {
+            let tokens = Int(sums.tokens[0])
+            expertLoad.append(.init(
+                direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, first: sums.first.map(Int.init),
+                second: sums.second.map(Int.init)))
+            gateEntropy.append(.init(
+                direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, experts: sums.visible.count,
+                entropy: tokens > 0 ? Double(sums.entropy[0]) * BlockTally.entropyUnit / Double(tokens) : 0))
+            drops.append(.init(
+                direction: direction, side: side, layer: layer, gate: gate, choices: Int(sums.choices),
+                wouldBeDropped: Int(sums.dropped[0]), fraction: ratio(sums.dropped[0], sums.choices)))
+        }
+    }
+
+    /// Every token that occurs, by id.
+    static func tokens(
+        _ side: RoutingTally.Side, _ block: BlockTally, _ vocabulary: Vocabulary, _ frequencies: TokenFrequencies
+    ) -> [TokenCapacity] {
+        side.counts.indices.filter { side.counts[$0] > 0 }.map { token in
+            TokenCapacity(
+                token: token, piece: vocabulary.pieces[token], count: Int(side.counts[token]), rounds: Int(block.rounds[token]),
+                rc: ratio(block.rounds[token], side.counts[token]), frequency: Int(frequencies.counts[token]),
+                frequencyRank: frequencies.ranks[token])
+        }
+    }
+
+    private static func extremes(
+        _ tokens: [TokenCapacity], _ isBefore: (TokenCapacity, TokenCapacity) -> Bool
+    ) -> [TokenCapacity] {
+        Array(tokens.sorted { a, b in
+            a.rc != b.rc ? isBefore(a, b) : (b.count, a.token) < (a.count, b.token)
+        }.prefix(TokenExtremes.limit))
+    }
+}
+
+extension RoutingTally.Side {
+    var tokens: Int64 { counts.reduce(0, +) }
+}
+
+private func ratio(_ part: Int64, _ whole: Int64) -> Double { whole > 0 ? Double(part) / Double(whole) : 0 }

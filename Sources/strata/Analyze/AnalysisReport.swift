@@ -1,0 +1,54 @@
+import Evaluation
+import Foundation
+import TensorCore
+
+/// Writes a routing analysis: `analysis.json` and the tables, for people and for programs.
+struct AnalysisReport {
+    let folder: String
+    private let tokens: FileWriter
+
+    /// Creates the folder if need be, and begins the table that grows with every direction.
+    init(folder: String) throws {
+        self.folder = folder
+        try Folder.create(folder)
+        tokens = try FileWriter(path: "\(folder)/\(RoutingAnalysis.tokenFile)")
+        try tokens.write(RoutingAnalysis.tokenHeader)
+    }
+
+    func append(tokenLines: String) throws { try tokens.write(tokenLines) }
+
+    /// Writes what is complete once all directions are.
+    func finish(_ analysis: RoutingAnalysis) throws {
+        _ = try tokens.finish()
+        for (name, text) in analysis.csvFiles + [("analysis.json", try Self.json(analysis))] {
+            let writer = try FileWriter(path: "\(folder)/\(name)")
+            try writer.write(text)
+            _ = try writer.finish()
+        }
+    }
+
+    static func json(_ analysis: RoutingAnalysis) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(analysis), as: UTF8.self) + "\n"
+    }
+
+    /// RC by direction and by block.
+    static func text(_ analysis: RoutingAnalysis) -> String {
+        let blocks = analysis.rcByBlock.filter { $0.direction == analysis.rcByDirection.first?.direction }
+        let capacities = Dictionary(grouping: analysis.rcByBlock, by: \.direction)
+        func row(_ name: String, _ encoder: Double, _ decoder: Double, _ byBlock: [Double]) -> [String] {
+            [name] + ([encoder, decoder] + byBlock).map { Format.decimal($0, 2) }
+        }
+        var rows = analysis.rcByDirection.map {
+            row($0.direction, $0.encoder, $0.decoder, (capacities[$0.direction] ?? []).map(\.rc))
+        }
+        let means = blocks.indices.map { block in
+            capacities.values.reduce(0) { $0 + $1[block].rc } / Double(capacities.count)
+        }
+        rows.append(row("average", analysis.average.encoder, analysis.average.decoder, means))
+        return Table(
+            header: ["RC", "encoder", "decoder"] + blocks.map { "\($0.side == .encoder ? "enc" : "dec").\($0.layer)" }, rows: rows
+        ).text
+    }
+}

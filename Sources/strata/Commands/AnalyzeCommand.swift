@@ -1,0 +1,176 @@
+import ArgumentParser
+import Collectives
+import DataPipeline
+import Evaluation
+import Foundation
+
+/// `strata analyze`: how the gates route a text.
+struct AnalyzeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "analyze",
+        abstract: "Count how the gates route a text: requested capacity, expert load, entropy, drops.",
+        discussion: """
+            Runs the newest sound checkpoint over sentence pairs, the translation given, and writes analysis.json and tables
+            (.csv) into the folder. RC, the requested capacity, is the strata that tokens pass, on average. Under mpirun the
+            ranks share the text, and find the same. Docs/Analysis.md says what each figure means.
+
+            Example:
+              strata analyze runs/quickstart
+              strata analyze runs/quickstart --split valid --direction eng-cat --json
+              strata analyze runs/quickstart --source text.eng --target text.cat --direction eng-cat --out analysis
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    var folder: String
+
+    @Option(help: "The part of the data: test, valid or train.")
+    var split: String?
+
+    @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
+    var direction: [String] = []
+
+    @Option(help: ArgumentHelp("Only the first sentences of each direction.", valueName: "n"))
+    var limit: Int?
+
+    @Option(help: ArgumentHelp("In place of a split: text, a sentence a line.", valueName: "file"))
+    var source: String?
+
+    @Option(help: ArgumentHelp("The translations of --source, line by line.", valueName: "file"))
+    var target: String?
+
+    @Option(help: ArgumentHelp(
+        "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
+    var minimumCount = 5
+
+    @Option(help: ArgumentHelp("The folder to write into (default: analysis, in the run's folder).", valueName: "folder"))
+    var out: String?
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    @Flag(help: "Print analysis.json, and nothing else, on standard output.")
+    var json = false
+
+    func run() throws {
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            try ranks.together { try checkOptions() }
+            return try analyze(on: ranks)
+        }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+
+    private func checkOptions() throws {
+        if let limit, limit < 1 { throw CommandFailure(.usage, "--limit must be at least 1, but is \(limit)") }
+        guard minimumCount >= 1 else {
+            throw CommandFailure(.usage, "--minimum-count must be at least 1, but is \(minimumCount)")
+        }
+        if let split, Split(rawValue: split) == nil {
+            throw CommandFailure(.usage, "--split must be test, valid or train, but is \(split)")
+        }
+        guard source != nil || target != nil else { return }
+        guard source != nil, target != nil, split == nil, direction.count == 1 else {
+            throw CommandFailure(.usage, "--source and --target must be given together, with one --direction and without --split")
+        }
+    }
+
+    private func analyze(on ranks: RankWorld) throws -> ExitStatus {
+        let alone = try ranks.alone()
+        let (trained, text, directions, training) = try ranks.together {
+            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
+            let (text, directions) = try open(trained, verify: ranks.isFirst)
+            return (trained, text, directions, try trainingText(text, trained))
+        }
+        guard let mixture = trained.configuration.model.mixture else {
+            preconditionFailure("a dense model was refused")
+        }
+        let vocabulary = RoutingAnalysis.Vocabulary(trained.tokenizer)
+        let report = try ranks.together {
+            ranks.isFirst ? try AnalysisReport(folder: out ?? "\(folder)/analysis") : nil
+        }
+        var analysis = RoutingAnalysis(
+            step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
+            capacityFactor: mixture.capacityFactor.map(Double.init), frequencySource: training == nil ? .analysed : .training,
+            minimumCount: minimumCount)
+        let display = ranks.isFirst ? ProgressDisplay() : nil
+        for direction in directions {
+            let tally = try tally(direction, text, trained, ranks, display)
+            let counts = try counts(direction, tally, training, ranks)
+            let frequencies = (source: TokenFrequencies(counts: counts.source), target: TokenFrequencies(counts: counts.target))
+            try ranks.together {
+                guard let report else { return }
+                analysis.append(
+                    direction, tally, every: mixture.every, vocabulary: vocabulary, frequencies: frequencies)
+                try report.append(tokenLines: RoutingAnalysis.tokenLines(
+                    direction, tally, every: mixture.every, vocabulary: vocabulary, frequencies: frequencies))
+            }
+        }
+        try ranks.together {
+            guard let report else { return }
+            try report.finish(analysis)
+            display?.note("update \(trained.step), \(text.name); written to \(report.folder)")
+            print(json ? try AnalysisReport.json(analysis) : AnalysisReport.text(analysis), terminator: "")
+        }
+        return .done
+    }
+
+    /// The ranks' share of the groups, summed: the same on all.
+    private func tally(
+        _ direction: Direction, _ text: AnalyzedText, _ trained: TrainedModel, _ ranks: RankWorld, _ display: ProgressDisplay?
+    ) throws -> RoutingTally {
+        let groups = try ranks.together { try text.groups(direction, trained, limit: limit) }
+        var tally = RoutingTally(trained.configuration.model, vocabulary: trained.tokenizer.vocabularySize)
+        for (number, index) in groups.indices.enumerated() where number % ranks.world.size == ranks.world.rank {
+            try tally.add(groups[index], trained.model)
+            display?.show("\(direction)  \(number + 1)/\(groups.count) groups")
+        }
+        try tally.sum { try ranks.world.allReduce(&$0, .sum) }
+        return tally
+    }
+
+    /// How often tokens occur in the training text, or else in the text itself.
+    private func counts(
+        _ direction: Direction, _ tally: RoutingTally, _ training: PreparedCorpus?, _ ranks: RankWorld
+    ) throws -> (source: [Int64], target: [Int64]) {
+        guard let training else { return tally.counts }
+        var counts = try ranks.together {
+            try training.tokenCounts(direction, .train, from: ranks.world.rank, by: ranks.world.size)
+        }
+        try ranks.world.allReduce(&counts.source, .sum)
+        try ranks.world.allReduce(&counts.target, .sum)
+        return counts
+    }
+
+    private func open(_ trained: TrainedModel, verify: Bool) throws -> (AnalyzedText, [Direction]) {
+        guard trained.configuration.model.mixture != nil else {
+            throw CommandFailure(
+                .usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
+        }
+        let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
+        if let source, let target {
+            return (.files(try AlignedText(source: source, target: target, limit: limit ?? .max)), chosen)
+        }
+        let split = split.flatMap(Split.init) ?? .test
+        let corpus = try trained.corpus(of: folder)
+        if verify { try corpus.verify(split) }
+        let available = chosen.filter { corpus.pairs($0, split) > 0 }
+        guard !available.isEmpty else {
+            throw CommandFailure(
+                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
+                    + "choose another --split, or add the files and prepare again")
+        }
+        return (.split(corpus, split), available)
+    }
+
+    /// The prepared data of a split, or, if it is still there, that which the model was trained on.
+    private func trainingText(_ text: AnalyzedText, _ trained: TrainedModel) throws -> PreparedCorpus? {
+        if case let .split(corpus, _) = text { return corpus }
+        return try? trained.corpus(of: folder)
+    }
+}
+
+extension RoutingAnalysis.Vocabulary {
+    init(_ tokenizer: Tokenizer) {
+        let tokens = 0 ..< Int32(tokenizer.vocabularySize)
+        self.init(pieces: tokens.map(tokenizer.piece), isControl: tokens.map(tokenizer.isControl))
+    }
+}

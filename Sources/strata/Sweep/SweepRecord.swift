@@ -1,0 +1,61 @@
+import Foundation
+
+/// `sweep.json` of a run's folder: what a sweep has done with it, so that it is not done again.
+struct SweepRecord: Codable, Equatable {
+    /// What training depended on, as `path: value`; how it was spread over ranks and threads is left out.
+    var configuration: [String]
+    /// Training has ended with status 0: it is not gone on with.
+    var isTrained = false
+    /// The arguments of the evaluation, and what it found.
+    var evaluationArguments: [String]?
+    var evaluation: EvaluationFigures?
+    var isAnalyzed = false
+
+    init(_ configuration: RunConfiguration) {
+        self.configuration = configuration.values.filter { !$0.path.hasPrefix("parallel.") }.map { "\($0.path): \($0.value)" }
+    }
+
+    /// What was done under this configuration; nothing if there is no record, or one of another configuration.
+    init(of job: SweepJob) {
+        let new = SweepRecord(job.configuration)
+        let data = FileManager.default.contents(atPath: job.recordFile)
+        let old = data.flatMap { try? JSONDecoder().decode(SweepRecord.self, from: $0) }
+        self = old?.configuration == new.configuration ? old! : new
+    }
+
+    func write(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case configuration, evaluation
+        case isTrained = "trained"
+        case evaluationArguments = "evaluation_arguments"
+        case isAnalyzed = "analyzed"
+    }
+}
+
+/// The JSON of `strata evaluate`.
+struct EvaluationFigures: Codable, Equatable {
+    struct Figures: Codable, Equatable {
+        var bleu: Double
+        var chrf: Double
+        /// Percent.
+        var exact: Double
+        /// RC; nil of a dense model.
+        var roundsEncoder: Double?
+        var roundsDecoder: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case bleu, chrf, exact
+            case roundsEncoder = "rounds_encoder"
+            case roundsDecoder = "rounds_decoder"
+        }
+    }
+
+    var average: Figures
+    var directions: [String: Figures]
+    var signature: String
+}

@@ -1,0 +1,131 @@
+import DataPipeline
+import Foundation
+
+/// A comparison of runs, as its YAML file says it.
+struct SweepSpecification: Equatable {
+    /// One configuration, trained once with each seed.
+    struct Run: Equatable {
+        var name = ""
+        /// In place of `base`; relative to the specification.
+        var config: String?
+        /// Overrides of the configuration, `path.to.key=value`.
+        var set: [String] = []
+    }
+
+    /// How the trained models are scored.
+    struct Scoring: Equatable {
+        var split = Split.test
+        var beam = 5
+        /// Only the first sentences of each direction; nil: all.
+        var limit: Int?
+
+        /// For `strata evaluate`.
+        var arguments: [String] {
+            ["--split", split.rawValue, "--beam", "\(beam)"] + (limit.map { ["--limit", "\($0)"] } ?? [])
+        }
+    }
+
+    var name = ""
+    /// The folder of the runs and of the summary.
+    var out = ""
+    /// The configuration of runs that name none; relative to the specification.
+    var base: String?
+    var runs: [Run] = []
+    /// Empty: once, with the configuration's own.
+    var seeds: [UInt64] = []
+    var ranks = 1
+    /// Of a rank; nil: as configured, or the processors shared out.
+    var threads: Int?
+    /// nil: none.
+    var evaluate: Scoring? = Scoring()
+    var analyze = false
+
+    static var form: ConfigurationForm<SweepSpecification> {
+        .section(
+            [
+                .init("name", \.name, .fileName, isRequired: true),
+                .init("out", \.out, .text("the path of a folder"), isRequired: true),
+                .init("base", \.base, .optional(.text("the path of a configuration"))),
+                .init("runs", \.runs, .list(of: Run.form, count: 1...10_000), isRequired: true),
+                .init("seeds", \.seeds, .list(of: .integer(0...UInt64.max), count: 0...1000)),
+                .init("ranks", \.ranks, .integer(1...4096)),
+                .init("threads", \.threads, .either("auto", or: .integer(1...1024))),
+                .init("evaluate", \.evaluate, .either("none", or: Scoring.form)),
+                .init("analyze", \.analyze, .boolean),
+            ],
+            over: SweepSpecification())
+    }
+
+    /// Reads a specification's file.
+    ///
+    /// - Throws: `ConfigurationError` with every problem found.
+    static func load(file: String) throws -> SweepSpecification {
+        let root = try ConfigurationFile.load(file), problems = ConfigurationProblems(root: root)
+        let specification = form.read(root, "", problems)
+        specification?.validate(problems)
+        guard let specification, problems.found.isEmpty else { throw ConfigurationError(problems.found) }
+        return specification
+    }
+
+    private func validate(_ problems: ConfigurationProblems) {
+        var names: Set<String> = []
+        for (index, run) in runs.enumerated() {
+            problems.require(
+                names.insert(run.name).inserted, "runs[\(index)].name", "runs",
+                text: "must be different for each run, but is \(run.name) again")
+            problems.require(
+                !["configurations", "logs"].contains(run.name), "runs[\(index)].name", "runs",
+                text: "must not be \(run.name), which the sweep's folder has for itself")
+            problems.require(
+                base != nil || run.config != nil, "runs[\(index)].config", "runs",
+                text: "is required where base is not given, but run \(run.name) has none")
+        }
+        problems.require(Set(seeds).count == seeds.count, "seeds", text: "must hold each seed once, but holds one again")
+        problems.require(
+            evaluate?.split != .train, "evaluate.split", text: "must be test or valid, but is train: its text is not kept")
+    }
+}
+
+extension SweepSpecification.Run {
+    static var form: ConfigurationForm<Self> {
+        .section(
+            [
+                .init("name", \.name, .fileName, isRequired: true),
+                .init("config", \.config, .optional(.text("the path of a configuration"))),
+                .init("set", \.set, .list(of: .text("an override such as training.updates=1000"), count: 0...1000)),
+            ],
+            over: Self())
+    }
+}
+
+extension SweepSpecification.Scoring {
+    static var form: ConfigurationForm<Self> {
+        .section(
+            [
+                .init("split", \.split, .choice),
+                .init("beam", \.beam, .integer(1...64)),
+                .init("limit", \.limit, .optional(.integer(1...1_000_000_000))),
+            ],
+            over: Self())
+    }
+}
+
+extension ConfigurationForm where Value == String {
+    /// What names a folder, a column and a line of a table.
+    fileprivate static var fileName: Self {
+        let text = Self.text("a name of letters, digits, -, _ and .")
+        return Self(
+            allowed: text.allowed,
+            read: { node, path, problems in
+                guard let name = text.read(node, path, problems) else { return nil }
+                let isSound = !name.hasPrefix(".") && name.allSatisfy {
+                    $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))
+                }
+                guard isSound else {
+                    problems.reject(path, node, allowed: text.allowed)
+                    return nil
+                }
+                return name
+            }, write: text.write)
+    }
+}

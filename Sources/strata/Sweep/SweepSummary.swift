@@ -1,0 +1,133 @@
+import Foundation
+
+/// What the runs of a sweep came to, over their seeds: for people, tables and programs.
+struct SweepSummary: Encodable {
+    /// A figure over seeds.
+    struct Spread: Encodable, Equatable {
+        let mean: Double
+        /// The sample standard deviation; nil of one seed.
+        let deviation: Double?
+
+        /// nil without values.
+        init?(_ values: [Double]) {
+            guard !values.isEmpty else { return nil }
+            let mean = values.reduce(0, +) / Double(values.count)
+            self.mean = mean
+            deviation = values.count > 1
+                ? (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count - 1)).squareRoot() : nil
+        }
+
+        func text(_ places: Int) -> String {
+            Format.decimal(mean, places) + (deviation.map { " ± " + Format.decimal($0, places) } ?? "")
+        }
+    }
+
+    /// What a model of the run's configuration costs, as `strata plan` says.
+    struct Cost: Decodable {
+        let parameters: Int
+        /// Of a token's way through the model forward, under uniform routing.
+        let flopsPerToken: Double
+
+        enum CodingKeys: String, CodingKey {
+            case parameters
+            case flopsPerToken = "flops_per_token"
+        }
+    }
+
+    struct Run: Encodable {
+        let name: String
+        /// The seeds' runs, and how many of them are done: figures are over those.
+        let seeds: Int
+        let done: Int
+        /// Updates of each that is done.
+        let updates: [Int]
+        let parameters: Int?
+        let flopsPerToken: Double?
+        let bleu: Spread?
+        let chrf: Spread?
+        /// Percent.
+        let exact: Spread?
+        let roundsEncoder: Spread?
+        let roundsDecoder: Spread?
+        /// BLEU by direction.
+        let directions: [String: Spread]
+    }
+
+    let name: String
+    let runs: [Run]
+
+    /// `cost` of a job's configuration; nil where it is not known.
+    init(
+        _ specification: SweepSpecification, jobs: [SweepJob], outcomes: [SweepRunner.Outcome], cost: (SweepJob) throws -> Cost?
+    ) rethrows {
+        name = specification.name
+        runs = try specification.runs.map { run in
+            let seeds = zip(jobs, outcomes).filter { $0.0.run == run.name }
+            let done = seeds.filter { $0.1 == .done }.map(\.0)
+            let evaluations = done.compactMap { SweepRecord(of: $0).evaluation }
+            func spread(_ value: (EvaluationFigures) -> Double?) -> Spread? { Spread(evaluations.compactMap(value)) }
+            let cost = try seeds.first.flatMap { try cost($0.0) }
+            let names = Set(evaluations.flatMap(\.directions.keys))
+            return Run(
+                name: run.name, seeds: seeds.count, done: done.count, updates: done.map(\.updates),
+                parameters: cost?.parameters, flopsPerToken: cost?.flopsPerToken, bleu: spread { $0.average.bleu },
+                chrf: spread { $0.average.chrf }, exact: spread { $0.average.exact },
+                roundsEncoder: spread { $0.average.roundsEncoder }, roundsDecoder: spread { $0.average.roundsDecoder },
+                directions: Dictionary(uniqueKeysWithValues: names.compactMap { name in
+                    spread { $0.directions[name]?.bleu }.map { (name, $0) }
+                }))
+        }
+    }
+
+    private var directions: [String] { Set(runs.flatMap(\.directions.keys)).sorted() }
+
+    /// A row a run; a second table has BLEU by direction, a column a run.
+    private var tables: [Table] {
+        func cell(_ spread: Spread?, _ places: Int) -> String { spread?.text(places) ?? "-" }
+        let figures = Table(
+            header: [
+                "run", "seeds", "BLEU", "chrF2", "exact %", "parameters", "MFLOPs/token", "RC encoder", "RC decoder", "updates",
+            ],
+            rows: runs.map { run in
+                [
+                    run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
+                    cell(run.chrf, 2), cell(run.exact, 1), run.parameters.map(Format.count) ?? "-",
+                    run.flopsPerToken.map { Format.decimal($0 / 1e6, 1) } ?? "-", cell(run.roundsEncoder, 2),
+                    cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
+                ]
+            })
+        let byDirection = Table(
+            header: ["BLEU"] + runs.map(\.name),
+            rows: directions.map { direction in [direction] + runs.map { cell($0.directions[direction], 2) } })
+        return directions.isEmpty ? [figures] : [figures, byDirection]
+    }
+
+    var text: String { tables.map(\.text).joined(separator: "\n") }
+    var markdown: String { "# \(name)\n\n" + tables.map(\.markdown).joined(separator: "\n") }
+
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+
+    /// A line a run; of what is not known, nothing between the commas.
+    var csv: String {
+        func cells(_ spread: Spread?) -> [String] {
+            [spread.map { "\($0.mean)" } ?? "", spread?.deviation.map { "\($0)" } ?? ""]
+        }
+        let measures = ["bleu", "chrf", "exact", "rounds_encoder", "rounds_decoder"] + directions.map { "bleu_\($0)" }
+        let header = ["run", "seeds", "done", "parameters", "flops_per_token", "updates"]
+            + measures.flatMap { [$0, "\($0)_deviation"] }
+        let rows = runs.map { run -> [String] in
+            let spreads = [run.bleu, run.chrf, run.exact, run.roundsEncoder, run.roundsDecoder]
+                + directions.map { run.directions[$0] }
+            return [
+                run.name, "\(run.seeds)", "\(run.done)", run.parameters.map(String.init) ?? "",
+                run.flopsPerToken.map { "\($0)" } ?? "", run.updates.max().map(String.init) ?? "",
+            ] + spreads.flatMap(cells)
+        }
+        return ([header] + rows).map { $0.joined(separator: ",") + "\n" }.joined()
+    }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+@testable import strata
+
+@Suite struct SweepSpecificationTests {
+    private let folder: ConfigurationFolder
+
+    init() throws { folder = try ConfigurationFolder() }
+
+    private func load(_ text: String) throws -> SweepSpecification {
+        try folder.write("sweeps/sweep.yaml", text)
+        return try SweepSpecification.load(file: "\(folder.path)/sweeps/sweep.yaml")
+    }
+
+    private func problems(_ text: String) throws -> [String] {
+        do {
+            _ = try load(text)
+            return []
+        } catch let error as ConfigurationError {
+            return error.problems.map { $0.description.replacing("\(folder.path)/sweeps/", with: "") }
+        }
+    }
+
+    @Test func isReadWithItsDefaults() throws {
+        let minimal = try load("{name: a, out: b, base: c.yaml, runs: [{name: one}]}")
+        #expect(minimal.ranks == 1 && minimal.threads == nil && minimal.seeds.isEmpty && !minimal.analyze)
+        #expect(minimal.evaluate?.arguments == ["--split", "test", "--beam", "5"])
+        let full = try load("""
+            name: a
+            out: b
+            runs:
+              - {name: one, config: one.yaml, set: [training.updates=5, "model.moe.strata=[4, 4]"]}
+            seeds: [1, 2]
+            ranks: 2
+            threads: 3
+            evaluate: {split: valid, beam: 1, limit: 7}
+            analyze: true
+            """)
+        #expect(full.runs == [.init(name: "one", config: "one.yaml", set: ["training.updates=5", "model.moe.strata=[4, 4]"])])
+        #expect(full.seeds == [1, 2] && full.ranks == 2 && full.threads == 3 && full.analyze)
+        #expect(full.evaluate?.arguments == ["--split", "valid", "--beam", "1", "--limit", "7"])
+        #expect(try load("{name: a, out: b, base: c.yaml, runs: [{name: one}], evaluate: none}").evaluate == nil)
+    }
+
+    @Test(arguments: [
+        ("{out: b, base: c, runs: [{name: one}]}", "name is required"),
+        ("{name: a, out: b, base: c}", "runs is required"),
+        ("{name: a, out: b, runs: [{name: one}]}", "runs[0].config is required where base is not given"),
+        ("{name: a, out: b, base: c, runs: [{name: one}, {name: one}]}", "runs[1].name must be different for each run"),
+        ("{name: a, out: b, base: c, runs: [{name: logs}]}", "runs[0].name must not be logs"),
+        ("{name: a, out: b, base: c, runs: [{name: ../one}]}", "runs[0].name must be a name of letters"),
+        ("{name: a, out: b, base: c, runs: [{name: one, sett: []}]}", "did you mean runs[0].set?"),
+        ("{name: a, out: b, base: c, runs: [{name: one}], seeds: [1, 1]}", "seeds must hold each seed once"),
+        ("{name: a, out: b, base: c, runs: [{name: one}], evaluate: {split: train}}", "evaluate.split must be test or valid"),
+    ])
+    func whatCannotBeUsed(text: String, problem: String) throws {
+        let found = try problems(text)
+        #expect(found.count == 1 && found[0].contains(problem) && found[0].hasPrefix("sweep.yaml:1: "), "\(found)")
+    }
+
+    @Test func jobsAreEveryRunWithEverySeed() throws {
+        try folder.write("sweeps/base.yaml", "data: {format: numerals, prepared: p}\n")
+        try folder.write("other.yaml", "data: {format: numerals, prepared: q}\ntraining: {seed: 9}\n")
+        let specification = try load("""
+            {name: a, out: o, base: base.yaml, seeds: [1, 2],
+             runs: [{name: x, set: [training.updates=5]}, {name: y, config: ../other.yaml}]}
+            """)
+        let file = "\(folder.path)/sweeps/sweep.yaml"
+        let jobs = try SweepJob.jobs(specification, file: file, threads: 3)
+        #expect(jobs.map(\.name) == ["x-seed-1", "y-seed-1", "x-seed-2", "y-seed-2"])
+        #expect(jobs.map(\.configuration.training.seed) == [1, 1, 2, 2])
+        #expect(jobs.map(\.configuration.data.prepared) == ["p", "q", "p", "q"])
+        #expect(jobs[0].configuration.training.updates == 5 && jobs[0].configuration.parallel.threadsPerRank == 3)
+        #expect(jobs[0].folder.path == "o/x-seed-1")
+        var single = specification
+        single.seeds = []
+        let unseeded = try SweepJob.jobs(single, file: file, threads: nil)
+        #expect(unseeded.map(\.name) == ["x", "y"] && unseeded.map(\.configuration.training.seed) == [42, 9])
+        single.runs[0].set = ["training.update=5"]
+        single.runs[1].config = "absent.yaml"
+        #expect {
+            _ = try SweepJob.jobs(single, file: file, threads: nil)
+        } throws: { error in
+            let text = "\(error)"
+            return text.contains("did you mean training.updates?") && text.contains("absent.yaml: must be a readable file")
+        }
+    }
+
+    @Test func spreadOverSeeds() {
+        #expect(SweepSummary.Spread([]) == nil)
+        #expect(SweepSummary.Spread([3])?.deviation == nil && SweepSummary.Spread([3])?.text(1) == "3.0")
+        let spread = SweepSummary.Spread([1, 2, 6])
+        #expect(spread?.mean == 3 && spread?.deviation == 7.0.squareRoot() && spread?.text(2) == "3.00 ± 2.65")
+    }
+
+    /// A record counts for the configuration that it was made with; how the work was spread is no part of it.
+    @Test func recordsAreOfAConfiguration() throws {
+        try folder.write("base.yaml", "data: {format: numerals, prepared: p}\n")
+        func job(_ overrides: String...) throws -> SweepJob {
+            SweepJob(
+                run: "x", name: "x", configuration: try folder.load("base.yaml", overrides: overrides), out: folder.path)
+        }
+        try folder.write("x/.keep", "")
+        var record = SweepRecord(of: try job())
+        #expect(!record.isTrained)
+        record.isTrained = true
+        try record.write(to: job().recordFile)
+        #expect(SweepRecord(of: try job()) == record)
+        #expect(SweepRecord(of: try job("parallel.threads_per_rank=2")).isTrained)
+        #expect(!SweepRecord(of: try job("training.updates=7")).isTrained)
+        try folder.write("x/sweep.json", "{")
+        #expect(!SweepRecord(of: try job()).isTrained)
+    }
+}
