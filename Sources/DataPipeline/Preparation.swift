@@ -12,7 +12,7 @@ extension PreparedCorpus {
     ///   - progress: called on the calling thread, a few times a second of work.
     /// - Throws: `DataError`: impossible configuration, unusable text, or a refusing file system.
     public static func prepare(
-        configuration: DataConfiguration, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
+        configuration: DataConfiguration, threads: Int = Processors.available,
         progress: (PreparationProgress) -> Void = { _ in }
     ) throws -> PreparationReport {
         try check(configuration)

@@ -21,7 +21,7 @@ struct BlockTally: Equatable, Sendable {
     /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
     static let entropyUnit = 0x1p-28
 
-    let capacityFactor: Float?
+    private let configuration: MixtureConfiguration
     private let stratumOfExpert: [Int]
     /// Strata passed, by token id.
     var rounds: [Int64]
@@ -31,15 +31,11 @@ struct BlockTally: Equatable, Sendable {
 
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
         let experts = configuration.experts, strata = configuration.strata
-        capacityFactor = configuration.capacityFactor
+        self.configuration = configuration
         stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
         rounds = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
-        var firstVisible = 0
-        gates = strata.map { size in
-            defer { firstVisible += size }
-            return Gate(visible: firstVisible ..< experts, first: none, second: none)
-        }
+        gates = strata.indices.map { Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none) }
         coActivation = [Int64](repeating: 0, count: experts * experts)
     }
 
@@ -63,7 +59,7 @@ struct BlockTally: Equatable, Sendable {
                 }
                 path[row] += choices
             }
-            gates[gate].add(decision, capacityFactor: capacityFactor)
+            gates[gate].add(decision, kept: decision.kept(inTrainingOf: configuration))
         }
     }
 
@@ -84,13 +80,11 @@ struct BlockTally: Equatable, Sendable {
 extension BlockTally.Gate {
     var choices: Int64 { first.reduce(0, +) + second.reduce(0, +) }
 
-    fileprivate mutating func add(_ decision: RoutingDecision, capacityFactor: Float?) {
+    fileprivate mutating func add(_ decision: RoutingDecision, kept: [Bool]) {
         tokens[0] += Int64(decision.tokens)
         for (index, expert) in decision.experts.enumerated() where expert >= 0 {
             if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
         }
-        let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: decision.visible.count, factor: capacityFactor)
-        let kept = ExpertCapacity.keep(decision.experts, choices: decision.choices, visible: decision.visible, limit: limit)
         dropped[0] += Int64(zip(decision.experts, kept).count { $0 >= 0 && !$1 })
         for token in 0..<decision.tokens {
             var nats = 0.0

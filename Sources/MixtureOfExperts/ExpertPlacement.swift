@@ -74,8 +74,6 @@ public struct ExpertPlacement: Equatable, Sendable {
     }
 
     public var experts: Int { placeOfExpert.count }
-    /// V_i, the experts that the gate of a stratum sees: its own and all later ones.
-    public func visible(fromStratum stratum: Int) -> Int { experts - firstExpert[stratum] }
     /// The most experts that any place hosts.
     public var mostExpertsOfPlace: Int { expertsOfPlace.reduce(0) { max($0, $1.count) } }
 }

@@ -4,7 +4,11 @@ import NeuralLayers
 import TensorCore
 
 /// A stratified mixture of experts with its LayerNorms and residuals (SMOE.md, "The block"). With one stratum it is a plain
-/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.weight`, `<name>.experts.{e}.*`.
+/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
+/// `<name>.shared_experts.{j}.*`.
+///
+/// Stacked, the strata are plain mixtures one after another: h_0 = LayerNorm(x), h_s = mixture s of h_{s−1}, and x + h_L is the
+/// result; every token passes all of them, and there is one LayerNorm.
 ///
 /// Every rank of the expert-parallel group enters every stratum, in forward and in backward, whether it has tokens or not.
 public struct StratifiedBlock {
@@ -13,8 +17,15 @@ public struct StratifiedBlock {
     /// W_i, [V_i, d].
     public let gates: [Parameter]
     public let experts: GroupedExperts
-    private let dispatcher: AllToAllTokenDispatcher
-    private let dropout: Float
+    /// By stratum: what is added to the probabilities of the experts that its gate sees where tokens choose, [V_s]; empty
+    /// without balancing by bias. They have no gradient: `balance` moves them.
+    public let selectionBiases: [Parameter]
+    /// Networks that every token takes ("DeepSeekMoE", arXiv 2401.06066).
+    public let sharedExperts: [FeedForward]
+    /// The shared network that a gate mixes in, if routing is conditional.
+    public let conditional: ConditionalMixture?
+    let dispatcher: AllToAllTokenDispatcher
+    let dropout: Float
 
     public init(
         name: String, configuration: MixtureConfiguration, dim: Int, ffnDim: Int, dropout: Float,
@@ -25,175 +36,128 @@ public struct StratifiedBlock {
         self.configuration = configuration
         self.dispatcher = dispatcher
         self.dropout = dropout
-        norms = configuration.strata.indices.map { LayerNorm(name: "\(name).norms.\($0)", dim: dim, store: store) }
+        norms = (0 ..< (configuration.stacked ? 1 : configuration.strata.count)).map {
+            LayerNorm(name: "\(name).norms.\($0)", dim: dim, store: store)
+        }
         gates = configuration.strata.indices.map {
             store.add(Parameter(
-                weights: ["\(name).gates.\($0).weight"], outputsEach: placement.visible(fromStratum: $0), inputs: dim,
-                initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
+                weights: ["\(name).gates.\($0).weight"], outputsEach: configuration.visibleExperts(atStratum: $0).count,
+                inputs: dim, initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
         }
         experts = GroupedExperts(
             name: name, ids: placement.expertsOfPlace[dispatcher.place], dim: dim, ffnDim: ffnDim, store: store)
+        selectionBiases = configuration.biasBalancingRate == 0 ? [] : configuration.strata.indices.map {
+            store.add(Parameter(
+                vectors: ["\(name).gates.\($0).selection_bias"],
+                countEach: configuration.visibleExperts(atStratum: $0).count, initializer: .constant(0)))
+        }
+        sharedExperts = (0..<configuration.sharedExperts).map {
+            FeedForward(name: "\(name).shared_experts.\($0)", dim: dim, ffnDim: ffnDim, store: store)
+        }
+        conditional = configuration.conditionalRouting.map {
+            ConditionalMixture(name: name, configuration: $0, dim: dim, ffnDim: ffnDim, dropout: dropout, store: store)
+        }
     }
 
     /// What a block did with one token group.
     public struct Outcome {
-        public let output: Variable
+        public internal(set) var output: Variable
         /// The mean of the gates' load-balancing losses.
         public let loadBalancingLoss: Float
+        /// The budget loss of conditional routing; 0 without.
+        public internal(set) var budgetLoss: Float = 0
+        /// The mean of the gates' router z-losses.
+        public let zLoss: Float
         /// Strata that each token passed: its requested capacity.
         public let visits: [UInt8]
         public let decisions: [RoutingDecision]
         public let statistics: RoutingStatistics
     }
 
-    /// What one stratum keeps for its backward. The normalised rows are computed again from their input.
-    private struct Passage {
-        let rows: [Int32]
-        let input: Tensor
-        let statistics: Tensor
-        let decision: RoutingDecision
-        let plan: DispatchPlan
-        let mixture: RowKernels.Mixture
-        /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
-        let arrived: Tensor?
-        /// nil where it is to be computed again; the routing is always this one.
-        let hidden: Tensor?
-        /// Expert outputs in the plan's order.
-        let outputs: Tensor
+    /// x [T, d] → x + the block's contribution, [T, d]. `lossScale` is what the block's auxiliary losses, each times its
+    /// weight, are multiplied by in the loss that backward differentiates.
+    public func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float) throws -> Outcome {
+        var outcome = try mixture(x, pass, lossScale: lossScale)
+        guard conditional != nil || !sharedExperts.isEmpty else { return outcome }
+        let h = norms[0](x, pass)
+        for (index, network) in sharedExperts.enumerated() {
+            // Numbered after the strata, which have numbers of their own.
+            let mask = pass.within(configuration.strata.count + index).dropout(dropout, purpose: .sharedExpert)
+            outcome.output = network(h, addedTo: outcome.output, pass, mask: mask)
+        }
+        if let conditional {
+            (outcome.output, outcome.budgetLoss) = conditional(
+                x, h: h, mixture: outcome.output, pass, lossScale: lossScale)
+        }
+        return outcome
     }
 
-    /// x [T, d] → x + the experts' contributions, [T, d]. `lossScale` is what the block's load-balancing loss is multiplied by
-    /// in the loss that backward differentiates.
-    public func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float) throws -> Outcome {
+    /// x [T, d] → x + the experts' contributions, [T, d].
+    private func mixture(_ x: Variable, _ pass: ForwardPass, lossScale: Float) throws -> Outcome {
         let context = pass.context, strata = configuration.strata
         let router = StratifiedRouter(configuration, isTraining: pass.isTraining)
         let output = context.copy(x.value)
         var passages: [Passage] = [], decisions: [RoutingDecision] = []
         var visits = [UInt8](repeating: 0, count: x.rows)
-        var nextStratum = [Int](repeating: 0, count: x.rows)
+        var nextStratum = [Int](repeating: isLeftOut(pass) ? strata.count : 0, count: x.rows)
         var statistics = RoutingStatistics(strata: strata)
-        var loss: Float = 0
+        var loss: Float = 0, zLoss: Float = 0, source = x.value
         for stratum in strata.indices {
             let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
-            let input = stratum == 0 ? x.value : Self.gather(context, output, rows)
-            let passage = try enter(stratum, rows: rows, input: input, addingTo: output, router: router, pass)
+            // Rows that the stratum adds to are copied; backward needs them as they were.
+            let isWhole = (stratum == 0 || configuration.stacked) && rows.count == source.rows
+            let input = isWhole ? source : Self.gather(context, source, rows)
+            // Of stacked mixtures only the last adds to x; the others hand on what they make.
+            let isHandedOn = configuration.stacked && stratum < strata.count - 1
+            let target = isHandedOn ? context.zeros(x.rows, x.columns) : output
+            let passage = try enter(stratum, rows: rows, input: input, addingTo: target, router: router, pass)
+            source = target
             for (token, row) in rows.enumerated() {
                 visits[Int(row)] += 1
                 nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
             }
             statistics.add(passage.decision, stratum: stratum)
             loss += passage.decision.loadBalancingLoss
+            zLoss += passage.decision.zLoss
             decisions.append(passage.decision)
             if pass.tape.isRecording { passages.append(passage) }
         }
         let gateScale = lossScale / Float(strata.count)
         let result = pass.tape.record(output) { dx in
+            var dtarget = dx
             for stratum in strata.indices.reversed() {
-                try leave(stratum, passages.removeLast(), router: router, dx: dx, lossScale: gateScale, context)
+                let passage = passages.removeLast()
+                let dinput = try leave(stratum, passage, router: router, dx: dtarget, lossScale: gateScale, context)
+                if configuration.stacked, stratum > 0 {
+                    dtarget = dinput
+                } else {
+                    RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
+                }
             }
             x.receive(dx, context)
         }
         return Outcome(
-            output: result, loadBalancingLoss: loss / Float(strata.count), visits: visits, decisions: decisions,
-            statistics: statistics)
+            output: result, loadBalancingLoss: loss / Float(strata.count), zLoss: zLoss / Float(strata.count), visits: visits,
+            decisions: decisions, statistics: statistics)
     }
 
-    /// One stratum forward: adds the experts' contributions for `input` to `rows` of `x`.
-    private func enter(
-        _ stratum: Int, rows: [Int32], input: Tensor, addingTo x: Tensor, router: StratifiedRouter, _ pass: ForwardPass
-    ) throws -> Passage {
-        let context = pass.context, d = x.columns, placement = dispatcher.placement
-        let statistics = context.uninitialized(rows.count, 2), normalized = context.uninitialized(rows.count, d)
-        LayerNormKernel.forward(
-            context, x: input, gain: norms[stratum].gain.value, bias: norms[stratum].bias.value, into: normalized,
-            statistics: statistics)
-        let key = pass.key.derived(stratum)
-        let decision = context.clock.measure(.dispatch, "route") {
-            let scores = context.uninitialized(rows.count, gates[stratum].rows)
-            MatrixProduct.forward(context, x: normalized, w: gates[stratum].value, into: scores)
-            return router.route(
-                scores: scores, visible: placement.firstExpert[stratum] ..< placement.experts, rows: rows,
-                key: key.derived(RandomPurpose.secondExpert.rawValue))
-        }
-        context.clock.countProducts(m: rows.count, n: gates[stratum].rows, k: d)
-        let plan = try dispatcher.plan(context, decision)
-        let expertInput = try dispatcher.toExperts(context, Self.gather(context, normalized, plan.rowTokens), plan)
-        let activations = context.clock.measure(.experts, "experts") {
-            experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
-        }
-        let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
-        let mixture = RowKernels.Mixture(
-            slots: plan.slots, weights: outputWeights(decision, rows, pass, key), choices: decision.choices, tokens: rows,
-            mask: pass.isTraining && dropout > 0
-                ? DropoutMask(probability: dropout, key: key.derived(RandomPurpose.expertOutput.rawValue)) : .none)
-        context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
-        return Passage(
-            rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, mixture: mixture,
-            arrived: placement.places > 1 ? expertInput : nil,
-            hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
+    /// Whether this token group passes the block without its gates and experts ("Gating Dropout", arXiv 2205.14336, the variant
+    /// that drops gate and expert): drawn for the whole group, so that the number of ranks does not matter.
+    private func isLeftOut(_ pass: ForwardPass) -> Bool {
+        guard pass.isTraining, configuration.gatingDropout > 0 else { return false }
+        return pass.key.derived(RandomPurpose.gatingDropout.rawValue).uniform(0) < configuration.gatingDropout
     }
 
-    /// One stratum backward: `dx`, the gradient of the stratum's result, becomes that of its input.
-    private func leave(
-        _ stratum: Int, _ passage: Passage, router: StratifiedRouter, dx: Tensor, lossScale: Float, _ context: ComputeContext
-    ) throws {
-        let d = dx.columns, plan = passage.plan, decision = passage.decision
-        let doutputs = context.uninitialized(plan.rowsSent, d)
-        var dweights = context.clock.measure(.dispatch, "mix backward") {
-            RowKernels.mixtureBackward(context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
-        }
-        for index in dweights.indices where decision.weights[index] != 0 {
-            // The mixture's weights are the gate's times the masking factor.
-            dweights[index] *= passage.mixture.weights[index] / decision.weights[index]
-        }
-        let norm = norms[stratum]
-        let normalized = context.uninitialized(passage.rows.count, d)
-        LayerNormKernel.apply(
-            context, x: passage.input, gain: norm.gain.value, bias: norm.bias.value, statistics: passage.statistics,
-            into: normalized)
-        let expertInput = passage.arrived ?? Self.gather(context, normalized, plan.rowTokens)
-        let darrived = try dispatcher.toExperts(context, doutputs, plan)
-        let dexpertInput = context.clock.measure(.experts, "experts backward") {
-            experts.backward(
-                context, doutputs: darrived, rows: expertInput,
-                hidden: passage.hidden ?? experts.hidden(context, rows: expertInput, expertRows: plan.expertRows),
-                expertRows: plan.expertRows)
-        }
-        let drows = try dispatcher.toTokens(context, dexpertInput, plan)
-        let dnormalized = context.uninitialized(passage.rows.count, d)
-        let gate = gates[stratum]
-        context.clock.measure(.dispatch, "route backward") {
-            RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
-            let dscores = context.uninitialized(decision.tokens, decision.visible.count)
-            router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
-            MatrixProduct.backwardWeight(context, dy: dscores, x: normalized, into: gate.gradient)
-            MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
-        }
-        context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
-        let dinput = context.uninitialized(passage.rows.count, d)
-        LayerNormKernel.backward(
-            context, dy: dnormalized, x: passage.input, statistics: passage.statistics, gain: norm.gain.value, into: dinput,
-            accumulate: false, dgain: norm.gain.gradient, dbias: norm.bias.gradient)
-        RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
-    }
-
-    private static func gather(_ context: ComputeContext, _ x: Tensor, _ rows: [Int32]) -> Tensor {
-        let gathered = context.uninitialized(rows.count, x.columns)
-        context.clock.measure(.dispatch, "gather") { RowKernels.gather(context, x, rows, into: gathered) }
-        return gathered
-    }
-
-    /// The gate's weights, with expert output masking: in training a choice's output is zeroed with the configured
-    /// probability, in evaluation all are scaled by what training keeps on average.
-    private func outputWeights(
-        _ decision: RoutingDecision, _ rows: [Int32], _ pass: ForwardPass, _ key: RandomKey
-    ) -> [Float] {
-        let masking = configuration.expertOutputMasking
-        guard masking > 0 else { return decision.weights }
-        guard pass.isTraining else { return decision.weights.map { $0 * (1 - masking) } }
-        let maskKey = key.derived(RandomPurpose.expertMasking.rawValue), k = decision.choices
-        return decision.weights.enumerated().map { index, weight in
-            maskKey.uniform(Int(rows[index / k]) * k + index % k) < masking ? 0 : weight
+    /// Moves the selection bias of each expert against its load in the last update, by the configured rate: up where the load
+    /// was below the mean of the experts that the gate sees, down where above (arXiv 2408.15664). `load` is the world's, as
+    /// `RoutingStatistics.load`, so that the biases are the same on every rank.
+    public func balance(load: [[Int]]) {
+        for (stratum, bias) in selectionBiases.enumerated() {
+            let visible = configuration.visibleExperts(atStratum: stratum), total = load[stratum][visible].reduce(0, +)
+            for (index, expert) in visible.enumerated() {
+                let excess = load[stratum][expert] * visible.count - total
+                bias.value[0, index] -= Float(excess.signum()) * configuration.biasBalancingRate
+            }
         }
     }
 }

@@ -4,12 +4,20 @@ import Synchronization
 /// Keeps freed blocks for the next request of their size class, so that a training step that is warm allocates nothing.
 ///
 /// Batches are ragged, and their sizes differ from step to step: requests are rounded up to one of eight classes per power
-/// of two, which makes most requests meet a free block of their class. The others get one that is up to twice as large
-/// before new memory is asked for: otherwise every class would come to hold what it alone ever needed at once.
+/// of two, which makes most requests meet a free block of their class. The others get one that is up to twice as large. A
+/// request that meets none takes new memory, and the blocks that have been free for longest are given back for it: the
+/// whole stays near what was ever in use at once, instead of the sum of what each class ever needed.
 public final class TensorAllocator: @unchecked Sendable {
+    private struct FreeBlock {
+        let address: UInt
+        /// When it became free, counted in blocks freed.
+        let since: Int
+    }
+
     private struct State {
-        /// Addresses of free blocks by capacity.
-        var free: [Int: [UInt]] = [:]
+        /// Free blocks by capacity, longest free first.
+        var free: [Int: [FreeBlock]] = [:]
+        var blocksFreed = 0
         var bytesReserved = 0
         var bytesInUse = 0
         var peakBytesInUse = 0
@@ -18,10 +26,26 @@ public final class TensorAllocator: @unchecked Sendable {
         mutating func takeFree(_ needed: Int) -> (block: UInt?, capacity: Int)? {
             var capacity = needed
             while capacity <= 2 * needed {
-                if let block = free[capacity]?.popLast() { return (block, capacity) }
+                if let block = free[capacity]?.popLast() { return (block.address, capacity) }
                 capacity = TensorAllocator.sizeClass(capacity + 1)
             }
             return nil
+        }
+
+        /// Takes the blocks that have been free for longest until `bytes` more keep the reserve within its limit, or until
+        /// there are no more.
+        mutating func surrender(for bytes: Int) -> [(address: UInt, capacity: Int)] {
+            let limit = TensorAllocator.reserveLimit(peakBytesInUse: max(peakBytesInUse, bytesInUse + bytes))
+            var surrendered: [(address: UInt, capacity: Int)] = []
+            while bytesReserved + bytes > limit, let capacity = longestFree() {
+                surrendered.append((free[capacity]!.removeFirst().address, capacity))
+                bytesReserved -= capacity * MemoryLayout<Float>.stride
+            }
+            return surrendered
+        }
+
+        private func longestFree() -> Int? {
+            free.compactMap { capacity, blocks in blocks.first.map { (capacity, $0.since) } }.min { $0.1 < $1.1 }?.0
         }
     }
 
@@ -31,8 +55,8 @@ public final class TensorAllocator: @unchecked Sendable {
 
     deinit {
         state.withLock { state in
-            for blocks in state.free.values {
-                for block in blocks { Foundation.free(UnsafeMutableRawPointer(bitPattern: block)) }
+            for (capacity, blocks) in state.free {
+                for block in blocks { Self.release(block.address, capacity: capacity) }
             }
         }
     }
@@ -41,6 +65,9 @@ public final class TensorAllocator: @unchecked Sendable {
     public var bytesReserved: Int { state.withLock { $0.bytesReserved } }
     /// The most bytes that were in tensors at any one time.
     public var peakBytesInUse: Int { state.withLock { $0.peakBytesInUse } }
+
+    /// A little above what was ever in use: with less, warm steps would give back what the next one needs.
+    static func reserveLimit(peakBytesInUse: Int) -> Int { peakBytesInUse + max(peakBytesInUse / 32, 1 << 20) }
 
     /// Floats actually reserved for a request of `count`: the smallest size class that holds them.
     static func sizeClass(_ count: Int) -> Int {
@@ -51,14 +78,16 @@ public final class TensorAllocator: @unchecked Sendable {
 
     func allocate(_ count: Int) -> TensorStorage {
         let needed = Self.sizeClass(count)
-        let (recycled, capacity) = state.withLock { state in
+        let (recycled, capacity, surrendered) = state.withLock { state in
             let (block, capacity) = state.takeFree(needed) ?? (nil, needed)
             let bytes = capacity * MemoryLayout<Float>.stride
+            let surrendered = block == nil ? state.surrender(for: bytes) : []
             if block == nil { state.bytesReserved += bytes }
             state.bytesInUse += bytes
             state.peakBytesInUse = max(state.peakBytesInUse, state.bytesInUse)
-            return (block, capacity)
+            return (block, capacity, surrendered)
         }
+        for block in surrendered { Self.release(block.address, capacity: block.capacity) }
         let pointer = recycled.flatMap { UnsafeMutablePointer<Float>(bitPattern: $0) } ?? Self.reserve(capacity)
         return TensorStorage(pointer: pointer, capacity: capacity, allocator: self)
     }
@@ -67,21 +96,45 @@ public final class TensorAllocator: @unchecked Sendable {
         let address = UInt(bitPattern: pointer)
         state.withLock { state in
             state.bytesInUse -= capacity * MemoryLayout<Float>.stride
-            state.free[capacity, default: []].append(address)
+            state.blocksFreed += 1
+            state.free[capacity, default: []].append(FreeBlock(address: address, since: state.blocksFreed))
         }
     }
 
     private static let hugePage = 2 << 20
 
-    /// Large blocks are aligned to, and asked to be on, large pages: a GEMM over small ones spends its time in TLB misses.
+    /// Blocks of this size and more are mapped, each by itself: what is given back leaves the process, where a heap would keep
+    /// the holes between blocks.
+    private static let smallestMapping = 128 << 10
+
     private static func reserve(_ capacity: Int) -> UnsafeMutablePointer<Float> {
         let bytes = capacity * MemoryLayout<Float>.stride
-        let alignment = bytes >= 2 * hugePage ? hugePage : 64
         var raw: UnsafeMutableRawPointer?
-        guard posix_memalign(&raw, alignment, bytes) == 0, let raw else {
-            fatalError("out of memory: \(bytes) bytes were asked for")
-        }
-        if alignment == hugePage { madvise(raw, bytes, MADV_HUGEPAGE) }
+        if bytes >= smallestMapping { raw = map(bytes) } else { posix_memalign(&raw, 64, bytes) }
+        guard let raw else { fatalError("out of memory: \(bytes) bytes were asked for") }
         return raw.bindMemory(to: Float.self, capacity: capacity)
     }
+
+    private static func release(_ address: UInt, capacity: Int) {
+        let bytes = capacity * MemoryLayout<Float>.stride, pointer = UnsafeMutableRawPointer(bitPattern: address)
+        if bytes >= smallestMapping { munmap(pointer, bytes) } else { free(pointer) }
+    }
+
+    /// Large blocks are aligned to, and asked to be on, large pages: a GEMM over small ones spends its time in TLB misses.
+    private static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+        let isLarge = bytes >= 2 * hugePage, slack = isLarge ? hugePage : 0
+        guard let start = mmap(nil, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+              start != MAP_FAILED
+        else { return nil }
+        guard isLarge else { return start }
+        // What lies before the boundary and after the block goes back at once; both ends are on pages.
+        let before = -Int(bitPattern: start) & (hugePage - 1), aligned = start + before
+        let end = (bytes + pageSize - 1) / pageSize * pageSize
+        if before > 0 { munmap(start, before) }
+        if slack > before { munmap(aligned + end, slack - before) }
+        madvise(aligned, bytes, MADV_HUGEPAGE)
+        return aligned
+    }
+
+    private static let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
 }

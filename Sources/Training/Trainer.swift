@@ -50,7 +50,9 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
-        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        var sums = Sums(
+            strata: model.configuration.mixture?.strata ?? [],
+            blocks: model.configuration.mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         for round in 0 ..< (source.groups + groups.world.size - 1) / groups.world.size {
             let index = round * groups.world.size + groups.world.rank
@@ -65,13 +67,15 @@ public final class Trainer {
             return try synchronizer.norm()
         }
         let loss = sums.smoothed / Double(totalTokens)
-        try apply(loss: loss, norm: norm)
+        let isSkipped = try !apply(loss: loss, norm: norm)
+        if !isSkipped { model.balance(loads: sums.blocks.map(\.load)) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
-            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load)
+            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
+            skipped: isSkipped)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
@@ -83,20 +87,20 @@ public final class Trainer {
             source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
             targetOutput: group.targetOutput, targetSegments: group.targetSegments,
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
-            gradientScale: 1 / Float(totalTokens),
-            loadBalancingScale: Float(share) * (model.configuration.mixture?.auxiliaryLossWeight ?? 0))
+            gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
         try tape.backward()
         sums.add(loss, balanceShare: share)
     }
 
-    private func apply(loss: Double, norm: Double) throws {
+    /// Whether the update was done; it is skipped if something is not finite.
+    private func apply(loss: Double, norm: Double) throws -> Bool {
         guard loss.isFinite, norm.isFinite else {
             skipped += 1
             for placement in [ParameterPlacement.replicated, .expert] { model.store.section(placement).gradients.fill(0) }
             guard skipped <= Self.mostSkipped else {
                 throw TrainingError.nonFinite(update: update, loss: loss, gradientNorm: norm, skipped: skipped)
             }
-            return
+            return false
         }
         skipped = 0
         let limit = Double(configuration.clipNorm)
@@ -104,6 +108,7 @@ public final class Trainer {
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
         }
+        return true
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
@@ -139,22 +144,30 @@ private struct Sums {
     var interrupted = 0.0
     var overdue = 0.0
     var statistics: RoutingStatistics
+    /// Of each block, encoder's first; empty where nobody asks.
+    var blocks: [RoutingStatistics]
 
-    init(strata: [Int]) { statistics = RoutingStatistics(strata: strata) }
+    init(strata: [Int], blocks: Int = 0) {
+        statistics = RoutingStatistics(strata: strata)
+        self.blocks = Array(repeating: statistics, count: blocks)
+    }
 
     mutating func add(_ loss: TranslationModel.BatchLoss, balanceShare: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
         tokens += Double(loss.output.tokens)
         balance += Double(loss.loadBalancing) * balanceShare
-        for report in loss.encoder + loss.decoder { statistics += report.statistics }
+        for (block, report) in (loss.encoder + loss.decoder).enumerated() {
+            statistics += report.statistics
+            if !blocks.isEmpty { blocks[block] += report.statistics }
+        }
     }
 
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
         var values = [smoothed, likelihood, tokens, balance, interrupted, overdue]
         values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
-        values += statistics.load.flatMap { $0.map(Double.init) }
+        values += ([statistics] + blocks).flatMap { $0.load.flatMap { $0.map(Double.init) } }
         try world.allReduce(&values, .sum)
         (smoothed, likelihood, tokens, balance) = (values[0], values[1], values[2], values[3])
         (interrupted, overdue) = (values[4], values[5])
@@ -163,11 +176,15 @@ private struct Sums {
         statistics.choices = Int(values[8])
         statistics.dropped = Int(values[9])
         var next = 10
-        for stratum in statistics.load.indices {
-            for expert in statistics.load[stratum].indices {
-                statistics.load[stratum][expert] = Int(values[next])
-                next += 1
+        func take(_ load: inout [[Int]]) {
+            for stratum in load.indices {
+                for expert in load[stratum].indices {
+                    load[stratum][expert] = Int(values[next])
+                    next += 1
+                }
             }
         }
+        take(&statistics.load)
+        for block in blocks.indices { take(&blocks[block].load) }
     }
 }

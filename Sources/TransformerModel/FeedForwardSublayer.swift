@@ -23,6 +23,10 @@ enum FeedForwardSublayer {
         }
     }
 
+    var block: StratifiedBlock? {
+        if case let .mixture(block) = self { block } else { nil }
+    }
+
     /// x [T, d] → x + the network's contribution; a mixture adds its report.
     func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float, reports: inout [BlockReport]) throws -> Variable {
         switch self {
@@ -39,6 +43,9 @@ enum FeedForwardSublayer {
 /// What one mixture block did with one token group, without the tensors.
 public struct BlockReport: Sendable {
     public let loadBalancingLoss: Float
+    /// The budget loss of conditional routing; 0 without.
+    public let budgetLoss: Float
+    public let zLoss: Float
     /// The strata that each token passed.
     public let visits: [UInt8]
     public let statistics: RoutingStatistics
@@ -48,6 +55,8 @@ public struct BlockReport: Sendable {
     init(_ outcome: StratifiedBlock.Outcome, decisions: [RoutingDecision]) {
         self.decisions = decisions
         loadBalancingLoss = outcome.loadBalancingLoss
+        budgetLoss = outcome.budgetLoss
+        zLoss = outcome.zLoss
         visits = outcome.visits
         statistics = outcome.statistics
     }

@@ -20,9 +20,25 @@ public final class TranslationModel {
     let decoderNorm: LayerNorm
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards.
-    public init(
+    public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         seed: UInt64
+    ) {
+        self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
+        store.materialize(context, seed: seed)
+    }
+
+    /// The parameters that a rank of the group holds, by name and shape, without any memory for them.
+    public static func parameters(
+        configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator
+    ) -> [Parameter] {
+        TranslationModel(
+            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup
+        ).store.parameters
+    }
+
+    private init(
+        configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
@@ -41,13 +57,15 @@ public final class TranslationModel {
             DecoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
         }
         decoderNorm = LayerNorm(name: "decoder.norm", dim: configuration.dim, store: store)
-        store.materialize(context, seed: seed)
     }
 
     /// The number of mixture blocks.
-    public var mixtureBlocks: Int {
-        guard let mixture = configuration.mixture else { return 0 }
-        return configuration.encoderLayers / mixture.every + configuration.decoderLayers / mixture.every
+    public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
+
+    /// Moves the experts' selection biases after an update; `loads` are those of the world, encoder's blocks first.
+    public func balance(loads: [[[Int]]]) {
+        let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
+        for (block, load) in zip(blocks, loads) { block.balance(load: load) }
     }
 
     /// Where the parts of the model take their random draws from.
@@ -93,12 +111,13 @@ public final class TranslationModel {
     }
 
     /// The loss of a batch of sentence pairs. If the pass's tape records, `Tape.backward` then adds the gradient of
-    /// `gradientScale` × summed smoothed loss + `loadBalancingScale` × mean load-balancing loss.
+    /// `gradientScale` × summed smoothed loss + `auxiliaryScale` × the mean over blocks of their auxiliary losses, each times its
+    /// weight.
     public func loss(
         source: [Int32], sourceSegments: Segments, targetInput: [Int32], targetOutput: [Int32], targetSegments: Segments,
-        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, loadBalancingScale: Float = 0
+        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, auxiliaryScale: Float = 0
     ) throws -> BatchLoss {
-        let blocks = Float(max(mixtureBlocks, 1)), blockScale = loadBalancingScale / blocks
+        let blocks = Float(max(mixtureBlocks, 1)), blockScale = auxiliaryScale / blocks
         var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
         let memory = try encode(
             source: source, segments: sourceSegments, pass, lossScale: blockScale, reports: &encoderReports)

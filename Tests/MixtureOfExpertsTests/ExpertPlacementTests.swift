@@ -53,7 +53,6 @@ import Testing
         #expect(placement.stratumOfExpert == [0, 0, 0, 1, 1, 1, 1, 1])
         #expect(placement.firstExpert == [0, 3, 8])
         #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
-        #expect(placement.visible(fromStratum: 0) == 8 && placement.visible(fromStratum: 1) == 5)
     }
 
     @Test func everyPlaceHasAShardOfEveryStratum() {

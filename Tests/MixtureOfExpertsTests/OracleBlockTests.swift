@@ -16,18 +16,31 @@ import _TestSupport
         case everyRank
     }
 
+    /// Options that change nothing as they are set here.
+    enum Identity: CaseIterable, Sendable {
+        case plain
+        /// A gate that is 1 for every token.
+        case conditionalRouting
+        /// A probability below that of the smallest draw.
+        case expertOutputMasking
+    }
+
     @Test func thereAreFiles() { #expect(!OracleFiles.names("block_").isEmpty) }
 
     @Test(arguments: OracleFiles.names("block_"), [1, 2, 3, 4])
     func block(name: String, ranks: Int) throws {
         for distribution in Distribution.allCases {
-            _ = try SimulatedCluster.run(ranks: ranks) { world in
-                try Self.check(name, world, distribution)
+            for identity in Identity.allCases {
+                _ = try SimulatedCluster.run(ranks: ranks) { world in
+                    try Self.check(name, world, distribution, identity)
+                }
             }
         }
     }
 
-    private static func check(_ name: String, _ world: any Communicator, _ distribution: Distribution) throws {
+    private static func check(
+        _ name: String, _ world: any Communicator, _ distribution: Distribution, _ identity: Identity
+    ) throws {
         let file = try OracleFiles.open(name)
         func number(_ key: String) throws -> Double {
             guard let value = file.metadata[key].flatMap(Double.init) else { throw Disagreement("\(name): no \(key)") }
@@ -39,6 +52,12 @@ import _TestSupport
         let factor = Float(try number("capacity_factor"))
         configuration.capacityFactor = factor > 0 ? factor : nil
         configuration.secondExpert = .best
+        configuration.auxiliaryLossWeight = Float(try number("aux_weight"))
+        if identity == .conditionalRouting {
+            configuration.conditionalRouting = ConditionalRouting()
+            configuration.conditionalRouting?.gateDropout = 0
+        }
+        if identity == .expertOutputMasking { configuration.expertOutputMasking = 1e-9 }
         let dim = Int(try number("model_dim"))
 
         let layout = try ParallelLayout(ranks: world.size, expertParallel: nil, strata: strata)
@@ -52,6 +71,7 @@ import _TestSupport
             dispatcher: dispatcher, store: store)
         store.materialize(context, seed: 1)
         try loadBlock(store, file)
+        block.conditional?.gate.bias.value.fill(200)
 
         // The last rank: with uneven shards it is the one least like a single rank.
         let hasTokens = distribution == .everyRank || world.rank == world.size - 1
@@ -62,7 +82,7 @@ import _TestSupport
         let tape = Tape(context, recording: true)
         let x = Variable(input("x"))
         let outcome = try block(
-            x, ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 3)), lossScale: Float(try number("aux_weight")))
+            x, ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 3)), lossScale: 1)
         if hasTokens { try checkForward(outcome, file, k: configuration.topK) }
         outcome.output.receive(input("dy"), context)
         let dx = DxProbe(x, context)
@@ -73,6 +93,7 @@ import _TestSupport
         try replicas.allReduce(store.section(.expert).gradients.buffer, .sum)
         let fold: Float = distribution == .everyRank ? Float(world.size) : 1
         try store.forEachSlice { slice, _, _, gradients in
+            if isOfConditionalRouting(slice) { return }
             let key = "grad." + slice.dropFirst("block.".count)
             try expectClose(
                 gradients.map { $0 / fold }, file.floats(key)!, tolerance: 1e-4, floor: file.largestGradient * 1e-3, key)
@@ -105,8 +126,13 @@ import _TestSupport
         }
     }
 
+    private static func isOfConditionalRouting(_ name: String) -> Bool {
+        name.hasPrefix("block.shared.") || name.hasPrefix("block.cmr_gate.")
+    }
+
     private static func loadBlock(_ store: ParameterStore, _ file: SafeTensorsFile) throws {
         try store.forEachSlice { name, _, values, _ in
+            if isOfConditionalRouting(name) { return }
             guard let stored = file.floats("param." + name.dropFirst("block.".count)), stored.count == values.count else {
                 throw Disagreement("no param for \(name)")
             }

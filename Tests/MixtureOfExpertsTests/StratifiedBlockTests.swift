@@ -11,6 +11,7 @@ import _TestSupport
         var configuration = MixtureConfiguration(strata: strata)
         configuration.topK = k
         configuration.capacityFactor = capacity
+        configuration.auxiliaryLossWeight = 1
         return configuration
     }
 
@@ -208,7 +209,16 @@ import _TestSupport
             var configuration = Self.configuration(world.strata, k: k, capacity: capacity)
             configuration.expertOutputMasking = 0.1
             try Self.compare(configuration, world)
+            configuration.conditionalRouting = ConditionalRouting()
+            try Self.compare(configuration, world)
+            configuration.stacked = true
+            try Self.compare(configuration, world)
         }
+    }
+
+    @Test(arguments: RoutingVariant.all, [worlds[1], worlds[3]])
+    func manyRanksAreOne(variant: RoutingVariant, world: World) throws {
+        try Self.compare(variant.configuration(strata: world.strata), world)
     }
 
     /// Sizes of the token groups: group 1 is empty.

@@ -33,6 +33,8 @@ struct TinyPlan: Sendable {
     var cadence = CheckpointConfiguration()
     var expertParallel: Int?
     var identity = ["model": "tiny"]
+    /// Whether checkpoints are saved as if each rank had moments for a share of its parameters only.
+    var savesShares = false
 
     init(strata: [Int], topK: Int = 2, updates: Int = 10) {
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (16, 32, 2, 2, 2)
@@ -81,11 +83,12 @@ final class TinyRun {
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
             epsilon: training.adamEpsilon)
         checkpoints = CheckpointStore(
-            directory: "\(folder)/checkpoints", groups: groups, keep: plan.cadence.keep, identity: plan.identity)
+            directory: "\(folder)/checkpoints", groups: groups, retention: plan.cadence.retention, identity: plan.identity,
+            context: context)
         var start = 0
         if !CheckpointStore.steps(checkpoints.directory).isEmpty {
             let reader = try checkpoints.openNewest { _ in }
-            try reader.load(into: model.store, optimizer: optimizer)
+            try reader.load(into: RankState(store: model.store, optimizer: optimizer))
             start = reader.manifest.step
         }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
@@ -109,7 +112,25 @@ final class TinyRun {
 
     @discardableResult
     func save() throws -> String {
-        try checkpoints.save(step: trainer.update, seed: plan.training.seed, store: model.store, optimizer: optimizer)
+        try save(step: trainer.update)
+    }
+
+    @discardableResult
+    func save(step: Int, validationLoss: Double? = nil) throws -> String {
+        try checkpoints.save(step: step, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
+    }
+
+    var rankState: RankState {
+        guard plan.savesShares else { return RankState(store: model.store, optimizer: optimizer) }
+        func share(_ placement: ParameterPlacement) -> RankState.Moments {
+            let moments = optimizer.moments(placement), holders = groups.holders(placement)
+            let range = ParameterShares(of: moments.first.count, over: holders.size).ranges[holders.rank]
+            func view(_ tensor: Tensor) -> Tensor {
+                Tensor(storage: tensor.storage, offset: tensor.offset + range.lowerBound, rows: 1, columns: range.count)
+            }
+            return RankState.Moments(elements: range, first: view(moments.first), second: view(moments.second))
+        }
+        return RankState(store: model.store, replicated: share(.replicated), expert: share(.expert))
     }
 
     func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }

@@ -37,6 +37,7 @@ import _TestSupport
             mixture.topK = try value("k")
             mixture.capacityFactor = try value("cf")
             mixture.secondExpert = .best
+            mixture.auxiliaryLossWeight = try value("aux_loss_weight")
             configuration.mixture = mixture
         }
         let layout = try ParallelLayout(ranks: world.size, expertParallel: nil, strata: strata)
@@ -62,7 +63,7 @@ import _TestSupport
         try world.allReduce(&tokens, .sum)
 
         let rate: Float = try value("lr"), betas: [Float] = try value("betas"), epsilon: Float = try value("adam_eps")
-        let smoothing: Float = try value("label_smoothing"), balancing: Float = try value("aux_loss_weight")
+        let smoothing: Float = try value("label_smoothing")
         let moments = [ParameterPlacement.replicated, .expert].map { placement in
             let count = model.store.section(placement).values.count
             return (placement, context.zeros(1, count), context.zeros(1, count))
@@ -73,7 +74,7 @@ import _TestSupport
                 source: source, sourceSegments: sourceSegments, targetInput: targetInput, targetOutput: targetOutput,
                 targetSegments: targetSegments, ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 1)),
                 smoothing: smoothing, gradientScale: 1 / Float(tokens[0]),
-                loadBalancingScale: world.rank == 0 ? balancing : 0)
+                auxiliaryScale: world.rank == 0 ? 1 : 0)
             try tape.backward()
             if world.rank == 0 {
                 let mean = Float(loss.output.smoothed) / Float(tokens[0])

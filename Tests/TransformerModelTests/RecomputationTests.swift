@@ -14,22 +14,35 @@ import _TestSupport
         let peakBytes: Int
     }
 
-    private static func update(_ strata: [Int], recomputing: Bool, _ world: any Communicator) throws -> Outcome {
-        let model = try TinyModel.make(
-            strata.isEmpty ? nil : MixtureConfiguration(strata: strata), group: world, dropout: 0.2)
+    private static func update(
+        _ mixture: MixtureConfiguration?, recomputing: Bool, _ world: any Communicator
+    ) throws -> Outcome {
+        let model = try TinyModel.make(mixture, group: world, dropout: 0.2)
         let pairs = SentencePairs((0..<40).map { _ in (source: 20, target: 20) }, seed: UInt64(world.rank + 1))
         let tape = Tape(model.context, recording: true, recomputing: recomputing)
         _ = try pairs.loss(
             model, ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 5)),
-            gradientScale: 1 / Float(pairs.targetTokens), loadBalancingScale: 0.01)
+            gradientScale: 1 / Float(pairs.targetTokens), auxiliaryScale: 1)
         try tape.backward()
         return Outcome(gradients: try model.store.gradients(), peakBytes: model.context.allocator.peakBytesInUse)
     }
 
-    @Test(arguments: [[], [4], [2, 2]], [1, 2])
-    func gradientsAreTheSameAndMemoryIsLess(strata: [Int], ranks: Int) throws {
+    enum Model: CaseIterable, Sendable {
+        case dense, vanilla, stratified, stacked, conditional
+
+        var mixture: MixtureConfiguration? {
+            guard self != .dense else { return nil }
+            var mixture = MixtureConfiguration(strata: self == .vanilla ? [4] : [2, 2])
+            mixture.stacked = self == .stacked
+            mixture.conditionalRouting = self == .conditional ? ConditionalRouting() : nil
+            return mixture
+        }
+    }
+
+    @Test(arguments: Model.allCases, [1, 2])
+    func gradientsAreTheSameAndMemoryIsLess(example: Model, ranks: Int) throws {
         func run(_ recomputing: Bool) throws -> [Outcome] {
-            try SimulatedCluster.run(ranks: ranks) { try Self.update(strata, recomputing: recomputing, $0) }
+            try SimulatedCluster.run(ranks: ranks) { try Self.update(example.mixture, recomputing: recomputing, $0) }
         }
         for (kept, recomputed) in zip(try run(false), try run(true)) {
             #expect(kept.gradients == recomputed.gradients)

@@ -64,12 +64,12 @@ struct SentencePairs: Sendable {
 
     func loss(
         _ model: TranslationModel, _ pass: ForwardPass, smoothing: Float = 0.1, gradientScale: Float = 0,
-        loadBalancingScale: Float = 0
+        auxiliaryScale: Float = 0
     ) throws -> TranslationModel.BatchLoss {
         try model.loss(
             source: sources.flatMap { $0 }, sourceSegments: sourceSegments, targetInput: targetInputs.flatMap { $0 },
             targetOutput: targetOutputs.flatMap { $0 }, targetSegments: targetSegments, pass, smoothing: smoothing,
-            gradientScale: gradientScale, loadBalancingScale: loadBalancingScale)
+            gradientScale: gradientScale, auxiliaryScale: auxiliaryScale)
     }
 }
 

@@ -15,10 +15,13 @@ import _TestSupport
         var capacity: Float?
         var expertParallel: Int?
         var masking: Float = 0
+        var stacked = false
+        var conditional = false
         var testDescription: String {
             strata.isEmpty
                 ? "dense"
                 : "strata \(strata), top \(k), capacity \(capacity ?? 0), expert-parallel \(expertParallel ?? 0)"
+                    + (stacked ? ", stacked" : "") + (conditional ? ", conditional" : "")
         }
 
         var mixture: MixtureConfiguration? {
@@ -27,6 +30,12 @@ import _TestSupport
             mixture.topK = k
             mixture.capacityFactor = capacity
             mixture.expertOutputMasking = masking
+            mixture.stacked = stacked
+            if conditional {
+                mixture.conditionalRouting = ConditionalRouting()
+                mixture.conditionalRouting?.weight = 0.5
+            }
+            mixture.auxiliaryLossWeight = 1
             return mixture
         }
     }
@@ -36,6 +45,8 @@ import _TestSupport
         Model(strata: [4], k: 1), Model(strata: [2, 2, 2], capacity: 2, masking: 0.1),
         // Replicas wherever there are ranks enough.
         Model(strata: [4, 4], capacity: 1, expertParallel: 1), Model(strata: [8, 9], capacity: 1),
+        Model(strata: [4, 4], capacity: 1, stacked: true), Model(strata: [4], capacity: 1, conditional: true),
+        Model(strata: [3, 4], masking: 0.1, conditional: true),
     ]
 
     /// The update: four token groups of different sizes.
@@ -55,7 +66,7 @@ import _TestSupport
             let tape = Tape(model.context, recording: true)
             let pass = ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 42).derived(1).derived(index))
             let loss = try group.loss(
-                model, pass, gradientScale: 1 / Float(totalTokens), loadBalancingScale: share)
+                model, pass, gradientScale: 1 / Float(totalTokens), auxiliaryScale: share)
             try tape.backward()
             sums[0] += loss.output.smoothed / Double(totalTokens)
             sums[1] += loss.output.negativeLogLikelihood / Double(totalTokens)

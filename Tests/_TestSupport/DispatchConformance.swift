@@ -15,7 +15,14 @@ public enum DispatchConformance {
                             + "rank \(communicator.rank) of \(size)"
                         let router = StratifiedRouter(
                             topK: k, capacityFactor: capacity, secondExpert: .best, normalization: .afterDrop)
-                        try Check(communicator, strata: strata, what: what).run(scenario, router)
+                        let experts = strata.reduce(0, +), last = experts - strata[strata.count - 1]
+                        // All experts, and what a gate of the last stratum or of a stacked first one sees.
+                        for visible in Set([0 ..< experts, last ..< experts, 0 ..< strata[0]]).sorted(by: {
+                            ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound)
+                        }) {
+                            let check = Check(communicator, strata: strata, what: "\(what), experts \(visible)")
+                            try check.run(scenario, router, visible: visible)
+                        }
                     }
                 }
             }
@@ -79,11 +86,10 @@ public enum DispatchConformance {
             if !condition { throw Disagreement("\(what): \(detail())") }
         }
 
-        func run(_ scenario: Scenario, _ router: StratifiedRouter) throws {
-            let scores = scenario.scores(context, rank: communicator.rank, experts: placement.experts)
+        func run(_ scenario: Scenario, _ router: StratifiedRouter, visible: Range<Int>) throws {
+            let scores = scenario.scores(context, rank: communicator.rank, experts: visible.count)
             let decision = router.route(
-                scores: scores, visible: 0 ..< placement.experts, rows: (0..<scores.rows).map { Int32($0) },
-                key: RandomKey(seed: 1))
+                scores: scores, visible: visible, rows: (0..<scores.rows).map { Int32($0) }, key: RandomKey(seed: 1))
             let plan = try dispatcher.plan(context, decision)
             try require(dispatcher.bytesSent == 0, "counts are not rows")
             let departing = try rows(of: decision, plan)

@@ -63,7 +63,7 @@ struct ExpertsBenchmark: ParsableCommand {
         for (name, value) in [("--dim", dim), ("--ffn", ffn), ("--experts", experts), ("--repetitions", repetitions)] where value < 1 {
             throw CommandFailure(.usage, "\(name) must be at least 1, but is \(value)")
         }
-        let context = ComputeContext(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+        let context = ComputeContext(threads: threads ?? Processors.available)
         let store = ParameterStore()
         let group = GroupedExperts(name: "bench", ids: Array(0..<experts), dim: dim, ffnDim: ffn, store: store)
         store.materialize(context, seed: 1)

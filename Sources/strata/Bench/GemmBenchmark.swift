@@ -29,7 +29,7 @@ struct GemmBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        let count = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let count = threads ?? Processors.available
         guard (1...1024).contains(count) else { throw CommandFailure(.usage, "--threads must be 1 to 1024, but is \(count)") }
         let figures = Figures(
             core: BLASInformation.coreName, oneThreadGflops: SgemmPeak.gflops(ComputeContext(threads: 1)),

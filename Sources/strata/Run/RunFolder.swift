@@ -2,8 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`,
-/// `checkpoints/`.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`;
+/// while it runs `lock`, and `ranks/` with what each rank does.
 struct RunFolder {
     let path: String
 
@@ -11,6 +11,10 @@ struct RunFolder {
     var metrics: String { "\(path)/metrics.jsonl" }
     var tokenizer: String { "\(path)/tokenizer.model" }
     var checkpoints: String { "\(path)/checkpoints" }
+    var lock: String { "\(path)/lock" }
+    var ranks: String { "\(path)/ranks" }
+    /// Whether it is what strata export wrote.
+    var isExport: Bool { FileManager.default.fileExists(atPath: "\(path)/config.json") }
 
     /// An existing run.
     ///
@@ -26,8 +30,9 @@ struct RunFolder {
     /// The folder of a new run, or of one to go on with.
     init(path: String) { self.path = path }
 
-    func create(_ resolved: RunConfiguration, tokenizerModel: String) throws {
-        try Folder.create(path)
+    func create() throws { try Folder.create(path) }
+
+    func write(_ resolved: RunConfiguration, tokenizerModel: String) throws {
         do {
             try Data(resolved.yaml().utf8).write(to: URL(fileURLWithPath: configuration), options: .atomic)
             try Data(contentsOf: URL(fileURLWithPath: tokenizerModel)).write(to: URL(fileURLWithPath: tokenizer), options: .atomic)
