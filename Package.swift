@@ -62,9 +62,10 @@ let package = Package(
                              "DataPipeline"]),
         library("Evaluation", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
                                "DataPipeline"]),
+        library("Reporting", ["Training", "Evaluation"]),
         .executableTarget(name: "strata", dependencies: [
             "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts", "TransformerModel",
-            "DataPipeline", "Training", "Evaluation", yams, argumentParser,
+            "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
         ], swiftSettings: swiftSettings),
 
         .target(name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
@@ -85,6 +86,7 @@ let package = Package(
         tests("DataPipeline", ["DataPipeline"]),
         tests("Training", ["Training"]),
         tests("Evaluation", ["Evaluation"]),
+        tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("strata", ["strata", "fuzz-readers"]),
         tests("Architecture", []),
     ],

@@ -21,7 +21,8 @@ struct BlockTally: Equatable, Sendable {
     /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
     static let entropyUnit = 0x1p-28
 
-    private let configuration: MixtureConfiguration
+    /// nil: training drops nothing, or experts choose there.
+    private let capacityFactor: Float?
     private let stratumOfExpert: [Int]
     /// Strata passed, by token id.
     var rounds: [Int64]
@@ -31,7 +32,7 @@ struct BlockTally: Equatable, Sendable {
 
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
         let experts = configuration.experts, strata = configuration.strata
-        self.configuration = configuration
+        capacityFactor = configuration.routing == .expertChoice ? nil : configuration.capacityFactor
         stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
         rounds = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
@@ -59,7 +60,7 @@ struct BlockTally: Equatable, Sendable {
                 }
                 path[row] += choices
             }
-            gates[gate].add(decision, kept: decision.kept(inTrainingOf: configuration))
+            gates[gate].add(decision, capacityFactor: capacityFactor)
         }
     }
 
@@ -80,12 +81,18 @@ struct BlockTally: Equatable, Sendable {
 extension BlockTally.Gate {
     var choices: Int64 { first.reduce(0, +) + second.reduce(0, +) }
 
-    fileprivate mutating func add(_ decision: RoutingDecision, kept: [Bool]) {
+    fileprivate mutating func add(_ decision: RoutingDecision, capacityFactor: Float?) {
         tokens[0] += Int64(decision.tokens)
+        var load = [Int](repeating: 0, count: first.count)
         for (index, expert) in decision.experts.enumerated() where expert >= 0 {
+            load[Int(expert)] += 1
             if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
         }
-        dropped[0] += Int64(zip(decision.experts, kept).count { $0 >= 0 && !$1 })
+        // Which choices go first does not change how many are dropped.
+        let visible = decision.visible
+        if let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: visible.count, factor: capacityFactor) {
+            dropped[0] += Int64(load[visible].reduce(0) { $0 + max(0, $1 - limit) })
+        }
         for token in 0..<decision.tokens {
             var nats = 0.0
             for expert in 0..<decision.visible.count {

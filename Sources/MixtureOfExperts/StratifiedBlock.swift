@@ -59,6 +59,12 @@ public struct StratifiedBlock {
         }
     }
 
+    /// Those of the mixture that this rank holds, whichever strata tokens reach.
+    private var parameters: [Parameter] {
+        norms.flatMap { [$0.gain, $0.bias] } + gates
+            + experts.experts.flatMap { [$0.weight1, $0.bias1, $0.weight2, $0.bias2] }
+    }
+
     /// What a block did with one token group.
     public struct Outcome {
         public internal(set) var output: Variable
@@ -123,7 +129,7 @@ public struct StratifiedBlock {
             if pass.tape.isRecording { passages.append(passage) }
         }
         let gateScale = lossScale / Float(strata.count)
-        let result = pass.tape.record(output) { dx in
+        let result = pass.tape.record(output, parameters: parameters) { dx in
             var dtarget = dx
             for stratum in strata.indices.reversed() {
                 let passage = passages.removeLast()

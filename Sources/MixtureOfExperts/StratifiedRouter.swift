@@ -58,7 +58,7 @@ public struct StratifiedRouter: Sendable {
                     scores, visible: visible, rows: rows, key: key, sampled: sampled, selectionBias: selectionBias)
             kept = ExpertCapacity.keep(
                 choices.experts, choices: choices.count, visible: visible, limit: limit,
-                order: batchPrioritized ? Self.priorities(choices, scores, visible) : Array(0..<tokens))
+                order: batchPrioritized ? priorities(choices, scores, visible) : Array(0..<tokens))
         }
         let (experts, k) = (choices.experts, choices.count)
         var firstCounts = [Int](repeating: 0, count: visible.count)
@@ -73,7 +73,7 @@ public struct StratifiedRouter: Sendable {
 
     /// Tokens by the probability of their first choice, highest first, equal ones in token order ("Scaling Vision with Sparse
     /// Mixture of Experts", arXiv 2106.05974): what is dropped is what the gate cares least about.
-    static func priorities(_ choices: RouterChoices, _ probabilities: Tensor, _ visible: Range<Int>) -> [Int] {
+    private func priorities(_ choices: RouterChoices, _ probabilities: Tensor, _ visible: Range<Int>) -> [Int] {
         let priority = (0..<probabilities.rows).map {
             probabilities[$0, Int(choices.experts[$0 * choices.count]) - visible.lowerBound]
         }

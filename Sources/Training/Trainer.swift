@@ -7,7 +7,7 @@ import NeuralLayers
 import TensorCore
 import TransformerModel
 
-/// Runs updates: token groups forward and backward, gradients summed, clipped, Adam.
+/// Runs updates: token groups forward and backward, gradients summed from the last backward on, clipped, Adam.
 ///
 /// What an update computes depends on the seed, the update and its groups; which rank computes a group changes nothing but the
 /// order of a few sums.
@@ -27,18 +27,22 @@ public final class Trainer {
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
-    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run.
+    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run. Gradients are summed in buckets
+    /// of `bucketBytes`.
     public init(
         model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
-        configuration: TrainingConfiguration, startingAfter update: Int = 0
-    ) {
+        configuration: TrainingConfiguration, startingAfter update: Int = 0,
+        bucketBytes: Int = GradientSynchronizer.bucketBytes
+    ) throws {
         self.model = model
         self.optimizer = optimizer
         self.groups = groups
         self.source = source
         self.configuration = configuration
         self.update = update
-        synchronizer = GradientSynchronizer(groups: groups, store: model.store, context: model.context)
+        synchronizer = try GradientSynchronizer(
+            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
+            bucketBytes: bucketBytes)
         schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
     }
 
@@ -54,10 +58,11 @@ public final class Trainer {
             strata: model.configuration.mixture?.strata ?? [],
             blocks: model.configuration.mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
-        for round in 0 ..< (source.groups + groups.world.size - 1) / groups.world.size {
+        let rounds = (source.groups + groups.world.size - 1) / groups.world.size
+        for round in 0..<rounds {
             let index = round * groups.world.size + groups.world.rank
             let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
-            try run(group, totalTokens: totalTokens, into: &sums)
+            try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
         }
         sums.interrupted = isInterrupted ? 1 : 0
         sums.overdue = isOverdue ? 1 : 0
@@ -79,7 +84,8 @@ public final class Trainer {
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
-    private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
+    /// After the last group's operations gradients are final.
+    private func run(_ group: TokenGroup, totalTokens: Int, isLast: Bool, into sums: inout Sums) throws {
         let share = Double(group.targetTokens) / Double(totalTokens)
         let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
         let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
@@ -88,7 +94,7 @@ public final class Trainer {
             targetOutput: group.targetOutput, targetSegments: group.targetSegments,
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
             gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
-        try tape.backward()
+        try tape.backward { if isLast { try synchronizer.advance(final: $0) } }
         sums.add(loss, balanceShare: share)
     }
 
@@ -107,6 +113,9 @@ public final class Trainer {
         let scale = limit > 0 && norm > limit ? limit / norm : 1
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+        }
+        if optimizer.isSharded {
+            try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
         }
         return true
     }

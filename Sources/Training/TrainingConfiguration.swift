@@ -31,6 +31,9 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var expertParallel: Int?
     /// Worker threads of a rank; nil: the cores of the node over its ranks.
     public var threadsPerRank: Int?
+    /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:
+    /// less memory, with the same results.
+    public var shardOptimizer = false
     /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
     public var watchdogSeconds: Double = 300
     /// Seconds that a rank waits in a collective before it ends the job; 0: never.

@@ -21,8 +21,8 @@ struct StrataCommand: ParsableCommand {
         version: "strata \(version)",
         subcommands: [
             PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
-            AnalyzeCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self, BenchCommand.self,
-            DoctorCommand.self,
+            AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self,
+            BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

@@ -5,7 +5,8 @@ import Testing
     /// The targets in order: each may import those before it, unless `forbidden` says otherwise.
     static let order = [
         "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CSentencePiece", "TensorCore", "Autograd", "NeuralLayers", "Collectives",
-        "MPICollectives", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Evaluation", "strata",
+        "MPICollectives", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Evaluation",
+        "Reporting", "strata",
     ]
 
     /// Modules that only these targets may import.

@@ -10,7 +10,7 @@ import Testing
     private static func save(_ folder: TemporaryFolder, inPieces: Bool) throws -> String {
         _ = try SimulatedCluster.run(ranks: 2) { world in
             var plan = TinyPlan.stratified()
-            plan.savesShares = inPieces
+            plan.shardOptimizer = inPieces
             let run = try TinyRun(world, plan, in: folder.path)
             _ = try run.trainer.step()
             try run.save()

@@ -107,7 +107,7 @@ import Testing
         for ranks in [1, 2, 4, 3, 1] {
             losses += try SimulatedCluster.run(ranks: ranks) { world in
                 var plan = TinyPlan.stratified()
-                plan.savesShares = inPieces
+                plan.shardOptimizer = inPieces
                 let run = try TinyRun(world, plan, in: folder.path)
                 let losses = try (0..<3).map { _ in try run.trainer.step().metrics.loss }
                 try run.save()

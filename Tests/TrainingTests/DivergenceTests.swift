@@ -13,8 +13,20 @@ import Training
     @Test(arguments: [1, 2, 4], [Float.nan, .infinity, 3e38]) func anUpdateThatIsNotFiniteChangesNothing(
         ranks: Int, value: Float
     ) throws {
+        try changesNothing(ranks: ranks, value: value, .stratified())
+    }
+
+    /// A rank sees the gradients of its share alone.
+    @Test func withTheOptimizerShardedNeither() throws {
+        var plan = TinyPlan.stratified()
+        plan.shardOptimizer = true
+        plan.bucketBytes = 4096
+        try changesNothing(ranks: 4, value: .nan, plan)
+    }
+
+    private func changesNothing(ranks: Int, value: Float, _ plan: TinyPlan) throws {
         _ = try SimulatedCluster.run(ranks: ranks) { world in
-            let run = try TinyRun(world, .stratified())
+            let run = try TinyRun(world, plan)
             _ = try run.trainer.step()
             let healthy = run.model.store.section(.replicated).values.buffer[0]
             Self.poison(run, value)

@@ -6,8 +6,10 @@ import _TestSupport
 @Suite(.serialized, .timeLimit(.minutes(3))) struct EvaluateCommandTests {
     private let folder = CommandLineFolder()
 
+    /// Evaluates a copy of the run, into whose folder the scores are written.
     private func figures(_ launch: Launch, _ options: String...) throws -> [String: Any] {
-        let outcome = try launch.strata(["evaluate", TinyCommandLine.run, "--json", "--beam", "2"] + options)
+        if !folder.exists("evaluated") { try folder.copy(TinyCommandLine.run, to: "evaluated") }
+        let outcome = try launch.strata(["evaluate", "\(folder.path)/evaluated", "--json", "--beam", "2"] + options)
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stderr.contains("update 12, split "), "progress goes to standard error")
         let object = try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [String: Any]
@@ -16,7 +18,8 @@ import _TestSupport
 
     @Test func jsonAloneGoesToStandardOutput() throws {
         let figures = try figures(.alone)
-        #expect(Set(figures.keys) == ["average", "directions", "signature"])
+        #expect(Set(figures.keys) == ["average", "directions", "signature", "split", "update", "beam"])
+        #expect(figures["split"] as? String == "test" && figures["update"] as? Int == 12 && figures["beam"] as? Int == 2)
         let average = try #require(figures["average"] as? [String: Double])
         #expect(Set(average.keys) == ["bleu", "chrf", "exact", "rounds_encoder", "rounds_decoder"])
         let directions = try #require(figures["directions"] as? [String: [String: Double]])
@@ -36,6 +39,26 @@ import _TestSupport
         let alone = try figures(.alone, "--split", "valid") as NSDictionary
         #expect(try figures(.mpirun(2), "--split", "valid") as NSDictionary == alone)
         #expect(try figures(.mpirun(4), "--split", "valid") as NSDictionary == alone)
+    }
+
+    /// The newest evaluation of a split, with the mean of the one before; nil if none was kept.
+    private func kept(_ split: String) throws -> NSDictionary? {
+        let name = "evaluated/evaluation-\(split).json"
+        guard folder.exists(name) else { return nil }
+        return try JSONSerialization.jsonObject(with: folder.data(name)) as? NSDictionary
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func theScoresOfAWholeSplitStayInTheRunFolder(launch: Launch) throws {
+        let figures = try figures(launch, "--split", "valid")
+        #expect(try kept("valid") == figures as NSDictionary && kept("test") == nil)
+        _ = try self.figures(launch, "--limit", "2")
+        #expect(try kept("test") == nil, "a part of a split is not kept")
+        // As if the first evaluation had been of an earlier checkpoint.
+        let text = String(decoding: try folder.data("evaluated/evaluation-valid.json"), as: UTF8.self)
+        try folder.write("evaluated/evaluation-valid.json", Data(text.replacing("\"update\" : 12", with: "\"update\" : 10").utf8))
+        _ = try self.figures(launch, "--split", "valid")
+        let earlier = try #require(try kept("valid")?["earlier"] as? [[String: Any]])
+        #expect(earlier.map { $0["update"] as? Int } == [10] && earlier[0]["average"] as? NSDictionary == figures["average"] as? NSDictionary)
     }
 
     @Test func oneDirectionAndTheFirstSentences() throws {

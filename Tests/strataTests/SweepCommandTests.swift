@@ -66,6 +66,7 @@ import _TestSupport
             let text = String(decoding: try folder.data("out/\(file)"), as: UTF8.self)
             #expect(text.contains("smoe") && text.contains("dense") && text.contains("eng-cat"))
         }
+        #expect(folder.exists("out/report.html"))
         #expect(first.stdout.contains("smoe") && first.stdout.contains("RC encoder"))
 
         // Nothing is done again, but for the run that is new.

@@ -48,6 +48,15 @@ import _TestSupport
         }
     }
 
+    /// Sums are in rank order everywhere: MPI's ranks and simulated ones, sharded or not, do the same to the bit.
+    @Test(arguments: [2, 4]) func mpirunSharedOutIsSimulatedWhole(ranks: Int) throws {
+        let whole = CommandLineFolder(), sharded = CommandLineFolder()
+        #expect(try Self.train(whole, .simulated(ranks)).status == 0)
+        let outcome = try Self.train(sharded, .mpirun(ranks), "--set", "parallel.shard_optimizer=true")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(try sharded.losses("run") == whole.losses("run"))
+    }
+
     /// Invariant 2.
     @Test func theSameRunTwiceHasTheSameShards() throws {
         let folder = CommandLineFolder()

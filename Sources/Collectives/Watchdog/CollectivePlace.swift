@@ -1,6 +1,6 @@
 /// The operations that a rank can be in.
 enum WatchedOperation: UInt8, CaseIterable, Codable {
-    case barrier, broadcast, allReduce, startAllReduce, allGather, allToAll, allToAllRows, split, duplicate
+    case barrier, broadcast, allReduce, startAllReduce, startReduceScatter, allGather, allToAll, allToAllRows, split, duplicate
 
     var name: String { self == .allToAllRows ? "allToAll rows" : "\(self)" }
 }

@@ -39,16 +39,23 @@ final class WatchedCommunicator: Communicator {
         return Pending(try inner.startAllReduce(buffer, operation)) { [self] in try wait(.startAllReduce, number, $0) }
     }
 
+    func startReduceScatter<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        let number = enter()
+        return Pending(try inner.startReduceScatter(buffer, counts: counts, operation)) { [self] in
+            try wait(.startReduceScatter, number, $0)
+        }
+    }
+
     func allGather<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>
     ) throws {
         try watch(.allGather) { try inner.allGather(sent, into: received) }
     }
 
-    func allGather<Element: CommunicableElement>(
-        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]
-    ) throws {
-        try watch(.allGather) { try inner.allGather(sent, into: received, counts: counts) }
+    func allGather<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws {
+        try watch(.allGather) { try inner.allGather(buffer, counts: counts) }
     }
 
     func allToAll<Element: CommunicableElement>(

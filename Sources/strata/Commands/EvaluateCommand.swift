@@ -11,7 +11,8 @@ struct EvaluateCommand: ParsableCommand {
         abstract: "Translate a split with beam search and score it, per direction and on average.",
         discussion: """
             BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the
-            reference given. Under mpirun the ranks share the sentences.
+            reference given. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run folder, as
+            evaluation-<split>.json, for strata report.
 
             Example:
               strata evaluate runs/quickstart
@@ -86,9 +87,20 @@ struct EvaluateCommand: ParsableCommand {
         }
         guard ranks.isFirst else { return .done }
         display?.note("update \(trained.step), split \(split.rawValue), beam \(search.beam)")
-        let report = EvaluationReport(scores: scores)
-        print(json ? try report.json() : report.text(samples: samples), terminator: "")
+        let report = EvaluationReport(scores: scores, split: split, update: trained.step, beam: search.beam)
+        print(json ? try report.result.json() : report.text(samples: samples), terminator: "")
+        if isWhole { save(report.result, RunFolder(path: folder).evaluation(split)) }
         return .done
+    }
+
+    /// Whether the whole split is scored: of a part, no figures are kept.
+    private var isWhole: Bool { direction.isEmpty && limit == nil }
+
+    /// The figures are on standard output already; a run folder that is not to be written to is no failure.
+    private func save(_ result: EvaluationResult, _ path: String) {
+        do { try result.save(to: path) } catch {
+            FileHandle.standardError.write(Data("strata: warning: \(error); strata report will not show these scores\n".utf8))
+        }
     }
 
     private func directions(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {

@@ -75,7 +75,7 @@ struct TrainCommand: ParsableCommand {
             expertGroup: groups.experts, seed: training.seed)
         let optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
         let checkpoints = CheckpointStore(
             directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
@@ -92,7 +92,7 @@ struct TrainCommand: ParsableCommand {
             let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
             return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
-        let trainer = Trainer(
+        let trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)

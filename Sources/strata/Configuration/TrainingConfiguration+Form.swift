@@ -29,6 +29,7 @@ extension ParallelConfiguration {
             [
                 .init("expert_parallel", \.expertParallel, .either("auto", or: .integer(1...4096))),
                 .init("threads_per_rank", \.threadsPerRank, .either("auto", or: .integer(1...1024))),
+                .init("shard_optimizer", \.shardOptimizer, .boolean),
                 .init("watchdog_seconds", \.watchdogSeconds, .number(.atLeast(0))),
                 .init("watchdog_abort_seconds", \.watchdogAbortSeconds, .number(.atLeast(0))),
             ],

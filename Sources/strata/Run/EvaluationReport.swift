@@ -32,62 +32,37 @@ struct DirectionScore {
     var exact: Double { ExactMatch.corpus(hypotheses: hypotheses, references: references) }
 }
 
-/// The figures of an evaluation, for people and for programs.
+/// The figures of an evaluation, for people and, as its `result`, for programs.
 struct EvaluationReport {
-    private struct Figures: Encodable {
-        var bleu: Double
-        var chrf: Double
-        var exact: Double
-        var sentences: Int?
-        var roundsEncoder: Double?
-        var roundsDecoder: Double?
-
-        enum CodingKeys: String, CodingKey {
-            case bleu, chrf, exact, sentences
-            case roundsEncoder = "rounds_encoder"
-            case roundsDecoder = "rounds_decoder"
-        }
-    }
-
-    private struct Document: Encodable {
-        let average: Figures
-        let directions: [String: Figures]
-        let signature: String
-    }
-
     private let scores: [DirectionScore]
-    private let figures: [Figures]
-    private let average: Figures
+    private let figures: [EvaluationResult.Scores]
+    let result: EvaluationResult
 
-    init(scores: [DirectionScore]) {
+    /// `update`: how long the model was trained.
+    init(scores: [DirectionScore], split: Split, update: Int, beam: Int) {
         self.scores = scores
         let figures = scores.map { score in
-            Figures(
+            EvaluationResult.Scores(
                 bleu: score.bleu, chrf: score.chrf, exact: score.exact, sentences: score.sources.count,
                 roundsEncoder: score.capacity?.encoder.roundsMean, roundsDecoder: score.capacity?.decoder.roundsMean)
         }
         self.figures = figures
-        func mean(_ value: (Figures) -> Double) -> Double {
+        func mean(_ value: (EvaluationResult.Scores) -> Double) -> Double {
             figures.reduce(0) { $0 + value($1) } / Double(max(figures.count, 1))
         }
         let isMixture = figures.contains { $0.roundsEncoder != nil }
-        average = Figures(
+        let average = EvaluationResult.Scores(
             bleu: mean(\.bleu), chrf: mean(\.chrf), exact: mean(\.exact),
             roundsEncoder: isMixture ? mean { $0.roundsEncoder ?? 0 } : nil,
             roundsDecoder: isMixture ? mean { $0.roundsDecoder ?? 0 } : nil)
-    }
-
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let document = Document(
-            average: average, directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
+        result = EvaluationResult(
+            split: split.rawValue, update: update, beam: beam, average: average,
+            directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
             signature: BLEU.signature(version: StrataCommand.version))
-        return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
     }
 
     func text(samples: Int) -> String {
-        func cells(_ name: String, _ figures: Figures) -> [String] {
+        func cells(_ name: String, _ figures: EvaluationResult.Scores) -> [String] {
             func rounds(_ value: Double?) -> String { value.map { Format.decimal($0, 2) } ?? "-" }
             return [
                 name, Format.decimal(figures.bleu, 2), Format.decimal(figures.chrf, 2), Format.decimal(figures.exact, 1) + "%",
@@ -96,9 +71,9 @@ struct EvaluationReport {
         }
         var text = Table(
             header: ["direction", "BLEU", "chrF2", "exact", "RC encoder", "RC decoder"],
-            rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", average)]
+            rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", result.average)]
         ).text
-        text += "BLEU: \(BLEU.signature(version: StrataCommand.version))\n"
+        text += "BLEU: \(result.signature)\n"
         for score in scores where samples > 0 {
             text += "\n\(score.direction)\n"
             for index in score.sources.indices.prefix(samples) {

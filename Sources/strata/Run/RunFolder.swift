@@ -2,8 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`;
-/// while it runs `lock`, and `ranks/` with what each rank does.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,
+/// and what commands found about it; while it runs `lock`, and `ranks/` with what each rank does.
 struct RunFolder {
     let path: String
 
@@ -13,6 +13,9 @@ struct RunFolder {
     var checkpoints: String { "\(path)/checkpoints" }
     var lock: String { "\(path)/lock" }
     var ranks: String { "\(path)/ranks" }
+    /// The newest scores of a split.
+    func evaluation(_ split: Split) -> String { "\(path)/evaluation-\(split.rawValue).json" }
+    var analysis: String { "\(path)/analysis/analysis.json" }
     /// Whether it is what strata export wrote.
     var isExport: Bool { FileManager.default.fileExists(atPath: "\(path)/config.json") }
 

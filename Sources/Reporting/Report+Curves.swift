@@ -1,0 +1,116 @@
+import Evaluation
+import Training
+
+extension Report {
+    var curves: Section {
+        guard let bins = updateBins(atMost: LineChart.bins) else {
+            return Section(id: "curves", title: "Training", children: [Self.absent("No update is done yet.")])
+        }
+        var charts = [lossChart]
+        if let bleu = bleuChart { charts.append(bleu) }
+        charts += [perplexityChart, rateChart, normChart, speedChart]
+        let dense = runs.filter(\.isDense)
+        if dense.count < runs.count { charts += [roundsChart, droppedChart, balanceChart] }
+        var children = [Self.grid(charts.compactMap { $0.figure(bins) })]
+        if !dense.isEmpty {
+            let text = "\(Self.names(dense)): a dense model has no experts, and so no RC, drops, load or gates."
+            children.append(Self.absent(text))
+        }
+        return Section(id: "curves", title: "Training", children: children)
+    }
+
+    /// Bins over the updates of all runs; nil before the first update.
+    func updateBins(atMost limit: Int) -> UpdateBins? {
+        let ranges = runs.compactMap(\.history.range)
+        guard let first = ranges.map(\.lowerBound).min(), let last = ranges.map(\.upperBound).max() else { return nil }
+        return UpdateBins(first ... last, atMost: limit)
+    }
+
+    private func trained(
+        mixturesOnly: Bool = false, part: String? = nil, _ figure: (UpdateMetrics) -> Double
+    ) -> [LineChart.Series] {
+        runs.enumerated().filter { !mixturesOnly || !$0.element.isDense }.map { index, run in
+            .init(mark: mark(index), run: run.name, part: part, values: run.history.updates.map { ($0.update, figure($0)) })
+        }
+    }
+
+    private func validated(
+        mixturesOnly: Bool = false, part: String? = "validation", _ figure: (ValidationMetrics) -> Double
+    ) -> [LineChart.Series] {
+        let shown = runs.enumerated().filter { !mixturesOnly || !$0.element.isDense }
+        return shown.filter { !$0.element.history.validations.isEmpty }.map { index, run in
+            .init(
+                mark: mark(index), run: run.name, part: part, style: .dots,
+                values: run.history.validations.map { ($0.update, figure($0)) })
+        }
+    }
+
+    private var lossChart: LineChart {
+        LineChart(
+            title: "Loss", note: "Label-smoothed cross-entropy; training with dropout, validation without.",
+            measure: "loss (nats per target token)",
+            series: trained(part: "training", \.loss) + validated(\.validLoss))
+    }
+
+    private var perplexityChart: LineChart {
+        LineChart(
+            title: "Validation perplexity", note: "Of held-out text, per target token, without label smoothing; 1 is perfect.",
+            measure: "perplexity", series: validated(part: nil, \.validPerplexity))
+    }
+
+    /// Nil unless a run was evaluated at several updates.
+    private var bleuChart: LineChart? {
+        guard let split = splits.first, runs.contains(where: { ($0.evaluation(split)?.means.count ?? 0) > 1 }) else { return nil }
+        return LineChart(
+            title: "Average BLEU", note: "Split \(split), the mean over directions, each time the run was evaluated.",
+            measure: "BLEU", extent: .from(0),
+            series: runs.enumerated().compactMap { index, run in
+                run.evaluation(split).map { result in
+                    .init(
+                        mark: mark(index), run: run.name, style: .dots,
+                        values: result.means.map { ($0.update, $0.average.bleu) })
+                }
+            }, format: { NumberText.decimal($0, 2) })
+    }
+
+    private var rateChart: LineChart {
+        LineChart(
+            title: "Learning rate", note: "Rises linearly in warm-up, then falls with the inverse square root of the update.",
+            measure: "learning rate", extent: .from(0), series: trained(\.learningRate))
+    }
+
+    private var normChart: LineChart {
+        LineChart(
+            title: "Gradient norm", note: "L2 norm over all parameters, every expert once, before clipping.",
+            measure: "norm", extent: .logarithmic, series: trained(\.gradientNorm))
+    }
+
+    private var speedChart: LineChart {
+        LineChart(
+            title: "Speed", note: "Target tokens of an update over the seconds that it took.", measure: "target tokens/s",
+            extent: .from(0), series: trained(\.tokensPerSecond))
+    }
+
+    private var roundsChart: LineChart {
+        LineChart(
+            title: "Requested capacity", note: "RC: strata passed by a token, the mean over tokens and blocks.",
+            measure: "RC (strata)", extent: .from(1),
+            series: trained(mixturesOnly: true, part: "training", \.roundsMean)
+                + validated(mixturesOnly: true, \.validRoundsMean),
+            format: { NumberText.decimal($0, 3) })
+    }
+
+    private var droppedChart: LineChart {
+        LineChart(
+            title: "Dropped choices", note: "Choices of an expert beyond its capacity, of all choices in training.",
+            measure: "dropped (%)", extent: .from(0),
+            series: trained(mixturesOnly: true) { $0.droppedFraction * 100 }, format: { NumberText.decimal($0, 2) + "%" })
+    }
+
+    private var balanceChart: LineChart {
+        LineChart(
+            title: "Load-balancing loss",
+            note: "The mean over gates and blocks; 1 is a uniform load. Not part of the loss above.",
+            measure: "loss", series: trained(mixturesOnly: true, \.aux))
+    }
+}

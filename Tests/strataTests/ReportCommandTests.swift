@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+import _TestSupport
+
+@testable import strata
+
+/// `strata report`, on the run of the other commands' tests.
+@Suite(.timeLimit(.minutes(2))) struct ReportCommandTests {
+    private let folder = CommandLineFolder()
+
+    private func text(_ name: String) throws -> String { String(decoding: try folder.data(name), as: UTF8.self) }
+
+    private func report(_ arguments: String...) throws -> Subprocess.Outcome {
+        try Launch.alone.strata(["report"] + arguments)
+    }
+
+    @Test func aRunIsReportedInItsFolder() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let evaluation = try Launch.alone.strata(["evaluate", "\(folder.path)/run", "--beam", "1", "--split", "valid"])
+        #expect(evaluation.status == 0, "\(evaluation)")
+        let outcome = try report("\(folder.path)/run")
+        #expect(outcome.status == 0 && outcome.stdout == "\(folder.path)/run/report.html\n", "\(outcome)")
+        let html = try text("run/report.html")
+        for part in [">SMoE-2-2<", ">12 of 12<", "BLEU, valid", "run, stratum 1", "RC by direction, decoder", "model.moe.strata"] {
+            #expect(html.contains(part), "\(part)")
+        }
+        // 120 × 16 of the embedding alone are more; the checkpoint has the count.
+        #expect(html.firstMatch(of: /<td>(\d+),(\d+)<\/td>/) != nil)
+        #expect(html.contains("run: no requested capacity by block and token; strata analyze RUN writes it."))
+    }
+
+    @Test func severalRunsAndAFile() throws {
+        try folder.copy(TinyCommandLine.run, to: "one")
+        try folder.copy(TinyCommandLine.run, to: "two")
+        let outcome = try report("\(folder.path)/one", "\(folder.path)/two/", "--out", "\(folder.path)/both.html")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(try text("both.html").contains("<title>one, two · Strata report</title>"))
+        #expect(!folder.exists("one/report.html"))
+    }
+
+    @Test func aRunThatHasJustBegun() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        try FileManager.default.removeItem(atPath: "\(folder.path)/run/checkpoints")
+        let lines = try folder.data("run/metrics.jsonl").split(separator: UInt8(ascii: "\n"))
+        try folder.write("run/metrics.jsonl", Data(lines[0] + [UInt8(ascii: "\n")] + lines[1].prefix(30)))
+        #expect(try report("\(folder.path)/run").status == 0)
+        #expect(try text("run/report.html").contains(">1 of 12<"))
+        try FileManager.default.removeItem(atPath: "\(folder.path)/run/metrics.jsonl")
+        #expect(try report("\(folder.path)/run").status == 0)
+        #expect(try text("run/report.html").contains("metrics.jsonl has no update yet."))
+    }
+
+    @Test func whatCannotBeReadIsNamed() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        try folder.write("run/evaluation-test.json", Data("{\"split\": \"test\", \"update\": 3}".utf8))
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/run/analysis", withIntermediateDirectories: true)
+        try folder.write("run/analysis/analysis.json", Data("{".utf8))
+        #expect(try report("\(folder.path)/run").status == 0)
+        let html = try text("run/report.html")
+        #expect(html.contains("evaluation-test.json cannot be read: it has no beam. It is left out; write it again."))
+        #expect(html.contains("analysis.json cannot be read: it is not the JSON that strata writes."))
+    }
+
+    @Test func errorsHaveTheirStatus() throws {
+        expectError(try report(folder.path), 64, "\(folder.path): must be the folder of a run")
+        try folder.copy(TinyCommandLine.run, to: "run")
+        expectError(try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74, "no/report.html: writing failed")
+        try folder.write("run/config.yaml", Data("model: {}\n".utf8))
+        expectError(try report("\(folder.path)/run"), 64, "run/config.yaml:1: data is required")
+    }
+
+    @Test func namesTellFoldersApart() {
+        #expect(ReportCommand.names(["runs/a", "runs/b/"]) == ["a", "b"])
+        #expect(ReportCommand.names(["/x/m4/run", "/x/m15/run"]) == ["m4/run", "m15/run"])
+        #expect(ReportCommand.names(["runs/a", "runs/a", "runs/b"]) == ["a", "a (2)", "b"])
+    }
+}
