@@ -25,9 +25,10 @@ extension Report {
     private func row(_ run: RunFigures, _ splits: [String]) -> [String] {
         let history = run.history
         func text(_ value: Double?, _ format: (Double) -> String) -> String { value.map(format) ?? "–" }
-        let perplexity = history.validations.last.map { "\(NumberText.figure($0.validPerplexity)) (at \(NumberText.count($0.update)))" }
+        func at(_ update: Int, _ figure: String) -> String { "\(figure) (at \(NumberText.count(update)))" }
+        let perplexity = history.validations.last.map { at($0.update, NumberText.figure($0.validPerplexity)) }
         let scores = splits.map { split in
-            run.evaluation(split).map { "\(NumberText.decimal($0.average.bleu, 2)) (at \(NumberText.count($0.update)))" } ?? "–"
+            run.evaluation(split).map { at($0.update, NumberText.decimal($0.average.bleu, 2)) } ?? "–"
         }
         let isMixture = !run.isDense
         return [
@@ -47,9 +48,10 @@ extension Report {
             "p", ["class": "note"],
             [
                 .text(
-                    "Loss, RC and dropped are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
-                        + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that a token passes, on "
-                        + "average. Speed and time are those of updates, without validation and checkpoints.")
+                    "Loss, RC and dropped are means of the last tenth of training's updates, at most "
+                        + "\(TrainingHistory.mostRecent); loss is label-smoothed cross-entropy in nats per target token. RC, the "
+                        + "requested capacity, is the strata that a token passes, on average. Speed and time are those of "
+                        + "updates, without validation and checkpoints.")
             ])
     }
 
@@ -57,11 +59,12 @@ extension Report {
     private func notes(_ run: RunFigures) -> [String] {
         var notes = run.problems
         if run.history.updates.isEmpty { notes.append("metrics.jsonl has no update yet.") }
-        if run.history.skipped > 0 {
-            notes.append("updates skipped because loss or gradient norm was not finite: \(NumberText.count(run.history.skipped)).")
+        let skipped = run.history.skipped, unreadable = run.history.unreadableLines
+        if skipped > 0 {
+            notes.append("updates skipped because loss or gradient norm was not finite: \(NumberText.count(skipped)).")
         }
-        if run.history.unreadableLines > 0 {
-            notes.append("lines of metrics.jsonl that cannot be read, and are left out: \(NumberText.count(run.history.unreadableLines)).")
+        if unreadable > 0 {
+            notes.append("lines of metrics.jsonl that cannot be read, and are left out: \(NumberText.count(unreadable)).")
         }
         return notes
     }

@@ -34,13 +34,14 @@ enum ReportedRuns {
     static func mixture(name: String = "smoe") throws -> RunFigures {
         RunFigures(
             name: name, method: "SMoE-2-2", parameters: 73_165_824, gates: [0..<4, 2..<4], plannedUpdates: 20,
-            directions: ["eng-cat", "cat-eng"], configuration: [("model.dim", "512"), ("model.moe.strata", "[2, 2]"), ("data.path", "a")],
-            history: history(), evaluations: [evaluation(40.4, rounds: 1.5)], analysis: try analysis())
+            directions: ["eng-cat", "cat-eng"],
+            configuration: [("model.dim", "512"), ("model.moe.strata", "[2, 2]"), ("data.path", "a")], history: history(), evaluations: [evaluation(40.4, rounds: 1.5)], analysis: try analysis())
     }
 
     static func dense(name: String = "dense") -> RunFigures {
         RunFigures(
-            name: name, method: "dense", parameters: 60_000_000, gates: [], plannedUpdates: 40, directions: ["eng-cat", "cat-eng"],
+            name: name, method: "dense", parameters: 60_000_000, gates: [], plannedUpdates: 40,
+            directions: ["eng-cat", "cat-eng"],
             configuration: [("model.dim", "512"), ("model.moe", "none"), ("data.path", "a")], history: history(load: []),
             evaluations: [evaluation(37.83)])
     }

@@ -4,7 +4,9 @@ import Testing
 @testable import Reporting
 
 @Suite struct TrainingHistoryTests {
-    private func history(_ lines: String...) -> TrainingHistory { TrainingHistory(jsonLines: Data(lines.joined(separator: "\n").utf8)) }
+    private func history(_ lines: String...) -> TrainingHistory {
+        TrainingHistory(jsonLines: Data(lines.joined(separator: "\n").utf8))
+    }
 
     @Test func updatesAndValidations() {
         let history = history(

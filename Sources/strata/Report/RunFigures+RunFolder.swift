@@ -16,7 +16,8 @@ extension RunFigures {
         var problems: [String] = []
         self.init(
             name: name, method: configuration.model.methodName, parameters: folder.parameters,
-            gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [], plannedUpdates: configuration.training.updates,
+            gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [],
+            plannedUpdates: configuration.training.updates,
             directions: configuration.data.directions.map(\.description), configuration: configuration.values,
             history: TrainingHistory(jsonLines: Self.data(folder.metrics, &problems) ?? Data()),
             evaluations: [Split.test, .valid].compactMap {
