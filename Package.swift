@@ -72,6 +72,10 @@ let package = Package(
                 path: "Tests/_TestSupport", swiftSettings: swiftSettings),
         .executableTarget(name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
                           path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
+        // The configuration's sources are compiled into it: a program cannot be linked with another.
+        .executableTarget(name: "fuzz-readers", dependencies: [
+            "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
+        ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("TensorCore", ["TensorCore"]),
         tests("Autograd", ["Autograd"]),
         tests("NeuralLayers", ["NeuralLayers"]),
@@ -83,7 +87,7 @@ let package = Package(
         tests("Training", ["Training"]),
         tests("Evaluation", ["Evaluation"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
-        tests("strata", ["strata"]),
+        tests("strata", ["strata", "fuzz-readers"]),
         tests("Architecture", []),
     ],
     cxxLanguageStandard: .cxx17

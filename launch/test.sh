@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs all tests, those under mpirun included.
+# Installs what is missing, builds, and runs all tests, those under mpirun included; at last a run that is killed three times.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 ./launch/install-deps.sh
 swift build --build-tests
 swift test --skip-build
+STRATA=$(swift build --show-bin-path)/strata ./launch/chaos.sh --kills 3

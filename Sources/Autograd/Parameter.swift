@@ -74,6 +74,8 @@ public final class Parameter {
     public var count: Int { rows * columns }
     public var value: Tensor { materialized.value }
     public var gradient: Tensor { materialized.gradient }
+    /// The elements of its placement's section.
+    public var elements: Range<Int> { value.offset ..< value.offset + count }
 
     private var materialized: (value: Tensor, gradient: Tensor) {
         guard let storage else { preconditionFailure("\(slices[0].name) is used before its store is materialized") }

@@ -11,7 +11,14 @@ public final class Tape {
     /// Whether feed-forward networks compute their hidden activations again in backward instead of keeping them: the largest
     /// part of what is saved, for one product in seven more. Results are the same to the bit.
     public let recomputes: Bool
-    private var backwardRules: [() throws -> Void] = []
+    private var operations: [Operation] = []
+    /// How many operations that are still to be walked back add to a parameter's gradient.
+    private var uses: [ObjectIdentifier: Int] = [:]
+
+    private struct Operation {
+        let parameters: [Parameter]
+        let rule: () throws -> Void
+    }
 
     public init(_ context: ComputeContext, recording: Bool, recomputing: Bool = false) {
         self.context = context
@@ -21,18 +28,35 @@ public final class Tape {
 
     /// Makes the variable of an operation's result. `backward` is given the result's gradient, which it may write to or hand
     /// on, and gives every input its share. It is called once, even if nothing depends on the result: then the gradient is
-    /// zero, and an operation that communicates still meets its peers.
-    public func record(_ value: Tensor, backward: @escaping (Tensor) throws -> Void) -> Variable {
+    /// zero, and an operation that communicates still meets its peers. `parameters` are all those to whose gradients it adds.
+    public func record(
+        _ value: Tensor, parameters: [Parameter] = [], backward: @escaping (Tensor) throws -> Void
+    ) -> Variable {
         let output = Variable(value)
         if isRecording {
-            backwardRules.append { [context] in try backward(output.takeGradient(context)) }
+            operations.append(Operation(parameters: parameters) { [context] in try backward(output.takeGradient(context)) })
+            for parameter in parameters { uses[ObjectIdentifier(parameter), default: 0] += 1 }
         }
         return output
     }
 
-    /// Walks the operations back, last first. Parameters' gradients are added to.
-    public func backward() throws {
+    /// Walks the operations back, last first. Parameters' gradients are added to. After each operation `progress` is given the
+    /// parameters whose gradients no other will add to: most often none, each parameter once.
+    public func backward(progress: ([Parameter]) throws -> Void = { _ in }) throws {
         precondition(isRecording, "a tape that does not record has no way back")
-        while let rule = backwardRules.popLast() { try rule() }
+        while let parameters = try walkBack() {
+            try progress(parameters.filter { parameter in
+                let left = uses[ObjectIdentifier(parameter)]! - 1
+                uses[ObjectIdentifier(parameter)] = left
+                return left == 0
+            })
+        }
+    }
+
+    /// One operation; what it saved is gone when this returns its parameters. Nil if there is none.
+    private func walkBack() throws -> [Parameter]? {
+        guard let operation = operations.popLast() else { return nil }
+        try operation.rule()
+        return operation.parameters
     }
 }

@@ -10,9 +10,6 @@ _Static_assert(sizeof(MPI_Comm) == sizeof(void *) && sizeof(MPI_Request) == size
 const int CMPI_success = MPI_SUCCESS;
 const int CMPI_thread_funneled = MPI_THREAD_FUNNELED;
 
-// Point-to-point messages of this library all bear one tag: they match by order.
-static const int tag = 1;
-
 static MPI_Datatype datatype(CMPI_Type type) {
     switch (type) {
     case CMPI_TypeFloat32: return MPI_FLOAT;
@@ -20,15 +17,6 @@ static MPI_Datatype datatype(CMPI_Type type) {
     case CMPI_TypeInt32: return MPI_INT32_T;
     case CMPI_TypeInt64: return MPI_INT64_T;
     case CMPI_TypeUInt8: return MPI_UINT8_T;
-    }
-    abort();
-}
-
-static MPI_Op reduction(CMPI_Operation operation) {
-    switch (operation) {
-    case CMPI_OperationSum: return MPI_SUM;
-    case CMPI_OperationMaximum: return MPI_MAX;
-    case CMPI_OperationMinimum: return MPI_MIN;
     }
     abort();
 }
@@ -112,40 +100,27 @@ int CMPI_comm_free(CMPI_Comm comm) {
     return MPI_Comm_free(&handle);
 }
 
-int CMPI_barrier(CMPI_Comm comm) { return MPI_Barrier(comm); }
+int CMPI_start_barrier(CMPI_Comm comm, CMPI_Request *request) { return MPI_Ibarrier(comm, (MPI_Request *)request); }
 
-int CMPI_broadcast(void *buffer, int count, CMPI_Type type, int root, CMPI_Comm comm) {
-    return MPI_Bcast(buffer, count, datatype(type), root, comm);
+int CMPI_start_broadcast(void *buffer, int count, CMPI_Type type, int root, CMPI_Comm comm, CMPI_Request *request) {
+    return MPI_Ibcast(buffer, count, datatype(type), root, comm, (MPI_Request *)request);
 }
 
-int CMPI_all_reduce(void *buffer, int count, CMPI_Type type, CMPI_Operation operation, CMPI_Comm comm) {
-    return MPI_Allreduce(MPI_IN_PLACE, buffer, count, datatype(type), reduction(operation), comm);
-}
-
-int CMPI_start_all_reduce(void *buffer, int count, CMPI_Type type, CMPI_Operation operation, CMPI_Comm comm,
+int CMPI_start_all_gather(const void *sent, int count, CMPI_Type type, void *received, CMPI_Comm comm,
                           CMPI_Request *request) {
-    return MPI_Iallreduce(MPI_IN_PLACE, buffer, count, datatype(type), reduction(operation), comm,
-                          (MPI_Request *)request);
+    return MPI_Iallgather(sent, count, datatype(type), received, count, datatype(type), comm, (MPI_Request *)request);
 }
 
-int CMPI_all_gather(const void *sent, int count, CMPI_Type type, void *received, CMPI_Comm comm) {
-    return MPI_Allgather(sent, count, datatype(type), received, count, datatype(type), comm);
+int CMPI_start_all_to_all(const void *sent, int count, CMPI_Type type, void *received, CMPI_Comm comm,
+                          CMPI_Request *request) {
+    return MPI_Ialltoall(sent, count, datatype(type), received, count, datatype(type), comm, (MPI_Request *)request);
 }
 
-int CMPI_all_gather_varying(const void *sent, int count, CMPI_Type type, void *received, const int *counts,
-                            const int *displacements, CMPI_Comm comm) {
-    return MPI_Allgatherv(sent, count, datatype(type), received, counts, displacements, datatype(type), comm);
-}
-
-int CMPI_all_to_all(const void *sent, int count, CMPI_Type type, void *received, CMPI_Comm comm) {
-    return MPI_Alltoall(sent, count, datatype(type), received, count, datatype(type), comm);
-}
-
-int CMPI_start_send(const void *buffer, int bytes, int peer, CMPI_Comm comm, CMPI_Request *request) {
+int CMPI_start_send(const void *buffer, int bytes, int peer, int tag, CMPI_Comm comm, CMPI_Request *request) {
     return MPI_Isend(buffer, bytes, MPI_BYTE, peer, tag, comm, (MPI_Request *)request);
 }
 
-int CMPI_start_receive(void *buffer, int bytes, int peer, CMPI_Comm comm, CMPI_Request *request) {
+int CMPI_start_receive(void *buffer, int bytes, int peer, int tag, CMPI_Comm comm, CMPI_Request *request) {
     return MPI_Irecv(buffer, bytes, MPI_BYTE, peer, tag, comm, (MPI_Request *)request);
 }
 

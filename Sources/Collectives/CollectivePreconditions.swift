@@ -10,12 +10,11 @@ extension Communicator {
             received == sent * size, "allGather: received.count must be \(sent) × \(size) ranks, but is \(received)")
     }
 
-    package func requireGathered(_ sent: Int, into received: Int, counts: [Int]) {
-        precondition(counts.count == size, "allGather: must be one count a rank (\(size)), but is \(counts.count)")
-        precondition(counts.allSatisfy { $0 >= 0 }, "allGather: counts must be at least 0, but are \(counts)")
-        precondition(counts[rank] == sent, "allGather: counts[\(rank)] must be sent.count \(sent), but is \(counts[rank])")
+    package func requirePieces(_ operation: String, of buffer: Int, counts: [Int]) {
+        precondition(counts.count == size, "\(operation): must be one count a rank (\(size)), but is \(counts.count)")
+        precondition(counts.allSatisfy { $0 >= 0 }, "\(operation): counts must be at least 0, but are \(counts)")
         let total = counts.reduce(0, +)
-        precondition(received == total, "allGather: received.count must be \(total), but is \(received)")
+        precondition(buffer == total, "\(operation): buffer.count must be \(total), but is \(buffer)")
     }
 
     package func requireEqualPieces(_ sent: Int, into received: Int) {

@@ -72,8 +72,9 @@ extension Communicator {
         let counts = try allGather(array.count)
         let total = counts.reduce(0, +)
         let all = try [Element](unsafeUninitializedCapacity: total) { buffer, initialized in
-            let received = UnsafeMutableBufferPointer(rebasing: buffer[..<total])
-            try array.withUnsafeBufferPointer { try allGather($0, into: received, counts: counts) }
+            let begin = counts[..<rank].reduce(0, +)
+            _ = buffer[begin..<begin + array.count].initialize(from: array)
+            try allGather(UnsafeMutableBufferPointer(rebasing: buffer[..<total]), counts: counts)
             initialized = total
         }
         var begin = 0

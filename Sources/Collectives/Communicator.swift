@@ -20,9 +20,10 @@ extension Int64: CommunicableElement { public static var elementType: ElementTyp
 extension UInt8: CommunicableElement { public static var elementType: ElementType { .uint8 } }
 
 /// A collective that is under way. Buffers given to it must stay untouched until it has completed.
+///
+/// It advances while any of its ranks polls it or waits, for this or for another operation. Over MPI nothing moves in between.
 public protocol PendingCollective: AnyObject {
-    /// Drives progress without blocking; true once complete. Open MPI has no asynchronous progress, so that this call is
-    /// also what moves the data: poll it between pieces of computation.
+    /// Drives progress without blocking; true once complete. Poll it between pieces of computation.
     func poll() throws -> Bool
     /// Blocks until complete.
     func wait() throws
@@ -31,8 +32,8 @@ public protocol PendingCollective: AnyObject {
 /// An ordered group of ranks and the collective operations among them, named as in the MPI standard's chapter on collectives.
 ///
 /// Every rank of the group calls the same operations in the same order, and each from the one thread that owns the
-/// communicator. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: the same
-/// inputs on the same number of ranks give the same bits.
+/// communicator. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: reductions combine
+/// in rank order, 0 first, so that the same inputs on the same number of ranks give the same bits on both.
 ///
 /// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
 public protocol Communicator: AnyObject {
@@ -54,14 +55,18 @@ public protocol Communicator: AnyObject {
     func startAllReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws -> any PendingCollective
 
+    /// Combines the ranks' buffers element by element and leaves rank r the r-th of consecutive pieces, of `counts[r]` elements,
+    /// in its place; the same bits as `allReduce`'s. The rest of the buffer is as it was. Returns at once.
+    func startReduceScatter<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+    ) throws -> any PendingCollective
+
     /// Concatenates equally sized contributions in rank order; `received.count == sent.count * size`.
     func allGather<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>) throws
 
-    /// Concatenates contributions of different sizes (in elements, one count a rank) in rank order;
-    /// `counts[rank] == sent.count`.
-    func allGather<Element: CommunicableElement>(
-        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws
+    /// Brings the r-th of consecutive pieces, of `counts[r]` elements, from rank r to all others, in place.
+    func allGather<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws
 
     /// Sends the r-th of `size` equal pieces to rank r; receives rank r's as the r-th piece.
     func allToAll<Element: CommunicableElement>(

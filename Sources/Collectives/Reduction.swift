@@ -25,9 +25,29 @@ extension Int64: Reducible {}
 extension UInt8: Reducible {}
 
 /// An element-wise reduction of equally long buffers.
-struct Reduction: Sendable {
+package struct Reduction: Sendable {
     let operation: ReductionOperation
-    let element: ElementType
+    package let element: ElementType
+    /// Bytes of a buffer that are combined and copied in one go: those of all ranks stay in a core's cache.
+    static let blockBytes = 8 << 10
+
+    package init(operation: ReductionOperation, element: ElementType) {
+        self.operation = operation
+        self.element = element
+    }
+
+    /// Combines buffers of `count` elements, in their order, into `result`, which may be one of them. The first may be
+    /// overwritten.
+    package func combine(_ buffers: [UnsafeMutableRawPointer], count: Int, into result: UnsafeMutableRawPointer) {
+        let stride = element.stride, blockCount = Self.blockBytes / stride
+        for begin in Swift.stride(from: 0, to: count, by: blockCount) {
+            let block = begin..<min(begin + blockCount, count)
+            combine(buffers, range: block)
+            if result != buffers[0] {
+                (result + begin * stride).copyMemory(from: buffers[0] + begin * stride, byteCount: block.count * stride)
+            }
+        }
+    }
 
     /// Combines elements `range` of all buffers, in the buffers' order, and leaves the result in the first.
     func combine(_ buffers: [UnsafeMutableRawPointer], range: Range<Int>) {
@@ -62,7 +82,7 @@ struct Reduction: Sendable {
 
 extension ElementType {
     /// Bytes of one element.
-    var stride: Int {
+    package var stride: Int {
         switch self {
         case .float32, .int32: 4
         case .float64, .int64: 8

@@ -3,8 +3,6 @@
 extension Rendezvous.Work {
     /// Bytes of a piece: enough to be worth a lock, few enough that all ranks share a large buffer.
     private static let pieceBytes = 256 << 10
-    /// Bytes of a buffer that are combined and copied in one go: those of all ranks stay in a core's cache.
-    private static let blockBytes = 8 << 10
 
     static func broadcast(bytes: Int, _ contributions: [Rendezvous.Contribution], root: Int) -> Self {
         guard bytes > 0, contributions.count > 1 else { return Self() }
@@ -26,7 +24,7 @@ extension Rendezvous.Work {
         guard count > 0, buffers.count > 1 else { return Self() }
         let stride = reduction.element.stride
         let pieceCount = pieceBytes / stride
-        let blockCount = blockBytes / stride
+        let blockCount = Reduction.blockBytes / stride
         return Self(pieces: (count + pieceCount - 1) / pieceCount) { piece in
             let end = min((piece + 1) * pieceCount, count)
             for begin in Swift.stride(from: piece * pieceCount, to: end, by: blockCount) {
@@ -41,14 +39,14 @@ extension Rendezvous.Work {
         }
     }
 
-    /// `bytes[r]` come from rank r.
+    /// `bytes[r]` come from rank r, which may have them in place.
     static func allGather(bytes: [Int], _ contributions: [Rendezvous.Contribution]) -> Self {
         let begins = begins(of: bytes)
         return Self(pieces: bytes.count) { source in
             guard bytes[source] > 0 else { return }
-            for destination in contributions {
-                (destination.received! + begins[source]).copyMemory(
-                    from: contributions[source].sent!, byteCount: bytes[source])
+            let sent = contributions[source].sent!
+            for destination in contributions where UnsafeRawPointer(destination.received! + begins[source]) != sent {
+                (destination.received! + begins[source]).copyMemory(from: sent, byteCount: bytes[source])
             }
         }
     }

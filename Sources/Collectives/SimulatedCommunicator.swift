@@ -2,7 +2,6 @@ import Glibc
 
 /// A communicator among threads of one process. Data is really exchanged, from one rank's memory to another's.
 ///
-/// Reductions combine the ranks' values in rank order, 0 first: every rank gets the same bits, the same in every run.
 /// Ranks that call different operations, or disagree on sizes, all get `CollectiveError.mismatch`, and so do ranks that
 /// wait for each other in a circle. After a failure no operation of the run succeeds on any communicator.
 /// Ranks in errors are those of the world.
@@ -51,14 +50,34 @@ public final class SimulatedCommunicator: Communicator {
     ) throws -> any PendingCollective {
         let signature = OperationSignature(
             name: "startAllReduce", reduction: operation, element: Element.elementType, count: buffer.count)
-        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        return try start(signature, buffer, operation, result: 0..<buffer.count)
+    }
+
+    public func startReduceScatter<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        requirePieces("startReduceScatter", of: buffer.count, counts: counts)
+        let signature = OperationSignature(
+            name: "startReduceScatter", reduction: operation, element: Element.elementType, counts: counts)
+        let begin = counts[..<rank].reduce(0, +)
+        return try start(signature, buffer, operation, result: begin ..< begin + counts[rank])
+    }
+
+    /// `result` is what of the combined buffer this rank gets.
+    private func start<Element: CommunicableElement>(
+        _ signature: OperationSignature, _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation,
+        result: Range<Int>
+    ) throws -> any PendingCollective {
+        let bytes = UnsafeMutableRawBufferPointer(buffer), stride = MemoryLayout<Element>.stride
         let staging = StagingBuffer(copying: bytes, from: group.world.staging)
         let rendezvous = try arrive(signature, Rendezvous.Contribution(staging: staging)) {
             .allReduce(
                 Reduction(operation: operation, element: Element.elementType), count: buffer.count,
                 $0.map(\.staging!.bytes), copyToAll: false)
         }
-        return SimulatedPendingReduction(rendezvous, into: bytes, world: group.world, rank: group.members[rank])
+        return SimulatedPendingReduction(
+            rendezvous, into: bytes, result: result.lowerBound * stride ..< result.upperBound * stride, world: group.world,
+            rank: group.members[rank])
     }
 
     public func allGather<Element: CommunicableElement>(
@@ -71,12 +90,13 @@ public final class SimulatedCommunicator: Communicator {
     }
 
     public func allGather<Element: CommunicableElement>(
-        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]
     ) throws {
-        requireGathered(sent.count, into: received.count, counts: counts)
+        requirePieces("allGather", of: buffer.count, counts: counts)
         let signature = OperationSignature(name: "allGather", element: Element.elementType, counts: counts)
-        let bytes = counts.map { $0 * MemoryLayout<Element>.stride }
-        _ = try meet(signature, contribution(sent, received)) { .allGather(bytes: bytes, $0) }
+        let bytes = counts.map { $0 * MemoryLayout<Element>.stride }, begin = counts[..<rank].reduce(0, +)
+        let own = UnsafeBufferPointer(rebasing: buffer[begin ..< begin + counts[rank]])
+        _ = try meet(signature, contribution(own, buffer)) { .allGather(bytes: bytes, $0) }
     }
 
     public func allToAll<Element: CommunicableElement>(

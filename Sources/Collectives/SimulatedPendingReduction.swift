@@ -1,16 +1,20 @@
-/// An all-reduce of simulated ranks that is under way. The ranks' copies are combined as soon as all have started it
+/// A reduction of simulated ranks that is under way. The ranks' copies are combined as soon as all have started it
 /// and one of them polls or waits; each fetches the result when it next asks.
 final class SimulatedPendingReduction: PendingCollective {
     private let rendezvous: Rendezvous
-    private let result: UnsafeMutableRawBufferPointer
+    private let buffer: UnsafeMutableRawBufferPointer
+    /// Bytes of the buffer that this rank gets the result of.
+    private let result: Range<Int>
     private let world: SimulatedWorld
     private let rank: Int
     private var isComplete = false
 
     init(
-        _ rendezvous: Rendezvous, into result: UnsafeMutableRawBufferPointer, world: SimulatedWorld, rank: Int
+        _ rendezvous: Rendezvous, into buffer: UnsafeMutableRawBufferPointer, result: Range<Int>, world: SimulatedWorld,
+        rank: Int
     ) {
         self.rendezvous = rendezvous
+        self.buffer = buffer
         self.result = result
         self.world = world
         self.rank = rank
@@ -31,7 +35,8 @@ final class SimulatedPendingReduction: PendingCollective {
 
     private func fetch() {
         isComplete = true
-        guard let base = result.baseAddress else { return }
-        base.copyMemory(from: rendezvous.contributions[0]!.staging!.bytes, byteCount: result.count)
+        guard let base = buffer.baseAddress else { return }
+        (base + result.lowerBound).copyMemory(
+            from: rendezvous.contributions[0]!.staging!.bytes + result.lowerBound, byteCount: result.count)
     }
 }

@@ -19,20 +19,22 @@ final class StagingBuffer {
 
 /// Staging memory between uses. Gradient buckets come in the same sizes update after update, and memory that is fresh from
 /// the system costs a page fault every 4 KiB: a reduction of 32 MiB took three times as long.
-final class StagingPool: @unchecked Sendable {
+package final class StagingPool: @unchecked Sendable {
     private let lock = Mutex(())
     /// By size; guarded by the lock.
     private var free: [Int: [UnsafeMutableRawPointer]] = [:]
+
+    package init() {}
 
     deinit {
         for bytes in free.values.joined() { bytes.deallocate() }
     }
 
-    func take(_ count: Int) -> UnsafeMutableRawPointer {
+    package func take(_ count: Int) -> UnsafeMutableRawPointer {
         lock.withLock { _ in free[count]?.popLast() } ?? .allocate(byteCount: max(count, 1), alignment: 64)
     }
 
-    func give(_ bytes: UnsafeMutableRawPointer, _ count: Int) {
+    package func give(_ bytes: UnsafeMutableRawPointer, _ count: Int) {
         lock.withLock { _ in free[count, default: []].append(bytes) }
     }
 }

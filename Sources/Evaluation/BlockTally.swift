@@ -90,7 +90,10 @@ extension BlockTally.Gate {
             if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
         }
         let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: decision.visible.count, factor: capacityFactor)
-        let kept = ExpertCapacity.keep(decision.experts, choices: decision.choices, visible: decision.visible, limit: limit)
+        // Which tokens go first does not change how many are dropped.
+        let kept = ExpertCapacity.keep(
+            decision.experts, choices: decision.choices, visible: decision.visible, limit: limit,
+            order: Array(0..<decision.tokens))
         dropped[0] += Int64(zip(decision.experts, kept).count { $0 >= 0 && !$1 })
         for token in 0..<decision.tokens {
             var nats = 0.0

@@ -3,14 +3,11 @@ import Collectives
 
 /// A communicator over MPI.
 ///
-/// Sums are those of the MPI library, which for the same inputs on the same number of ranks are always the same; the order
-/// of additions is its own, and differs from the simulated ranks'. Sizes that differ between ranks are not detected in
-/// general: MPI reports a message longer than its buffer, and waits for one that never comes.
+/// Reductions and exchanges are messages between each two ranks; MPI's own reductions add in an order that depends on its
+/// algorithm, and started without blocking moved a third as many bytes a second (Open MPI 4.1, two ranks of a node, 32 MiB).
+/// Sizes that differ between ranks are not detected in general: MPI reports a message longer than its buffer, and waits for one
+/// that never comes.
 public final class MPICommunicator: Communicator {
-    /// Bytes that go into one reduction. Measured with Open MPI 4.1, two ranks of a node and 32 MiB: whole 2.8 GB/s, in
-    /// pieces of 1 MiB 8.0 (they stay in the cache); started without blocking, 1.4 and 3.4.
-    private static let reductionBytes = 1 << 20
-
     public let rank: Int
     public let size: Int
 
@@ -19,8 +16,10 @@ public final class MPICommunicator: Communicator {
     /// The largest count given to MPI, whose counts and displacements are 32-bit. Tests lower it.
     let maximumCount: Int
     private let isOwned: Bool
-    /// Reused by every exchange between ranks.
-    private var requests: [CMPI_Request?] = []
+    /// Those of the operation that blocks.
+    private var requests = MPIRequests()
+    /// Reductions started so far: each has a tag of its own.
+    private var reductions = 0
 
     init(_ comm: CMPI_Comm, session: MPISession, isOwned: Bool, maximumCount: Int = Int(Int32.max)) throws {
         self.comm = comm
@@ -42,38 +41,66 @@ public final class MPICommunicator: Communicator {
     }
 
     public func barrier() throws {
-        try call("barrier") { CMPI_barrier(comm) }
+        try run("barrier") { CMPI_start_barrier(comm, $0) }
     }
 
     public func broadcast<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, root: Int
     ) throws {
         requireRoot(root)
-        try forEachPiece(of: buffer, count: maximumCount) { start, count in
-            try call("broadcast") { CMPI_broadcast(start, count, Element.mpiType, Int32(root), comm) }
+        // Every rank calls with as many elements as its peers, and so comes to the same pieces. An empty buffer has none.
+        for begin in stride(from: 0, to: buffer.count, by: maximumCount) {
+            let count = Int32(min(maximumCount, buffer.count - begin))
+            try run("broadcast") {
+                CMPI_start_broadcast(buffer.baseAddress! + begin, count, Element.mpiType, Int32(root), comm, $0)
+            }
         }
     }
 
     public func allReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
     ) throws {
-        try forEachPiece(of: buffer, count: reductionCount(Element.self)) { start, count in
-            try call("allReduce") { CMPI_all_reduce(start, count, Element.mpiType, operation.mpiOperation, comm) }
-        }
+        try startReduction("allReduce", buffer, counts: equalCounts(buffer.count), operation, gathersResult: true).wait()
     }
 
     public func startAllReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
     ) throws -> any PendingCollective {
-        let pending = MPIPendingCollective("startAllReduce", on: self)
-        try forEachPiece(of: buffer, count: reductionCount(Element.self)) { start, count in
-            try pending.start { request in
-                try call("startAllReduce") {
-                    CMPI_start_all_reduce(start, count, Element.mpiType, operation.mpiOperation, comm, request)
-                }
-            }
+        try startReduction("startAllReduce", buffer, counts: equalCounts(buffer.count), operation, gathersResult: true)
+    }
+
+    public func startReduceScatter<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        requirePieces("startReduceScatter", of: buffer.count, counts: counts)
+        return try startReduction("startReduceScatter", buffer, counts: counts, operation, gathersResult: false)
+    }
+
+    private func startReduction<Element: CommunicableElement>(
+        _ name: String, _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation,
+        gathersResult: Bool
+    ) throws -> MPIPendingReduction {
+        session.requireUsable(name)
+        // A tag is used again when the reduction that had it is long complete.
+        let tag = Self.exchangeTag + 1 + Int32(reductions % Self.reductionTags)
+        reductions += 1
+        return try MPIPendingReduction(
+            name, on: self, Reduction(operation: operation, element: Element.elementType),
+            pieces: pieces(of: buffer, counts: counts), gathersResult: gathersResult, tag: tag)
+    }
+
+    private func equalCounts(_ count: Int) -> [Int] {
+        (0..<size).map { count * ($0 + 1) / size - count * $0 / size }
+    }
+
+    private func pieces<Element>(
+        of buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]
+    ) -> [UnsafeMutableRawBufferPointer] {
+        var begin = 0
+        return counts.map { count in
+            defer { begin += count }
+            return UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[begin ..< begin + count]))
         }
-        return pending
     }
 
     public func allGather<Element: CommunicableElement>(
@@ -81,28 +108,22 @@ public final class MPICommunicator: Communicator {
     ) throws {
         requireGathered(sent.count, into: received.count)
         guard sent.count <= maximumCount else {
-            return try broadcastEach(sent, into: received, counts: Array(repeating: sent.count, count: size))
+            _ = UnsafeMutableBufferPointer(rebasing: received[rank * sent.count ..< (rank + 1) * sent.count]).update(from: sent)
+            return try allGather(received, counts: Array(repeating: sent.count, count: size))
         }
-        try call("allGather") {
-            CMPI_all_gather(sent.baseAddress, Int32(sent.count), Element.mpiType, received.baseAddress, comm)
+        try run("allGather") {
+            CMPI_start_all_gather(sent.baseAddress, Int32(sent.count), Element.mpiType, received.baseAddress, comm, $0)
         }
     }
 
     public func allGather<Element: CommunicableElement>(
-        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]
     ) throws {
-        requireGathered(sent.count, into: received.count, counts: counts)
-        guard received.count <= maximumCount else { return try broadcastEach(sent, into: received, counts: counts) }
-        var begin: Int32 = 0
-        let displacements = counts.map { count in
-            defer { begin += Int32(count) }
-            return begin
-        }
-        try call("allGather") {
-            CMPI_all_gather_varying(
-                sent.baseAddress, Int32(sent.count), Element.mpiType, received.baseAddress, counts.map(Int32.init),
-                displacements, comm)
-        }
+        requirePieces("allGather", of: buffer.count, counts: counts)
+        session.requireUsable("allGather")
+        let pieces = pieces(of: buffer, counts: counts), own = UnsafeRawBufferPointer(pieces[rank])
+        try exchange("allGather", tag: Self.exchangeTag, &requests, send: { _ in own }, receive: { pieces[$0] })
+        try requests.wait(session, "allGather")
     }
 
     public func allToAll<Element: CommunicableElement>(
@@ -114,8 +135,8 @@ public final class MPICommunicator: Communicator {
             let rows = Array(repeating: count, count: size)
             return try allToAll(rowWidth: 1, sent, sentRows: rows, into: received, receivedRows: rows)
         }
-        try call("allToAll") {
-            CMPI_all_to_all(sent.baseAddress, Int32(count), Element.mpiType, received.baseAddress, comm)
+        try run("allToAll") {
+            CMPI_start_all_to_all(sent.baseAddress, Int32(count), Element.mpiType, received.baseAddress, comm, $0)
         }
     }
 
@@ -129,25 +150,19 @@ public final class MPICommunicator: Communicator {
         requireRuns(width: rowWidth, sent.count, sentRuns: sentRuns, into: received.count, receivedRuns: receivedRuns)
         session.requireUsable("allToAll rows")
         let rowBytes = rowWidth * MemoryLayout<Element>.stride
-        requests.removeAll(keepingCapacity: true)
-        // Each rank begins with another peer, so that no rank is everybody's first. Receives come first: what arrives
-        // then finds its place at once. Messages between two ranks do not overtake each other: runs match in order.
-        for step in 1..<size {
-            let peer = (rank - step + size) % size
-            for run in receivedRuns where run.peer == peer {
-                try forEachMessage(run.count * rowBytes) { offset, bytes in
-                    let place = UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes + offset
-                    try start("allToAll rows") { CMPI_start_receive(place, bytes, Int32(peer), comm, $0) }
-                }
+        // Messages between two ranks do not overtake each other: runs match in order.
+        for peer in peers.reversed() {
+            for run in receivedRuns where run.peer == peer && run.count * rowBytes > 0 {
+                try receive(
+                    .init(start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
+                    from: peer, tag: Self.exchangeTag, &requests, "allToAll rows")
             }
         }
-        for step in 1..<size {
-            let peer = (rank + step) % size
-            for run in sentRuns where run.peer == peer {
-                try forEachMessage(run.count * rowBytes) { offset, bytes in
-                    let place = UnsafeRawPointer(sent.baseAddress!) + run.row * rowBytes + offset
-                    try start("allToAll rows") { CMPI_start_send(place, bytes, Int32(peer), comm, $0) }
-                }
+        for peer in peers {
+            for run in sentRuns where run.peer == peer && run.count * rowBytes > 0 {
+                try send(
+                    .init(start: UnsafeRawPointer(sent.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
+                    to: peer, tag: Self.exchangeTag, &requests, "allToAll rows")
             }
         }
         let ownSent = sentRuns.filter { $0.peer == rank && $0.count > 0 }
@@ -159,7 +174,7 @@ public final class MPICommunicator: Communicator {
             (UnsafeMutableRawPointer(received.baseAddress!) + to.row * rowBytes).copyMemory(
                 from: UnsafeRawPointer(sent.baseAddress!) + from.row * rowBytes, byteCount: from.count * rowBytes)
         }
-        try session.check(CMPI_wait_all(&requests, Int32(requests.count)), "allToAll rows")
+        try requests.wait(session, "allToAll rows")
     }
 
     public func split(color: Int, key: Int) throws -> any Communicator {
@@ -190,46 +205,58 @@ public final class MPICommunicator: Communicator {
             made!, session: session, isOwned: true, maximumCount: maximumCount ?? self.maximumCount)
     }
 
-    /// Gathers beyond MPI's counts.
-    private func broadcastEach<Element: CommunicableElement>(
-        _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, counts: [Int]
-    ) throws {
-        var begin = 0
-        for (root, count) in counts.enumerated() {
-            let piece = UnsafeMutableBufferPointer(rebasing: received[begin..<begin + count])
-            if root == rank { _ = piece.update(from: sent) }
-            try broadcast(piece, root: root)
-            begin += count
-        }
-    }
-
-    private func reductionCount<Element>(_ type: Element.Type) -> Int {
-        min(Self.reductionBytes / MemoryLayout<Element>.stride, maximumCount)
+    /// Starts an operation of the library and waits for it.
+    private func run(_ operation: String, _ start: (UnsafeMutablePointer<CMPI_Request?>) -> Int32) throws {
+        session.requireUsable(operation)
+        try requests.start(session, operation, start)
+        try requests.wait(session, operation)
     }
 
     private func call(_ operation: String, _ body: () -> Int32) throws {
         session.requireUsable(operation)
         try session.check(body(), operation)
     }
+}
 
-    private func start(_ operation: String, _ body: (UnsafeMutablePointer<CMPI_Request?>) -> Int32) throws {
-        requests.append(nil)
-        try session.check(body(&requests[requests.count - 1]), operation)
+// Messages between two ranks.
+extension MPICommunicator {
+    /// Exchanges match by order.
+    private static let exchangeTag: Int32 = 1
+    /// The standard promises tags up to 32767.
+    private static let reductionTags = 1 << 14
+
+    /// The other ranks. Each rank begins with another, so that none is everybody's first.
+    var peers: [Int] { (1..<size).map { (rank + $0) % size } }
+
+    /// Starts a message to and one from every peer, empty ones left out. Receives come first: what arrives then finds its place
+    /// at once.
+    func exchange(
+        _ operation: String, tag: Int32, _ requests: inout MPIRequests, send contribution: (Int) -> UnsafeRawBufferPointer,
+        receive place: (Int) -> UnsafeMutableRawBufferPointer
+    ) throws {
+        for peer in peers.reversed() { try receive(place(peer), from: peer, tag: tag, &requests, operation) }
+        for peer in peers { try send(contribution(peer), to: peer, tag: tag, &requests, operation) }
     }
 
-    /// Every rank calls with as many elements as its peers, and so comes to the same pieces. An empty buffer has none.
-    private func forEachPiece<Element>(
-        of buffer: UnsafeMutableBufferPointer<Element>, count: Int,
-        _ body: (UnsafeMutablePointer<Element>, Int32) throws -> Void
-    ) rethrows {
-        for begin in stride(from: 0, to: buffer.count, by: count) {
-            try body(buffer.baseAddress! + begin, Int32(min(count, buffer.count - begin)))
+    private func receive(
+        _ bytes: UnsafeMutableRawBufferPointer, from peer: Int, tag: Int32, _ requests: inout MPIRequests, _ operation: String
+    ) throws {
+        for offset in stride(from: 0, to: bytes.count, by: maximumCount) {
+            let count = Int32(min(maximumCount, bytes.count - offset))
+            try requests.start(session, operation) {
+                CMPI_start_receive(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0)
+            }
         }
     }
 
-    private func forEachMessage(_ bytes: Int, _ body: (_ offset: Int, _ bytes: Int32) throws -> Void) rethrows {
-        for offset in stride(from: 0, to: bytes, by: maximumCount) {
-            try body(offset, Int32(min(maximumCount, bytes - offset)))
+    private func send(
+        _ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int32, _ requests: inout MPIRequests, _ operation: String
+    ) throws {
+        for offset in stride(from: 0, to: bytes.count, by: maximumCount) {
+            let count = Int32(min(maximumCount, bytes.count - offset))
+            try requests.start(session, operation) {
+                CMPI_start_send(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0)
+            }
         }
     }
 }
@@ -242,16 +269,6 @@ extension CommunicableElement {
         case .int32: .int32
         case .int64: .int64
         case .uint8: .uInt8
-        }
-    }
-}
-
-extension ReductionOperation {
-    fileprivate var mpiOperation: CMPI_Operation {
-        switch self {
-        case .sum: .sum
-        case .maximum: .maximum
-        case .minimum: .minimum
         }
     }
 }

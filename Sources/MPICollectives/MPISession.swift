@@ -2,11 +2,15 @@ import CMPI
 import Collectives
 import Glibc
 
-/// What all communicators of a process share: who may call MPI, whether it still may be called, and how errors are told.
+/// What all communicators of a process share: who may call MPI, whether it still may be called, how errors are told, and the
+/// reductions under way.
 final class MPISession {
     let rank: Int
+    /// Memory for what peers contribute to reductions.
+    let staging = StagingPool()
     private let owner = pthread_self()
     private(set) var isFinalized = false
+    private var reductions: [MPIPendingReduction] = []
 
     init(rank: Int) { self.rank = rank }
 
@@ -27,6 +31,18 @@ final class MPISession {
         isFinalized = true
         try check(CMPI_finalize(), "finalize")
     }
+
+    /// Reductions consist of several steps, and Open MPI knows of none but the present one: unless a rank that waits for
+    /// something else takes the next, its peers wait for it.
+    func advanceReductions() throws {
+        for reduction in reductions { _ = try reduction.advance() }
+    }
+
+    var isReducing: Bool { !reductions.isEmpty }
+
+    func begin(_ reduction: MPIPendingReduction) { reductions.append(reduction) }
+
+    func end(_ reduction: MPIPendingReduction) { reductions.removeAll { $0 === reduction } }
 
     static func text(of code: Int32) -> String {
         text { CMPI_error_string(code, $0, $1) }

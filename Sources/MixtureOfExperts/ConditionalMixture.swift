@@ -22,14 +22,13 @@ public struct ConditionalMixture {
         gate = Linear(names: ["\(name).cmr_gate"], inputSize: dim, outputSizeEach: 1, store: store)
     }
 
-    /// x [T, d] and `mixture`, x plus the experts' contributions → (1 − g) (x + FFN(norm(x))) + g mixture, [T, d], and the
-    /// budget loss |Σ g / T − budget| (0 for no tokens). In training a token's g is set to 0 with the configured probability,
-    /// so that the shared network learns to do alone; what is kept is not scaled.
+    /// x [T, d], h = LayerNorm(x), and `mixture`, x plus the experts' contributions → (1 − g) (x + FFN(h)) + g mixture, [T, d],
+    /// and the budget loss |Σ g / T − budget| (0 for no tokens). In training a token's g is set to 0 with the configured
+    /// probability, so that the shared network learns to do alone; what is kept is not scaled.
     func callAsFunction(
-        _ x: Variable, mixture: Variable, norm: LayerNorm, _ pass: ForwardPass, lossScale: Float
+        _ x: Variable, h: Variable, mixture: Variable, _ pass: ForwardPass, lossScale: Float
     ) -> (output: Variable, budgetLoss: Float) {
         let context = pass.context, tokens = x.rows
-        let h = norm(x, pass)
         let dense = shared(h, addedTo: x, pass, mask: pass.dropout(dropout, purpose: .sharedExpert))
         let logits = gate(h, pass)
         let open = logits.value.elements.map(Self.sigmoid)

@@ -5,15 +5,18 @@ public enum ExpertCapacity {
         factor.map { Int($0 * Float((tokens + visible - 1) / visible)) }
     }
 
-    /// Which choices are kept: all first choices queue before any second one, each in token order.
+    /// Which choices are kept: all first choices queue before any second one, each by the tokens in `order`.
     ///
     /// `experts` holds k choices a token, −1 where there is none (never kept).
-    public static func keep(_ experts: [Int32], choices k: Int, visible: Range<Int>, limit: Int?) -> [Bool] {
+    public static func keep(
+        _ experts: [Int32], choices k: Int, visible: Range<Int>, limit: Int?, order: [Int]
+    ) -> [Bool] {
         var kept = experts.map { $0 >= 0 }
         guard let limit else { return kept }
         var taken = [Int](repeating: 0, count: visible.count)
         for choice in 0..<k {
-            for index in stride(from: choice, to: experts.count, by: k) where kept[index] {
+            for token in order where kept[token * k + choice] {
+                let index = token * k + choice
                 let expert = Int(experts[index]) - visible.lowerBound
                 if taken[expert] < limit {
                     taken[expert] += 1

@@ -54,6 +54,17 @@ public struct MixtureConfiguration: Equatable, Sendable {
     public var stacked = false
     /// A shared network and a gate that mixes it with the experts; nil: none.
     public var conditionalRouting: ConditionalRouting?
+    public var routing = RoutingRule.tokenChoice
+    /// Whether a full expert keeps the choices of highest probability instead of the first in token order.
+    public var batchPrioritized = false
+    /// The weight of the router z-loss.
+    public var routerZLoss: Float = 0
+    /// What an expert's selection bias changes by after an update, against its load; 0: there are no such biases.
+    public var biasBalancingRate: Float = 0
+    /// Feed-forward networks beside the experts that every token takes.
+    public var sharedExperts = 0
+    /// The probability that a block's experts are left out for a token group in training.
+    public var gatingDropout: Float = 0
 
     public init(strata: [Int]) { self.strata = strata }
 

@@ -4,7 +4,8 @@ import NeuralLayers
 import TensorCore
 
 /// A stratified mixture of experts with its LayerNorms and residuals (SMOE.md, "The block"). With one stratum it is a plain
-/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.weight`, `<name>.experts.{e}.*`.
+/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
+/// `<name>.shared_experts.{j}.*`.
 ///
 /// Stacked, the strata are plain mixtures one after another: h_0 = LayerNorm(x), h_s = mixture s of h_{s−1}, and x + h_L is the
 /// result; every token passes all of them, and there is one LayerNorm.
@@ -16,7 +17,12 @@ public struct StratifiedBlock {
     /// W_i, [V_i, d].
     public let gates: [Parameter]
     public let experts: GroupedExperts
-    /// The shared network that a token takes as well, if routing is conditional.
+    /// By stratum: what is added to the probabilities of the experts that its gate sees where tokens choose, [V_s]; empty
+    /// without balancing by bias. They have no gradient: `balance` moves them.
+    public let selectionBiases: [Parameter]
+    /// Networks that every token takes ("DeepSeekMoE", arXiv 2401.06066).
+    public let sharedExperts: [FeedForward]
+    /// The shared network that a gate mixes in, if routing is conditional.
     public let conditional: ConditionalMixture?
     let dispatcher: AllToAllTokenDispatcher
     let dropout: Float
@@ -40,9 +46,23 @@ public struct StratifiedBlock {
         }
         experts = GroupedExperts(
             name: name, ids: placement.expertsOfPlace[dispatcher.place], dim: dim, ffnDim: ffnDim, store: store)
+        selectionBiases = configuration.biasBalancingRate == 0 ? [] : configuration.strata.indices.map {
+            store.add(Parameter(
+                vectors: ["\(name).gates.\($0).selection_bias"],
+                countEach: configuration.visibleExperts(atStratum: $0).count, initializer: .constant(0)))
+        }
+        sharedExperts = (0..<configuration.sharedExperts).map {
+            FeedForward(name: "\(name).shared_experts.\($0)", dim: dim, ffnDim: ffnDim, store: store)
+        }
         conditional = configuration.conditionalRouting.map {
             ConditionalMixture(name: name, configuration: $0, dim: dim, ffnDim: ffnDim, dropout: dropout, store: store)
         }
+    }
+
+    /// Those of the mixture that this rank holds, whichever strata tokens reach.
+    private var parameters: [Parameter] {
+        norms.flatMap { [$0.gain, $0.bias] } + gates
+            + experts.experts.flatMap { [$0.weight1, $0.bias1, $0.weight2, $0.bias2] }
     }
 
     /// What a block did with one token group.
@@ -52,6 +72,8 @@ public struct StratifiedBlock {
         public let loadBalancingLoss: Float
         /// The budget loss of conditional routing; 0 without.
         public internal(set) var budgetLoss: Float = 0
+        /// The mean of the gates' router z-losses.
+        public let zLoss: Float
         /// Strata that each token passed: its requested capacity.
         public let visits: [UInt8]
         public let decisions: [RoutingDecision]
@@ -61,10 +83,17 @@ public struct StratifiedBlock {
     /// x [T, d] → x + the block's contribution, [T, d]. `lossScale` is what the block's auxiliary losses, each times its
     /// weight, are multiplied by in the loss that backward differentiates.
     public func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float) throws -> Outcome {
-        var outcome = try mixture(x, pass, lossScale: lossScale * configuration.auxiliaryLossWeight)
+        var outcome = try mixture(x, pass, lossScale: lossScale)
+        guard conditional != nil || !sharedExperts.isEmpty else { return outcome }
+        let h = norms[0](x, pass)
+        for (index, network) in sharedExperts.enumerated() {
+            // Numbered after the strata, which have numbers of their own.
+            let mask = pass.within(configuration.strata.count + index).dropout(dropout, purpose: .sharedExpert)
+            outcome.output = network(h, addedTo: outcome.output, pass, mask: mask)
+        }
         if let conditional {
             (outcome.output, outcome.budgetLoss) = conditional(
-                x, mixture: outcome.output, norm: norms[0], pass, lossScale: lossScale)
+                x, h: h, mixture: outcome.output, pass, lossScale: lossScale)
         }
         return outcome
     }
@@ -76,28 +105,31 @@ public struct StratifiedBlock {
         let output = context.copy(x.value)
         var passages: [Passage] = [], decisions: [RoutingDecision] = []
         var visits = [UInt8](repeating: 0, count: x.rows)
-        var nextStratum = [Int](repeating: 0, count: x.rows)
+        var nextStratum = [Int](repeating: isLeftOut(pass) ? strata.count : 0, count: x.rows)
         var statistics = RoutingStatistics(strata: strata)
-        var loss: Float = 0, input = x.value
+        var loss: Float = 0, zLoss: Float = 0, source = x.value
         for stratum in strata.indices {
             let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
-            if stratum > 0, !configuration.stacked { input = Self.gather(context, output, rows) }
+            // Rows that the stratum adds to are copied; backward needs them as they were.
+            let isWhole = (stratum == 0 || configuration.stacked) && rows.count == source.rows
+            let input = isWhole ? source : Self.gather(context, source, rows)
             // Of stacked mixtures only the last adds to x; the others hand on what they make.
             let isHandedOn = configuration.stacked && stratum < strata.count - 1
             let target = isHandedOn ? context.zeros(x.rows, x.columns) : output
             let passage = try enter(stratum, rows: rows, input: input, addingTo: target, router: router, pass)
-            if isHandedOn { input = target }
+            source = target
             for (token, row) in rows.enumerated() {
                 visits[Int(row)] += 1
                 nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
             }
             statistics.add(passage.decision, stratum: stratum)
             loss += passage.decision.loadBalancingLoss
+            zLoss += passage.decision.zLoss
             decisions.append(passage.decision)
             if pass.tape.isRecording { passages.append(passage) }
         }
         let gateScale = lossScale / Float(strata.count)
-        let result = pass.tape.record(output) { dx in
+        let result = pass.tape.record(output, parameters: parameters) { dx in
             var dtarget = dx
             for stratum in strata.indices.reversed() {
                 let passage = passages.removeLast()
@@ -111,7 +143,27 @@ public struct StratifiedBlock {
             x.receive(dx, context)
         }
         return Outcome(
-            output: result, loadBalancingLoss: loss / Float(strata.count), visits: visits, decisions: decisions,
-            statistics: statistics)
+            output: result, loadBalancingLoss: loss / Float(strata.count), zLoss: zLoss / Float(strata.count), visits: visits,
+            decisions: decisions, statistics: statistics)
+    }
+
+    /// Whether this token group passes the block without its gates and experts ("Gating Dropout", arXiv 2205.14336, the variant
+    /// that drops gate and expert): drawn for the whole group, so that the number of ranks does not matter.
+    private func isLeftOut(_ pass: ForwardPass) -> Bool {
+        guard pass.isTraining, configuration.gatingDropout > 0 else { return false }
+        return pass.key.derived(RandomPurpose.gatingDropout.rawValue).uniform(0) < configuration.gatingDropout
+    }
+
+    /// Moves the selection bias of each expert against its load in the last update, by the configured rate: up where the load
+    /// was below the mean of the experts that the gate sees, down where above (arXiv 2408.15664). `load` is the world's, as
+    /// `RoutingStatistics.load`, so that the biases are the same on every rank.
+    public func balance(load: [[Int]]) {
+        for (stratum, bias) in selectionBiases.enumerated() {
+            let visible = configuration.visibleExperts(atStratum: stratum), total = load[stratum][visible].reduce(0, +)
+            for (index, expert) in visible.enumerated() {
+                let excess = load[stratum][expert] * visible.count - total
+                bias.value[0, index] -= Float(excess.signum()) * configuration.biasBalancingRate
+            }
+        }
     }
 }

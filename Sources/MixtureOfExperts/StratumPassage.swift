@@ -33,7 +33,8 @@ extension StratifiedBlock {
             MatrixProduct.forward(context, x: normalized, w: gates[stratum].value, into: scores)
             return router.route(
                 scores: scores, visible: configuration.visibleExperts(atStratum: stratum), rows: rows,
-                key: key.derived(RandomPurpose.secondExpert.rawValue))
+                key: key.derived(RandomPurpose.secondExpert.rawValue),
+                selectionBias: selectionBiases.isEmpty ? [] : selectionBiases[stratum].value.elements)
         }
         context.clock.countProducts(m: rows.count, n: gates[stratum].rows, k: d)
         let plan = try dispatcher.plan(context, decision)
@@ -54,7 +55,7 @@ extension StratifiedBlock {
     }
 
     /// One stratum backward: from `dx`, the gradient of what forward added to, that of the stratum's input through the experts
-    /// and the gate.
+    /// and the gate. `lossScale` is what a gate's losses, each times its weight, are multiplied by.
     func leave(
         _ stratum: Int, _ passage: Passage, router: StratifiedRouter, dx: Tensor, lossScale: Float, _ context: ComputeContext
     ) throws -> Tensor {
@@ -82,7 +83,9 @@ extension StratifiedBlock {
         context.clock.measure(.dispatch, "route backward") {
             RowKernels.sumChoices(context, drows, slots: plan.slots, choices: decision.choices, into: dnormalized)
             let dscores = context.uninitialized(decision.tokens, decision.visible.count)
-            router.backward(decision, dweights: dweights, loadBalancingScale: lossScale, into: dscores)
+            router.backward(
+                decision, dweights: dweights, loadBalancingScale: lossScale * configuration.auxiliaryLossWeight,
+                zLossScale: lossScale * configuration.routerZLoss, into: dscores)
             MatrixProduct.backwardWeight(context, dy: dscores, x: normalized, into: gate.gradient)
             MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
         }

@@ -36,4 +36,5 @@ public struct ForwardPass {
 /// What a random draw within a layer is for.
 public enum RandomPurpose: Int, Sendable {
     case embedding = 1, attention, residual, secondExpert, expertOutput, expertMasking, sharedExpert, conditionalGate
+    case gatingDropout
 }

@@ -1,48 +1,74 @@
 import Autograd
 import TensorCore
 
-/// Adam over all parameters of a rank, with its moments in buffers laid out as the parameters'.
+/// Adam over a rank's parameters or, sharded, over this rank's share of those that it holds in common with others (the first
+/// stage of ZeRO): the values of the other shares are then for the other ranks to bring. Moments exist for the share alone.
 public final class Adam {
     public let beta1: Float
     public let beta2: Float
     public let epsilon: Float
+    /// Whether shares are less than what the ranks hold.
+    public let isSharded: Bool
     private let store: ParameterStore
     private let context: ComputeContext
-    private let replicated: Moments
-    private let expert: Moments
+    private let replicated: Part
+    private let expert: Part
 
-    /// First and second moments of one placement's parameters, each [1, n].
+    /// First and second moments of a share, each [1, n].
     public struct Moments {
         public let first: Tensor
         public let second: Tensor
     }
 
-    public init(store: ParameterStore, context: ComputeContext, beta1: Float, beta2: Float, epsilon: Float) {
+    private struct Part {
+        let share: Range<Int>
+        let moments: Moments
+    }
+
+    /// `groups`, if given, are those whose ranks share the work: the world that of dense parameters, replicas their experts'.
+    public init(
+        store: ParameterStore, context: ComputeContext, beta1: Float, beta2: Float, epsilon: Float,
+        shardedOver groups: ParallelGroups? = nil
+    ) {
         self.store = store
         self.context = context
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-        func moments(_ placement: ParameterPlacement) -> Moments {
-            let count = store.section(placement).values.count
-            return Moments(first: context.zeros(1, count), second: context.zeros(1, count))
+        isSharded = groups != nil
+        func part(_ placement: ParameterPlacement) -> Part {
+            let count = store.section(placement).values.count, holders = groups?.holders(placement)
+            let share = holders.map { ParameterShares(of: count, over: $0.size).ranges[$0.rank] } ?? 0..<count
+            return Part(
+                share: share,
+                moments: Moments(first: context.zeros(1, share.count), second: context.zeros(1, share.count)))
         }
-        replicated = moments(.replicated)
-        expert = moments(.expert)
+        replicated = part(.replicated)
+        expert = part(.expert)
     }
 
-    public func moments(_ placement: ParameterPlacement) -> Moments { placement == .replicated ? replicated : expert }
+    private func part(_ placement: ParameterPlacement) -> Part { placement == .replicated ? replicated : expert }
 
-    /// Update number `update`, from 1; gradients are multiplied by `gradientScale` first and are zero afterwards.
+    /// The elements of a section that this rank updates and has moments for: all of them unless it is sharded.
+    public func share(_ placement: ParameterPlacement) -> Range<Int> { part(placement).share }
+
+    /// The moments of `share(placement)`, which begin with its first element's.
+    public func moments(_ placement: ParameterPlacement) -> Moments { part(placement).moments }
+
+    /// Update number `update`, from 1; gradients are multiplied by `gradientScale` first, and all are zero afterwards.
     public func step(update: Int, learningRate: Float, gradientScale: Float) {
         let step = AdamKernel.Step(
             update: update, learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
             gradientScale: gradientScale)
         for placement in [ParameterPlacement.replicated, .expert] {
-            let section = store.section(placement), moments = moments(placement)
+            let section = store.section(placement), share = share(placement), moments = moments(placement)
+            let gradients = section.gradients.buffer
             AdamKernel.update(
-                context, step, values: section.values.buffer, gradients: section.gradients.buffer,
-                firstMoments: moments.first.buffer, secondMoments: moments.second.buffer)
+                context, step, values: .init(rebasing: section.values.buffer[share]),
+                gradients: .init(rebasing: gradients[share]), firstMoments: moments.first.buffer,
+                secondMoments: moments.second.buffer)
+            gradients[..<share.lowerBound].update(repeating: 0)
+            gradients[share.upperBound...].update(repeating: 0)
         }
     }
 }

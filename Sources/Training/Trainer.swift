@@ -7,7 +7,7 @@ import NeuralLayers
 import TensorCore
 import TransformerModel
 
-/// Runs updates: token groups forward and backward, gradients summed, clipped, Adam.
+/// Runs updates: token groups forward and backward, gradients summed from the last backward on, clipped, Adam.
 ///
 /// What an update computes depends on the seed, the update and its groups; which rank computes a group changes nothing but the
 /// order of a few sums.
@@ -27,18 +27,22 @@ public final class Trainer {
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
-    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run.
+    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run. Gradients are summed in buckets
+    /// of `bucketBytes`.
     public init(
         model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
-        configuration: TrainingConfiguration, startingAfter update: Int = 0
-    ) {
+        configuration: TrainingConfiguration, startingAfter update: Int = 0,
+        bucketBytes: Int = GradientSynchronizer.bucketBytes
+    ) throws {
         self.model = model
         self.optimizer = optimizer
         self.groups = groups
         self.source = source
         self.configuration = configuration
         self.update = update
-        synchronizer = GradientSynchronizer(groups: groups, store: model.store, context: model.context)
+        synchronizer = try GradientSynchronizer(
+            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
+            bucketBytes: bucketBytes)
         schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
     }
 
@@ -50,12 +54,15 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
-        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        var sums = Sums(
+            strata: model.configuration.mixture?.strata ?? [],
+            blocks: model.configuration.mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
-        for round in 0 ..< (source.groups + groups.world.size - 1) / groups.world.size {
+        let rounds = (source.groups + groups.world.size - 1) / groups.world.size
+        for round in 0..<rounds {
             let index = round * groups.world.size + groups.world.rank
             let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
-            try run(group, totalTokens: totalTokens, into: &sums)
+            try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
         }
         sums.interrupted = isInterrupted ? 1 : 0
         sums.overdue = isOverdue ? 1 : 0
@@ -65,17 +72,20 @@ public final class Trainer {
             return try synchronizer.norm()
         }
         let loss = sums.smoothed / Double(totalTokens)
-        try apply(loss: loss, norm: norm)
+        let isSkipped = try !apply(loss: loss, norm: norm)
+        if !isSkipped { model.balance(loads: sums.blocks.map(\.load)) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
-            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load)
+            droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
+            skipped: isSkipped)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
-    private func run(_ group: TokenGroup, totalTokens: Int, into sums: inout Sums) throws {
+    /// After the last group's operations gradients are final.
+    private func run(_ group: TokenGroup, totalTokens: Int, isLast: Bool, into sums: inout Sums) throws {
         let share = Double(group.targetTokens) / Double(totalTokens)
         let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
         let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
@@ -84,18 +94,19 @@ public final class Trainer {
             targetOutput: group.targetOutput, targetSegments: group.targetSegments,
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
             gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
-        try tape.backward()
+        try tape.backward { if isLast { try synchronizer.advance(final: $0) } }
         sums.add(loss, balanceShare: share)
     }
 
-    private func apply(loss: Double, norm: Double) throws {
+    /// Whether the update was done; it is skipped if something is not finite.
+    private func apply(loss: Double, norm: Double) throws -> Bool {
         guard loss.isFinite, norm.isFinite else {
             skipped += 1
             for placement in [ParameterPlacement.replicated, .expert] { model.store.section(placement).gradients.fill(0) }
             guard skipped <= Self.mostSkipped else {
                 throw TrainingError.nonFinite(update: update, loss: loss, gradientNorm: norm, skipped: skipped)
             }
-            return
+            return false
         }
         skipped = 0
         let limit = Double(configuration.clipNorm)
@@ -103,6 +114,10 @@ public final class Trainer {
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
         }
+        if optimizer.isSharded {
+            try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
+        }
+        return true
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
@@ -138,22 +153,30 @@ private struct Sums {
     var interrupted = 0.0
     var overdue = 0.0
     var statistics: RoutingStatistics
+    /// Of each block, encoder's first; empty where nobody asks.
+    var blocks: [RoutingStatistics]
 
-    init(strata: [Int]) { statistics = RoutingStatistics(strata: strata) }
+    init(strata: [Int], blocks: Int = 0) {
+        statistics = RoutingStatistics(strata: strata)
+        self.blocks = Array(repeating: statistics, count: blocks)
+    }
 
     mutating func add(_ loss: TranslationModel.BatchLoss, balanceShare: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
         tokens += Double(loss.output.tokens)
         balance += Double(loss.loadBalancing) * balanceShare
-        for report in loss.encoder + loss.decoder { statistics += report.statistics }
+        for (block, report) in (loss.encoder + loss.decoder).enumerated() {
+            statistics += report.statistics
+            if !blocks.isEmpty { blocks[block] += report.statistics }
+        }
     }
 
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
         var values = [smoothed, likelihood, tokens, balance, interrupted, overdue]
         values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
-        values += statistics.load.flatMap { $0.map(Double.init) }
+        values += ([statistics] + blocks).flatMap { $0.load.flatMap { $0.map(Double.init) } }
         try world.allReduce(&values, .sum)
         (smoothed, likelihood, tokens, balance) = (values[0], values[1], values[2], values[3])
         (interrupted, overdue) = (values[4], values[5])
@@ -162,11 +185,15 @@ private struct Sums {
         statistics.choices = Int(values[8])
         statistics.dropped = Int(values[9])
         var next = 10
-        for stratum in statistics.load.indices {
-            for expert in statistics.load[stratum].indices {
-                statistics.load[stratum][expert] = Int(values[next])
-                next += 1
+        func take(_ load: inout [[Int]]) {
+            for stratum in load.indices {
+                for expert in load[stratum].indices {
+                    load[stratum][expert] = Int(values[next])
+                    next += 1
+                }
             }
         }
+        take(&statistics.load)
+        for block in blocks.indices { take(&blocks[block].load) }
     }
 }

@@ -31,6 +31,13 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var expertParallel: Int?
     /// Worker threads of a rank; nil: the cores of the node over its ranks.
     public var threadsPerRank: Int?
+    /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:
+    /// less memory, with the same results.
+    public var shardOptimizer = false
+    /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
+    public var watchdogSeconds: Double = 300
+    /// Seconds that a rank waits in a collective before it ends the job; 0: never.
+    public var watchdogAbortSeconds: Double = 1800
 
     public init() {}
 }
@@ -41,6 +48,12 @@ public struct CheckpointConfiguration: Equatable, Sendable {
     public var every = 500
     /// The newest checkpoints that stay.
     public var keep = 3
+    /// The checkpoints of the lowest validation loss that stay besides.
+    public var keepBest = 1
+    /// Whether training goes on while a checkpoint is written, at the price of a copy in memory.
+    public var asynchronous = true
 
     public init() {}
+
+    public var retention: CheckpointRetention { CheckpointRetention(newest: keep, best: keepBest) }
 }

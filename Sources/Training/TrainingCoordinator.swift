@@ -1,12 +1,18 @@
 import Collectives
 import DataPipeline
 import Foundation
+import TensorCore
 
 /// What happens in a training run, for whoever shows it.
 public enum TrainingEvent {
     case update(UpdateMetrics)
     case validation(ValidationMetrics)
+    /// A checkpoint is durable, so many seconds after its save began.
     case checkpoint(path: String, seconds: Double)
+    /// A checkpoint was not written; training goes on. It is the `count`-th since training was started.
+    case checkpointFailed(CheckpointError, count: Int)
+    /// Lines of the metrics are held back until they can be written. On the first rank alone.
+    case metricsFailed(FileError)
 }
 
 /// Why a training run ended.
@@ -28,6 +34,7 @@ public final class TrainingCoordinator {
     private let heldOut: EvaluationGroups?
     /// The first rank's alone.
     private let log: MetricsLog?
+    private var failedSaves = 0
 
     public init(
         trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
@@ -41,42 +48,99 @@ public final class TrainingCoordinator {
     }
 
     /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is always a
-    /// committed checkpoint.
+    /// committed checkpoint; one that cannot be written on the way is reported, and training goes on.
     public func run(isInterrupted: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
+        do {
+            let end = try lead(isInterrupted, report)
+            try log?.finish()
+            return end
+        } catch let error as TrainingError {
+            // Every rank throws it at the same update: what is being written may yet be of use.
+            try settle(report)
+            throw error
+        }
+    }
+
+    private func lead(_ isInterrupted: () -> Bool, _ report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
         let configuration = trainer.configuration
         let start = ContinuousClock.now
         while trainer.update < configuration.updates {
             let minutes = (ContinuousClock.now - start) / .seconds(60)
             let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
             let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
-            try log?.append(metrics)
+            try append(metrics, report)
             try report(.update(metrics))
+            if let outcome = try checkpoints.poll() { try note(outcome, report) }
             let isLast = trainer.update == configuration.updates
             // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
-            if isLast || end == .timeLimit || isDue(configuration.validateEvery) { try validate(report) }
-            if isLast || end != nil || isDue(cadence.every) { try save(report) }
+            let isValidated = isLast || end == .timeLimit || isDue(configuration.validateEvery)
+            let validation = isValidated ? try validate(report) : nil
+            if isLast || end != nil {
+                try saveLast(validation, report)
+            } else if isDue(cadence.every) {
+                try save(validation, report)
+            }
             if let end, !isLast { return end }
         }
-        if trainer.update == 0 {
-            try validate(report)
-            try save(report)
-        }
+        if trainer.update == 0 { try saveLast(validate(report), report) }
         return .finished
     }
 
     private func isDue(_ every: Int) -> Bool { every > 0 && trainer.update % every == 0 }
 
-    private func validate(_ report: (TrainingEvent) throws -> Void) throws {
-        guard let heldOut else { return }
+    private func validate(_ report: (TrainingEvent) throws -> Void) throws -> ValidationMetrics? {
+        guard let heldOut else { return nil }
         let metrics = try trainer.validate(heldOut)
-        try log?.append(metrics)
+        try append(metrics, report)
         try report(.validation(metrics))
+        return metrics
     }
 
-    private func save(_ report: (TrainingEvent) throws -> Void) throws {
-        let start = ContinuousClock.now
-        let path = try checkpoints.save(
-            step: trainer.update, seed: trainer.configuration.seed, store: trainer.model.store, optimizer: trainer.optimizer)
-        try report(.checkpoint(path: path, seconds: (ContinuousClock.now - start) / .seconds(1)))
+    private func append(_ metrics: some Encodable, _ report: (TrainingEvent) throws -> Void) throws {
+        guard let log else { return }
+        let wasComplete = log.failure == nil
+        try log.append(metrics)
+        if wasComplete, let failure = log.failure { try report(.metricsFailed(failure)) }
+    }
+
+    /// Training waits here only for a save before this one that is still under way.
+    private func save(_ validation: ValidationMetrics?, _ report: (TrainingEvent) throws -> Void) throws {
+        try settle(report)
+        do {
+            try begin(validation, copying: cadence.asynchronous)
+            if !cadence.asynchronous { try settle(report) }
+        } catch let error as CheckpointError {
+            try note(.failure(error), report)
+        }
+    }
+
+    /// What training ends with must be written.
+    private func saveLast(_ validation: ValidationMetrics?, _ report: (TrainingEvent) throws -> Void) throws {
+        try settle(report)
+        try begin(validation, copying: false)
+        guard let outcome = try checkpoints.complete() else { return }
+        if case let .failure(error) = outcome { throw error }
+        try note(outcome, report)
+    }
+
+    private func begin(_ validation: ValidationMetrics?, copying: Bool) throws {
+        try checkpoints.begin(
+            step: trainer.update, seed: trainer.configuration.seed, validationLoss: validation?.validLoss,
+            state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), copying: copying)
+    }
+
+    /// Waits for the save that is under way.
+    private func settle(_ report: (TrainingEvent) throws -> Void) throws {
+        if let outcome = try checkpoints.complete() { try note(outcome, report) }
+    }
+
+    private func note(_ outcome: CheckpointStore.Outcome, _ report: (TrainingEvent) throws -> Void) throws {
+        switch outcome {
+        case let .success(committed):
+            try report(.checkpoint(path: committed.path, seconds: committed.seconds))
+        case let .failure(error):
+            failedSaves += 1
+            try report(.checkpointFailed(error, count: failedSaves))
+        }
     }
 }

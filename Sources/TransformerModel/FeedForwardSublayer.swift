@@ -23,6 +23,10 @@ enum FeedForwardSublayer {
         }
     }
 
+    var block: StratifiedBlock? {
+        if case let .mixture(block) = self { block } else { nil }
+    }
+
     /// x [T, d] → x + the network's contribution; a mixture adds its report.
     func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float, reports: inout [BlockReport]) throws -> Variable {
         switch self {
@@ -41,6 +45,7 @@ public struct BlockReport: Sendable {
     public let loadBalancingLoss: Float
     /// The budget loss of conditional routing; 0 without.
     public let budgetLoss: Float
+    public let zLoss: Float
     /// The strata that each token passed.
     public let visits: [UInt8]
     public let statistics: RoutingStatistics
@@ -51,6 +56,7 @@ public struct BlockReport: Sendable {
         self.decisions = decisions
         loadBalancingLoss = outcome.loadBalancingLoss
         budgetLoss = outcome.budgetLoss
+        zLoss = outcome.zLoss
         visits = outcome.visits
         statistics = outcome.statistics
     }

@@ -17,6 +17,10 @@ public struct ModelConfiguration: Equatable, Sendable {
     /// nil: a dense model.
     public var mixture: MixtureConfiguration?
 
+    /// The mixture blocks of encoder and decoder.
+    public var encoderBlocks: Int { mixture.map { encoderLayers / $0.every } ?? 0 }
+    public var decoderBlocks: Int { mixture.map { decoderLayers / $0.every } ?? 0 }
+
     public init(preset: Preset = .transformerBase) {
         if preset == .transformerBig { (dim, ffnDim, heads) = (1024, 4096, 16) }
     }

@@ -20,9 +20,25 @@ public final class TranslationModel {
     let decoderNorm: LayerNorm
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards.
-    public init(
+    public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         seed: UInt64
+    ) {
+        self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
+        store.materialize(context, seed: seed)
+    }
+
+    /// The parameters that a rank of the group holds, by name and shape, without any memory for them.
+    public static func parameters(
+        configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator
+    ) -> [Parameter] {
+        TranslationModel(
+            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup
+        ).store.parameters
+    }
+
+    private init(
+        configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
@@ -41,13 +57,15 @@ public final class TranslationModel {
             DecoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
         }
         decoderNorm = LayerNorm(name: "decoder.norm", dim: configuration.dim, store: store)
-        store.materialize(context, seed: seed)
     }
 
     /// The number of mixture blocks.
-    public var mixtureBlocks: Int {
-        guard let mixture = configuration.mixture else { return 0 }
-        return configuration.encoderLayers / mixture.every + configuration.decoderLayers / mixture.every
+    public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
+
+    /// Moves the experts' selection biases after an update; `loads` are those of the world, encoder's blocks first.
+    public func balance(loads: [[[Int]]]) {
+        let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
+        for (block, load) in zip(blocks, loads) { block.balance(load: load) }
     }
 
     /// Where the parts of the model take their random draws from.

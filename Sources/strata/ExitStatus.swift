@@ -34,7 +34,7 @@ enum ExitStatus: Int32, Sendable {
         case let error as CheckpointError:
             switch error {
             case .damaged, .none: self = .data
-            case .incompatible: self = .usage
+            case .incompatible, .absent, .noneValidated: self = .usage
             case .notWritten: self = .inputOutput
             }
         case is FileError: self = .inputOutput

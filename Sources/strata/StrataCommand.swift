@@ -20,8 +20,9 @@ struct StrataCommand: ParsableCommand {
             """,
         version: "strata \(version)",
         subcommands: [
-            PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self, AnalyzeCommand.self,
-            ReportCommand.self, SweepCommand.self, BenchCommand.self, DoctorCommand.self,
+            PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
+            AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self,
+            BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {
@@ -30,9 +31,15 @@ struct StrataCommand: ParsableCommand {
 
     /// Runs the command that the arguments name. Errors are printed on standard error.
     static func run(_ arguments: [String]) -> ExitStatus {
+        var command: any ParsableCommand
         do {
             try checkSubcommand(arguments)
-            var command = try parseAsRoot(arguments)
+            command = try parseAsRoot(arguments)
+        } catch {
+            // All ranks have the same arguments, and find the same in them.
+            return RankWorld.saidOnce { report(error, isSilent: $0) }
+        }
+        do {
             try command.run()
             return .done
         } catch {
@@ -41,15 +48,15 @@ struct StrataCommand: ParsableCommand {
     }
 
     /// Prints an error where it belongs; the status to end with.
-    private static func report(_ error: any Error) -> ExitStatus {
+    private static func report(_ error: any Error, isSilent: Bool = false) -> ExitStatus {
         // Help, the version and usage errors are the parser's own; it knows any other error as a mere failure.
         let parserStatus = exitCode(for: error)
         guard parserStatus != .failure || error is ExitCode else {
-            FileHandle.standardError.write(Data(errorText(for: error).utf8))
+            if !isSilent { FileHandle.standardError.write(Data(errorText(for: error).utf8)) }
             return ExitStatus(for: error)
         }
         let text = fullMessage(for: error)
-        if !text.isEmpty {
+        if !text.isEmpty, !isSilent {
             FileHandle(fileDescriptor: parserStatus.isSuccess ? STDOUT_FILENO : STDERR_FILENO).write(Data((text + "\n").utf8))
         }
         return ExitStatus(rawValue: parserStatus.rawValue) ?? .internal

@@ -18,6 +18,34 @@ import _TestSupport
         #expect(order == [3, 2, 1, 0])
     }
 
+    /// A parameter of several operations is final after the one recorded first, which is walked back last.
+    @Test func progressTellsOfEachFinalGradientOnce() throws {
+        let store = ParameterStore()
+        let names = ["shared", "twice", "once"]
+        let parameters = names.map { store.add(Parameter(vectors: [$0], countEach: 2, initializer: .constant(0))) }
+        store.materialize(context, seed: 1)
+        let (shared, twice, once) = (parameters[0], parameters[1], parameters[2])
+        let tape = Tape(context, recording: true)
+        for used in [[shared], [twice, twice], [], [once, shared], [shared]] {
+            _ = tape.record(variable([0]), parameters: used) { _ in used.forEach { $0.gradient[0, 0] += 1 } }
+        }
+        var steps: [[String]] = []
+        try tape.backward { final in
+            steps.append(final.map { $0.slices[0].name })
+            for parameter in final { #expect(parameter.gradient[0, 0] == (parameter === shared ? 3 : parameter === twice ? 2 : 1)) }
+        }
+        #expect(steps == [[], ["once"], [], ["twice"], ["shared"]])
+    }
+
+    @Test func anErrorOfProgressEndsBackward() throws {
+        struct Broken: Error {}
+        let tape = Tape(context, recording: true)
+        var rules = 0
+        for _ in 0..<3 { _ = tape.record(variable([0])) { _ in rules += 1 } }
+        #expect(throws: Broken.self) { try tape.backward { _ in throw Broken() } }
+        #expect(rules == 1)
+    }
+
     /// An operation that communicates still meets its peers.
     @Test func aResultThatNobodyUsesHasZeroGradient() throws {
         let tape = Tape(context, recording: true)

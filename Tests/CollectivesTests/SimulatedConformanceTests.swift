@@ -11,13 +11,6 @@ import _TestSupport
         #expect(try SimulatedCluster.run(ranks: 5) { $0.rank * 10 + $0.size } == [5, 15, 25, 35, 45])
     }
 
-    /// ((a + b) + c) + d in floating point, and nothing else.
-    @Test func sumsAreInRankOrder() throws {
-        let addends: [Float] = [1, 1e8, -1e8, 3]
-        let sums = try SimulatedCluster.run(ranks: 4) { try $0.allReduce(addends[$0.rank], .sum) }
-        #expect(sums == Array(repeating: ((addends[0] + addends[1]) + addends[2]) + addends[3], count: 4))
-    }
-
     /// Nobody has to wait in order for a started reduction to be contributed to.
     @Test func aStartedReductionDoesNotBlock() throws {
         let sums = try SimulatedCluster.run(ranks: 3) { communicator in

@@ -47,6 +47,12 @@ import _TestSupport
                 while try !pending.poll() {}
             }
         }),
+        ("startReduceScatter", { communicator in
+            var values = [Float](repeating: 1, count: communicator.size)
+            try values.withUnsafeMutableBufferPointer {
+                try communicator.startReduceScatter($0, counts: Array(repeating: 1, count: communicator.size), .sum).wait()
+            }
+        }),
         ("allGather", { _ = try $0.allGather(1) }),
         ("allToAll", { _ = try $0.allToAll(counts: Array(repeating: 0, count: $0.size)) }),
         ("split", { _ = try $0.split(color: 0, key: 0) }),
@@ -151,6 +157,12 @@ import _TestSupport
             _ = try $0.broadcast(Float(1), root: $0.rank == 2 ? 1 : 0)
         }),
         ("rank 2 calls allGather(2 × uint8)", { _ = try $0.allGather([UInt8](repeating: 0, count: $0.rank == 2 ? 2 : 1)) }),
+        ("rank 2 calls startReduceScatter(sum, [0, 0, 3] × float32)", { communicator in
+            var values: [Float] = [1, 1, 1]
+            try values.withUnsafeMutableBufferPointer {
+                try communicator.startReduceScatter($0, counts: communicator.rank == 2 ? [0, 0, 3] : [1, 1, 1], .sum).wait()
+            }
+        }),
         ("rank 1 sends rank 0 1 rows, which expects 2", { communicator in
             let sent = [Int32](repeating: 0, count: 3)
             var received = [Int32](repeating: 0, count: 4)

@@ -216,6 +216,11 @@ import _TestSupport
         }
     }
 
+    @Test(arguments: RoutingVariant.all, [worlds[1], worlds[3]])
+    func manyRanksAreOne(variant: RoutingVariant, world: World) throws {
+        try Self.compare(variant.configuration(strata: world.strata), world)
+    }
+
     /// Sizes of the token groups: group 1 is empty.
     private static let groupSizes = [17, 0, 5, 11]
 

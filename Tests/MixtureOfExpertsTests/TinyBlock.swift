@@ -34,7 +34,7 @@ struct TinyBlock {
 
     /// Every hidden unit well on or well off, whatever the input: the block is smooth.
     func avoidKinks(by bias: Float = 12) {
-        for expert in block.experts.experts + [block.conditional?.shared].compactMap(\.self) {
+        for expert in block.experts.experts + block.sharedExperts + [block.conditional?.shared].compactMap(\.self) {
             for unit in 0..<expert.bias1.count { expert.bias1.value.pointer[unit] = unit % 3 == 0 ? -bias : bias }
         }
     }

@@ -15,9 +15,11 @@ import Training
             try run.save()
             _ = try run.trainer.step()
             let directory = world.rank == failing ? "\(folder.path)/file" : run.checkpoints.directory
-            let store = CheckpointStore(directory: directory, groups: run.groups, keep: 1, identity: run.plan.identity)
+            let store = CheckpointStore(
+                directory: directory, groups: run.groups, retention: CheckpointRetention(newest: 1, best: 0),
+                identity: run.plan.identity, context: run.model.context)
             let error = try #require(throws: CheckpointError.self) {
-                try store.save(step: 2, seed: 7, store: run.model.store, optimizer: run.optimizer)
+                try store.save(step: 2, seed: 7, state: run.rankState)
             }
             // All are in step still.
             _ = try run.trainer.step()

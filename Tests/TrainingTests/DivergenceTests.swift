@@ -13,21 +13,34 @@ import Training
     @Test(arguments: [1, 2, 4], [Float.nan, .infinity, 3e38]) func anUpdateThatIsNotFiniteChangesNothing(
         ranks: Int, value: Float
     ) throws {
+        try changesNothing(ranks: ranks, value: value, .stratified())
+    }
+
+    /// A rank sees the gradients of its share alone.
+    @Test func withTheOptimizerShardedNeither() throws {
+        var plan = TinyPlan.stratified()
+        plan.shardOptimizer = true
+        plan.bucketBytes = 4096
+        try changesNothing(ranks: 4, value: .nan, plan)
+    }
+
+    private func changesNothing(ranks: Int, value: Float, _ plan: TinyPlan) throws {
         _ = try SimulatedCluster.run(ranks: ranks) { world in
-            let run = try TinyRun(world, .stratified())
+            let run = try TinyRun(world, plan)
             _ = try run.trainer.step()
             let healthy = run.model.store.section(.replicated).values.buffer[0]
             Self.poison(run, value)
             let before = run.state
             let metrics = try run.trainer.step().metrics
             try #require(!metrics.loss.isFinite || !metrics.gradientNorm.isFinite)
-            try #require(metrics.update == 2)
+            try #require(metrics.update == 2 && metrics.skipped)
             try #require(run.state.differences(from: before) == [])
             for placement in [ParameterPlacement.replicated, .expert] {
                 try #require(run.model.store.section(placement).gradients.elements.allSatisfy { $0 == 0 })
             }
             Self.poison(run, healthy)
-            try #require(try run.trainer.step().metrics.loss.isFinite, "training goes on where it can")
+            let next = try run.trainer.step().metrics
+            try #require(next.loss.isFinite && !next.skipped, "training goes on where it can")
             try #require(!run.state.differences(from: before).isEmpty)
         }
     }

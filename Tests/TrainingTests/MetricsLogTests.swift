@@ -10,7 +10,7 @@ import Testing
     private func metrics(_ update: Int, loss: Double = 2.5) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: loss, nll: 2, aux: 1, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
-            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]])
+            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false)
     }
 
     private func validation(_ update: Int) -> ValidationMetrics {

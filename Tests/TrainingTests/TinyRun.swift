@@ -32,6 +32,8 @@ struct TinyPlan: Sendable {
     var training = TrainingConfiguration()
     var cadence = CheckpointConfiguration()
     var expertParallel: Int?
+    var shardOptimizer = false
+    var bucketBytes = GradientSynchronizer.bucketBytes
     var identity = ["model": "tiny"]
 
     init(strata: [Int], topK: Int = 2, updates: Int = 10) {
@@ -79,23 +81,24 @@ final class TinyRun {
             seed: training.seed)
         optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: plan.shardOptimizer ? groups : nil)
         checkpoints = CheckpointStore(
-            directory: "\(folder)/checkpoints", groups: groups, keep: plan.cadence.keep, identity: plan.identity)
+            directory: "\(folder)/checkpoints", groups: groups, retention: plan.cadence.retention, identity: plan.identity,
+            context: context)
         var start = 0
         if !CheckpointStore.steps(checkpoints.directory).isEmpty {
             let reader = try checkpoints.openNewest { _ in }
-            try reader.load(into: model.store, optimizer: optimizer)
+            try reader.load(into: RankState(store: model.store, optimizer: optimizer))
             start = reader.manifest.step
         }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
-        trainer = Trainer(
+        trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups,
             source: try TokenGroupSampler(
                 corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
                 groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
-            configuration: training, startingAfter: start)
+            configuration: training, startingAfter: start, bucketBytes: plan.bucketBytes)
         heldOut = try EvaluationGroups(
             corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: training.tokensPerGroup)
     }
@@ -109,8 +112,15 @@ final class TinyRun {
 
     @discardableResult
     func save() throws -> String {
-        try checkpoints.save(step: trainer.update, seed: plan.training.seed, store: model.store, optimizer: optimizer)
+        try save(step: trainer.update)
     }
+
+    @discardableResult
+    func save(step: Int, validationLoss: Double? = nil) throws -> String {
+        try checkpoints.save(step: step, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
+    }
+
+    var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
 
     func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
 
@@ -118,16 +128,21 @@ final class TinyRun {
     var state: ModelState { ModelState(model.store, optimizer) }
 }
 
-/// Parameters and moments by name, as bits: equal only if every bit is.
+/// Parameters and moments by name, as bits: equal only if every bit is. Moments that the rank does not have are nil.
 struct ModelState: Equatable, Sendable {
-    private(set) var tensors: [String: [UInt32]] = [:]
+    private(set) var tensors: [String: [UInt32?]] = [:]
 
     init(_ store: ParameterStore, _ optimizer: Adam) {
         for placement in [ParameterPlacement.replicated, .expert] {
-            let section = store.section(placement), moments = optimizer.moments(placement)
-            for (prefix, tensor) in [("", section.values), ("adam.m.", moments.first), ("adam.v.", moments.second)] {
+            let values = store.section(placement).values, moments = optimizer.moments(placement)
+            let share = optimizer.share(placement)
+            for (prefix, tensor, present) in [
+                ("", values, 0..<values.count), ("adam.m.", moments.first, share), ("adam.v.", moments.second, share),
+            ] {
                 for location in store.locations(placement) {
-                    tensors[prefix + location.slice.name] = tensor.buffer[location.range].map(\.bitPattern)
+                    tensors[prefix + location.slice.name] = location.range.map {
+                        present.contains($0) ? tensor.buffer[$0 - present.lowerBound].bitPattern : nil
+                    }
                 }
             }
         }
@@ -136,8 +151,15 @@ struct ModelState: Equatable, Sendable {
     /// The whole model's, from all ranks'. Copies on different ranks must not differ.
     init(joining ranks: [ModelState]) throws {
         for state in ranks {
-            for (name, bits) in state.tensors where tensors.updateValue(bits, forKey: name) ?? bits != bits {
-                throw CopiesDiffer(tensor: name)
+            for (name, bits) in state.tensors {
+                guard let known = tensors[name] else {
+                    tensors[name] = bits
+                    continue
+                }
+                tensors[name] = try zip(known, bits).map { known, bits in
+                    guard let known, let bits, known != bits else { return known ?? bits }
+                    throw CopiesDiffer(tensor: name)
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ import Training
     private static func plan(updates: Int = 10) -> TinyPlan {
         var plan = TinyPlan.stratified(updates: updates)
         plan.cadence.every = 4
+        plan.cadence.keepBest = 0
         plan.training.validateEvery = 3
         return plan
     }
@@ -38,25 +39,35 @@ import Training
         try lines(folder).compactMap { $0["loss"] as? Double }
     }
 
-    @Test func validatesSavesAndFinishes() throws {
+    /// Asynchronously, a checkpoint is reported whenever it is durable, but in order and before the end.
+    @Test(arguments: [true, false]) func validatesSavesAndFinishes(asynchronous: Bool) throws {
         let folder = TemporaryFolder()
         let events = try SimulatedCluster.run(ranks: 2) { world in
-            var events: [String] = []
-            let end = try TinyRun(world, Self.plan(), in: folder.path).run { event in
+            var events: [String] = [], plan = Self.plan()
+            plan.cadence.asynchronous = asynchronous
+            let end = try TinyRun(world, plan, in: folder.path).run { event in
                 switch event {
                 case let .update(metrics): events.append("\(metrics.update)")
                 case let .validation(metrics): events.append("valid \(metrics.update)")
                 case let .checkpoint(path, _): events.append(URL(fileURLWithPath: path).lastPathComponent)
+                case .checkpointFailed, .metricsFailed: events.append("\(event)")
                 }
             }
             try #require(end == .finished)
             return events
         }
+        #expect(events[0] == events[1])
         let expected = [
             "1", "2", "3", "valid 3", "4", "step-00000004", "5", "6", "valid 6", "7", "8", "step-00000008", "9", "valid 9",
             "10", "valid 10", "step-00000010",
         ]
-        #expect(events == [expected, expected])
+        if asynchronous {
+            for steps in [true, false] {
+                #expect(events[0].filter { $0.hasPrefix("step") == steps } == expected.filter { $0.hasPrefix("step") == steps })
+            }
+        } else {
+            #expect(events[0] == expected)
+        }
         #expect(try folder.names("checkpoints") == ["latest", "step-00000004", "step-00000008", "step-00000010"])
         #expect(try Self.lines(folder).count == 14)
     }
@@ -149,22 +160,61 @@ import Training
         #expect(try Self.lines(folder).count == 1)
     }
 
-    @Test func aSaveThatFailsEndsEveryRankWithTheReason() throws {
-        let folder = TemporaryFolder()
-        let errors = try SimulatedCluster.run(ranks: 2) { world -> String in
-            let run = try TinyRun(world, Self.plan(), in: folder.path)
-            let error = try #require(throws: CheckpointError.self) {
+    /// What the ranks report while the folder of checkpoints is a file, from when the first is committed to update `repaired`.
+    private static func failures(_ folder: TemporaryFolder, repaired: Int?, asynchronous: Bool) throws -> [String] {
+        let reports = try SimulatedCluster.run(ranks: 2) { world in
+            var plan = Self.plan(), reports: [String] = []
+            plan.cadence.asynchronous = asynchronous
+            let run = try TinyRun(world, plan, in: folder.path), directory = run.checkpoints.directory
+            do {
                 _ = try run.run { event in
-                    guard case let .update(metrics) = event, metrics.update == 6, world.rank == 0 else { return }
-                    // The folder goes, and a file is in its place.
-                    try! FileManager.default.removeItem(atPath: run.checkpoints.directory)
-                    try! Data().write(to: URL(fileURLWithPath: run.checkpoints.directory))
+                    switch event {
+                    case let .checkpoint(path, _):
+                        reports.append(URL(fileURLWithPath: path).lastPathComponent)
+                        if world.rank == 0, reports.count == 1 {
+                            try! FileManager.default.moveItem(atPath: directory, toPath: directory + ".away")
+                            try! Data().write(to: URL(fileURLWithPath: directory))
+                        }
+                    case let .checkpointFailed(error, count): reports.append("\(count): \(error)")
+                    case let .update(metrics) where world.rank == 0 && metrics.update == repaired:
+                        try! FileManager.default.removeItem(atPath: directory)
+                        try! FileManager.default.moveItem(atPath: directory + ".away", toPath: directory)
+                    default: break
+                    }
                 }
+            } catch let error as CheckpointError {
+                reports.append("\(error)")
             }
-            return "\(error)"
+            return reports
         }
-        #expect(errors[0] == errors[1])
-        #expect(errors[0].contains("update 8 was not written"))
-        #expect(errors[0].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
+        #expect(reports[0] == reports[1])
+        return reports[0]
+    }
+
+    /// The run is the undisturbed one, and so is its last checkpoint.
+    @Test(arguments: [true, false]) func aSaveThatFailsIsReportedAndTrainingGoesOn(asynchronous: Bool) throws {
+        let folder = TemporaryFolder(), undisturbed = TemporaryFolder()
+        let reports = try Self.failures(folder, repaired: 9, asynchronous: asynchronous)
+        try #require(reports.count == 3)
+        #expect(reports[0] == "step-00000004" && reports[2] == "step-00000010")
+        #expect(reports[1].hasPrefix("1: the checkpoint of update 8 was not written; the ones before it are untouched:"))
+        #expect(reports[1].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
+        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [4, 10])
+        _ = try Self.run(Self.plan(), in: undisturbed, ranks: 2)
+        #expect(try Self.lines(folder) == Self.lines(undisturbed))
+        for name in ["manifest.json", "shard-00000.safetensors", "shard-00001.safetensors"] {
+            let path = "checkpoints/step-00000010/\(name)"
+            #expect(try folder.data(path) == undisturbed.data(path))
+        }
+    }
+
+    @Test(arguments: [true, false]) func aLastSaveThatFailsEndsEveryRankWithTheReason(asynchronous: Bool) throws {
+        let folder = TemporaryFolder()
+        let reports = try Self.failures(folder, repaired: nil, asynchronous: asynchronous)
+        try #require(reports.count == 3)
+        #expect(reports[1].contains("update 8 was not written"))
+        #expect(reports[2].hasPrefix("the checkpoint of update 10 was not written"))
+        #expect(reports[2].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
+        #expect(CheckpointStore.steps("\(folder.path)/checkpoints.away") == [4])
     }
 }

@@ -41,6 +41,28 @@ extension CollectiveConformance {
         }
     }
 
+    /// ((a + b) + c) + d in floating point and nothing else, however the elements are shared out.
+    static func sumsInRankOrder(_ communicator: any Communicator) throws {
+        let (rank, size) = (communicator.rank, communicator.size), count = 1000
+        func addend(_ rank: Int, _ index: Int) -> Float { [1, 1e8, -1e8, 3, 0.1][(rank + index) % 5] / Float(index % 7 + 1) }
+        let mine = (0..<count).map { addend(rank, $0) }
+        let expected = (0..<count).map { index in (1..<size).reduce(addend(0, index)) { $0 + addend($1, index) } }
+        var sums = mine
+        try communicator.allReduce(&sums, .sum)
+        try expect(sums, expected, "the sums")
+        sums = mine
+        try sums.withUnsafeMutableBufferPointer { try communicator.startAllReduce($0, .sum).wait() }
+        try expect(sums, expected, "the started sums")
+        // All of it to each rank in turn.
+        for owner in 0..<size {
+            sums = mine
+            try sums.withUnsafeMutableBufferPointer {
+                try communicator.startReduceScatter($0, counts: (0..<size).map { $0 == owner ? count : 0 }, .sum).wait()
+            }
+            try expect(sums, rank == owner ? expected : mine, "the scattered sums")
+        }
+    }
+
     static func integersWrap(_ communicator: any Communicator) throws {
         let size = communicator.size
         try expect(
@@ -133,6 +155,29 @@ extension CollectiveConformance {
             if rank != 0 { try pending.wait() }
         }
         try expect(sums, Array(repeating: Int64(size * (size - 1) / 2), count: 3), "the sum")
+    }
+
+    /// A rank that waits for one operation moves all others along, on whichever communicator: here each rank waits first for
+    /// what the next one waits for last, and then blocks elsewhere.
+    static func pendingWhileOthersCommunicate(_ communicator: any Communicator) throws {
+        let (rank, size) = (communicator.rank, communicator.size), count = 100_000
+        let copies = try (0..<size).map { _ in try communicator.duplicate() }
+        let buffers = copies.map { _ in UnsafeMutableBufferPointer<Float>.allocate(capacity: count) }
+        defer { buffers.forEach { $0.deallocate() } }
+        for round in 0..<3 {
+            for buffer in buffers { buffer.initialize(repeating: Float(rank + round)) }
+            let pending = try zip(copies, buffers).map { try $0.startAllReduce($1, .sum) }
+            try pending[rank].wait()
+            try expect(try communicator.allReduce(1, .sum), size, "a reduction in between")
+            try expect(try communicator.allToAll((0..<size).map { Int32($0) }), .init(repeating: Int32(rank), count: size),
+                       "an all-to-all in between")
+            for step in 1..<max(size, 1) {
+                try pending[(rank + step) % size].wait()
+                try communicator.barrier()
+            }
+            let sum = (0..<size).reduce(0) { $0 + $1 + round }
+            for buffer in buffers { try expect(Array(buffer), .init(repeating: Float(sum), count: count), "the sum") }
+        }
     }
 
     static func largeBuffers(_ communicator: any Communicator) throws {

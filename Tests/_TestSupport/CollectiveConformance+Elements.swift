@@ -40,6 +40,34 @@ struct AllReduceCheck: ElementCheck {
     }
 }
 
+struct ReduceScatterCheck: ElementCheck {
+    func run<Element: CheckedElement>(_ communicator: any Communicator, _ type: Element.Type) throws {
+        let (rank, ranks) = (communicator.rank, 0..<communicator.size)
+        for (what, counts) in [
+            ("uneven", ranks.map { $0 * 7 % 5 + 1 }), ("some empty", ranks.map { $0 % 2 * 17 }),
+            ("one owner", ranks.map { $0 == ranks.count - 1 ? 23 : 0 }), ("nothing", ranks.map { _ in 0 }),
+        ] {
+            let mine: [Element] = (0..<counts.reduce(0, +)).map { pattern(rank, $0) }
+            let begin = counts[..<rank].reduce(0, +), own = begin ..< begin + counts[rank]
+            for (operation, combine) in [
+                (ReductionOperation.sum, { $0 + $1 }), (.maximum, { max($0, $1) }), (.minimum, { min($0, $1) }),
+            ] as [(ReductionOperation, (Element, Element) -> Element)] {
+                let expected = mine.indices.map { index in
+                    own.contains(index)
+                        ? ranks.dropFirst().reduce(pattern(0, index)) { combine($0, pattern($1, index)) } : mine[index]
+                }
+                var buffer = mine
+                try buffer.withUnsafeMutableBufferPointer {
+                    let pending = try communicator.startReduceScatter($0, counts: counts, operation)
+                    try pending.wait()
+                    try expect(try pending.poll(), true, "poll after wait")
+                }
+                try expect(buffer, expected, "\(operation) of \(what) \(type)")
+            }
+        }
+    }
+}
+
 struct AllGatherCheck: ElementCheck {
     func run<Element: CheckedElement>(_ communicator: any Communicator, _ type: Element.Type) throws {
         let ranks = 0..<communicator.size
@@ -55,6 +83,12 @@ struct AllGatherCheck: ElementCheck {
         try expect(varying, ranks.map { rank in (0..<count(rank)).map { pattern(rank, $0) } }, "varying \(type)")
         let nothing = try communicator.allGather(varying: [] as [Element])
         try expect(nothing, ranks.map { _ in [] }, "nothing of \(type)")
+        // In place.
+        let counts = ranks.map(count), begin = counts[..<communicator.rank].reduce(0, +)
+        var whole = [Element](repeating: 99, count: counts.reduce(0, +))
+        for index in 0..<counts[communicator.rank] { whole[begin + index] = pattern(communicator.rank, index) }
+        try whole.withUnsafeMutableBufferPointer { try communicator.allGather($0, counts: counts) }
+        try expect(whole, ranks.flatMap { rank in (0..<count(rank)).map { pattern(rank, $0) } }, "\(type) in place")
     }
 }
 

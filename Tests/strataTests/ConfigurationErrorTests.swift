@@ -66,6 +66,7 @@ import Testing
         ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"), ("data.numerals.below", "20_000"),
         ("data.numerals.pairs", "99_701"), ("data.numerals.pairs_by_language", "{isl: 100_000}"), ("data.numerals.test", "-1"),
         ("parallel.expert_parallel", "0"), ("parallel.expert_parallel", "atuo"), ("parallel.threads_per_rank", "none"),
+        ("parallel.watchdog_seconds", "-1"), ("parallel.watchdog_abort_seconds", "never"),
         ("checkpoint.every", "0"), ("checkpoint.keep", "0"),
     ])
     func isRefused(_ path: String, _ value: String) throws {
@@ -82,12 +83,36 @@ import Testing
         ("capacity_factor", "non"), ("evaluation_capacity_factor", ".inf"), ("second_expert", "worst"),
         ("gate_normalization", "after-drop"), ("every", "0"), ("every", "7"), ("aux_loss_weight", "-1"),
         ("expert_output_masking", "1"), ("stacked", "yes"), ("conditional_routing", "true"),
+        ("routing", "expert-choice"), ("batch_prioritized", "1"), ("router_z_loss", "-1"), ("bias_balancing_rate", "none"),
+        ("shared_experts", "-1"), ("gating_dropout", "1"),
         ("conditional_routing.budget", "1.1"), ("conditional_routing.weight", "-1"), ("conditional_routing.gate_dropout", "1"),
     ])
     func isRefusedOfAMixture(_ key: String, _ value: String) throws {
         let text = "model: {moe: {strata: [4, 4]}}\n" + minimalData
         let found = try problems(text, overrides: ["model.moe.\(key)=\(value)"])
         #expect(found.count == 1 && found.first?.contains("model.moe.\(key)") == true, "\(found)")
+    }
+
+    @Test(arguments: [
+        ("routing: expert_choice, capacity_factor: none", "model.moe.capacity_factor must be a number with model.moe.routing"),
+        ("routing: expert_choice, batch_prioritized: true", "model.moe.batch_prioritized must be false with model.moe.routing"),
+        ("batch_prioritized: true, capacity_factor: none", "model.moe.batch_prioritized must be false with model.moe.capacity"),
+        ("bias_balancing_rate: 0.1, second_expert: best, routing: expert_choice", "model.moe.bias_balancing_rate must be 0 unless"),
+        ("bias_balancing_rate: 0.1, second_expert: best, routing: forced_balanced", "model.moe.bias_balancing_rate must be 0"),
+        ("bias_balancing_rate: 0.1", "model.moe.second_expert must be best or random with model.moe.bias_balancing_rate"),
+    ])
+    func optionsThatDoNotGoTogether(_ options: String, _ text: String) throws {
+        let found = try problems("model: {moe: {strata: [4, 4], \(options)}}\n" + minimalData)
+        #expect(found.count == 1 && found.first?.contains("a.yaml:1: \(text)") == true, "\(found)")
+    }
+
+    @Test func optionsThatGoTogether() throws {
+        for options in [
+            "bias_balancing_rate: 0.1, top_k: 1", "bias_balancing_rate: 0.1, second_expert: random", "routing: forced_balanced",
+            "batch_prioritized: true, stacked: true, shared_experts: 1", "routing: expert_choice, conditional_routing: {}",
+        ] {
+            #expect(try problems("model: {moe: {strata: [4, 4], \(options)}}\n" + minimalData) == [], "\(options)")
+        }
     }
 
     @Test func strataAreRequiredOfAMixture() throws {

@@ -33,6 +33,12 @@ import TransformerModel
             aux_loss_weight: 0.02
             expert_output_masking: 0.1
             stacked: true
+            routing: forced_balanced
+            batch_prioritized: true
+            router_z_loss: 0.001
+            bias_balancing_rate: 0
+            shared_experts: 2
+            gating_dropout: 0.05
             conditional_routing: {budget: 0.7, weight: 0.03, gate_dropout: 0.2}
         data:
           format: moses
@@ -64,6 +70,8 @@ import TransformerModel
         parallel:
           expert_parallel: 3
           threads_per_rank: 2
+          watchdog_seconds: 60
+          watchdog_abort_seconds: 0
         checkpoint:
           every: 17
           keep: 19
@@ -84,7 +92,8 @@ import TransformerModel
         (mixture.every, mixture.topK, mixture.capacityFactor, mixture.evaluationCapacityFactor) = (3, 1, 1.5, 4)
         (mixture.secondExpert, mixture.gateNormalization) = (.random, .beforeDrop)
         (mixture.auxiliaryLossWeight, mixture.expertOutputMasking) = (0.02, 0.1)
-        mixture.stacked = true
+        (mixture.stacked, mixture.routing, mixture.batchPrioritized) = (true, .forcedBalanced, true)
+        (mixture.routerZLoss, mixture.sharedExperts, mixture.gatingDropout) = (0.001, 2, 0.05)
         var routing = ConditionalRouting()
         (routing.budget, routing.weight, routing.gateDropout) = (0.7, 0.03, 0.2)
         mixture.conditionalRouting = routing
@@ -95,6 +104,7 @@ import TransformerModel
         (expected.training.adamEpsilon, expected.training.seed) = (1e-8, .max)
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank) = (3, 2)
+        (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)
         #expect(configuration == expected)
     }

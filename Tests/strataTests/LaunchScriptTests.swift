@@ -18,7 +18,7 @@ import _TestSupport
     @Test(arguments: [
         [], ["-n"], ["-n", "two", "--", "doctor"], ["-n", "2"], ["-n", "2", "--treads", "1", "--", "doctor"],
         ["-n", "2", "--threads", "0", "--", "doctor"], ["-n", "2", "--hostfile", "/nowhere", "--", "doctor"],
-        ["-n", "2", "--max-restarts", "-1", "--", "doctor"],
+        ["-n", "2", "--max-restarts", "-1", "--", "doctor"], ["-n", "2", "--backoff", "soon", "--", "doctor"],
     ])
     func wrongUsageEndsWith64(arguments: [String]) throws {
         let outcome = try Self.run(arguments)
@@ -41,11 +41,12 @@ import _TestSupport
         #expect(!outcome.stderr.contains("restart"))
     }
 
-    @Test(arguments: ["TERM", "USR1"])
+    @Test(arguments: ["TERM", "USR1", "INT"])
     func aStopReachesTheRanks(signal: String) throws {
         let folder = CommandLineFolder()
         let waitAndStop = """
-            "$@" & pid=$!
+            # What a shell starts beside itself ignores SIGINT.
+            env --default-signal=INT "$@" & pid=$!
             while kill -0 $pid && [ "$(cat "$LOG" 2>/dev/null | wc -l)" -lt 5 ]; do sleep 0.02; done
             kill -$SIGNAL $pid
             wait $pid; exit $?
@@ -62,5 +63,80 @@ import _TestSupport
         let done = try folder.losses("run").count
         #expect(try folder.names("run/checkpoints").last == "step-\(String(repeating: "0", count: 8 - "\(done)".count))\(done)")
         #expect(!outcome.stderr.contains("resuming,"))
+    }
+
+    /// Slurm signals the shell of the batch script alone.
+    @Test func slurmsSignalStopsAndRequeues() throws {
+        let folder = CommandLineFolder()
+        try folder.write("scontrol", Data("#!/bin/sh\necho \"$@\" >>'\(folder.path)/requeued'\n".utf8))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/scontrol")
+        let script = """
+            bash launch/slurm.sbatch "$CONFIG" "$OUT" --set training.updates=100000 & pid=$!
+            while kill -0 $pid && [ "$(cat "$OUT/metrics.jsonl" 2>/dev/null | wc -l)" -lt 5 ]; do sleep 0.02; done
+            kill -USR1 $pid
+            wait $pid; exit $?
+            """
+        let root = URL(fileURLWithPath: Self.script).deletingLastPathComponent().deletingLastPathComponent().path
+        let outcome = try Subprocess.run(
+            "bash", ["-c", "cd '\(root)'; \(script)"],
+            environment: [
+                "STRATA": try BuiltProducts.path("strata"), "CONFIG": TinyCommandLine.configuration, "OUT": "\(folder.path)/run",
+                "SLURM_JOB_ID": "17", "SLURM_NTASKS": "2", "SLURM_CPUS_PER_TASK": "1", "SLURM_SUBMIT_DIR": root,
+                "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_mpi_yield_when_idle": "1",
+                "PATH": "\(folder.path):\(ProcessInfo.processInfo.environment["PATH"] ?? "")",
+            ], timeout: 60)
+        #expect(!outcome.timedOut && outcome.status == 75, "\(outcome)")
+        #expect(String(decoding: try folder.data("requeued"), as: UTF8.self) == "requeue 17\n")
+        #expect(folder.exists("run/checkpoints/latest"))
+    }
+
+    /// mpirun itself is killed: the ranks that it leaves are ended before others write the run, which then goes on to its end.
+    @Test func aKilledMpirunIsRestarted() throws {
+        let folder = CommandLineFolder()
+        let script = """
+            "$@" & pid=$!
+            until [ -e "$OUT/checkpoints/latest" ]; do sleep 0.02; kill -0 $pid || exit 98; done
+            rank=$(sed 's/.*"process":\\([0-9]*\\).*/\\1/' "$OUT/ranks/00001.json")
+            # A rank that hangs does not see that its mpirun is gone.
+            kill -STOP $rank
+            kill -KILL $(sed -n 's/^PPid:[[:space:]]*//p' /proc/$rank/status)
+            wait $pid; status=$?
+            kill -0 $rank 2>/dev/null && grep -q State:.T /proc/$rank/status && exit 99
+            exit $status
+            """
+        let outcome = try Subprocess.run(
+            "bash", ["-c", script, "bash", Self.script, "-n", "2", "--max-restarts", "1", "--", "train",
+                     TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=300"],
+            environment: [
+                "STRATA": try BuiltProducts.path("strata"), "OUT": "\(folder.path)/run", "OMPI_MCA_mpi_yield_when_idle": "1",
+            ], timeout: 60)
+        #expect(!outcome.timedOut && outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.contains("run.sh: ended with status 137; resuming in 1 s, 0 restart(s) left"), "\(outcome)")
+        #expect(outcome.stderr.contains("resuming from "))
+        #expect(try folder.losses("run").count == 300)
+    }
+
+    @Test func failuresWithoutProgressAreSaid() throws {
+        let folder = CommandLineFolder()
+        try folder.write("strata", Data("#!/bin/sh\necho \"$@\" >>'\(folder.path)/starts'\nexit 70\n".utf8))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/strata")
+        let outcome = try Subprocess.run(
+            Self.script, ["-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "train", "a.yaml", "--out",
+                          "\(folder.path)/run"],
+            environment: ["STRATA": "\(folder.path)/strata"], timeout: 60)
+        #expect(outcome.status == 70, "\(outcome)")
+        let first = "train a.yaml --out \(folder.path)/run\n"
+        let later = "train a.yaml --out \(folder.path)/run --resume\n"
+        #expect(String(decoding: try folder.data("starts"), as: UTF8.self) == first + later + later + later)
+        #expect(!outcome.stderr.contains("the last 1 starts"))
+        #expect(outcome.stderr.contains("run.sh: no progress: the last 2 starts failed before a new checkpoint (newest: none)"))
+    }
+
+    /// Only a training has something to go on from.
+    @Test func otherCommandsAreNotRestarted() throws {
+        let outcome = try Subprocess.run(
+            Self.script, ["-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "-c", "echo ran >&2; exit 70"],
+            environment: ["STRATA": "/bin/sh"], timeout: 60)
+        #expect(outcome.status == 70 && outcome.stderr.components(separatedBy: "ran\n").count == 2, "\(outcome)")
     }
 }

@@ -21,7 +21,7 @@ import _TestSupport
             #expect(
                 Set(line.keys) == [
                     "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
-                    "rounds_mean", "dropped_fraction", "load",
+                    "rounds_mean", "dropped_fraction", "load", "skipped",
                 ])
         }
         let validations = metrics.filter { $0["valid_loss"] != nil }
@@ -46,6 +46,15 @@ import _TestSupport
         for (update, (a, b)) in zip(alone, losses).enumerated() {
             #expect(abs(a - b) <= (update == 0 ? 1e-6 : 1e-4) * a, "update \(update + 1): \(a), \(b)")
         }
+    }
+
+    /// Sums are in rank order everywhere: MPI's ranks and simulated ones, sharded or not, do the same to the bit.
+    @Test(arguments: [2, 4]) func mpirunSharedOutIsSimulatedWhole(ranks: Int) throws {
+        let whole = CommandLineFolder(), sharded = CommandLineFolder()
+        #expect(try Self.train(whole, .simulated(ranks)).status == 0)
+        let outcome = try Self.train(sharded, .mpirun(ranks), "--set", "parallel.shard_optimizer=true")
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(try sharded.losses("run") == whole.losses("run"))
     }
 
     /// Invariant 2.
@@ -85,7 +94,7 @@ import _TestSupport
     }
 
     /// Invariant 3. mpirun passes SIGUSR1 on; after SIGTERM its status is its own.
-    @Test(arguments: [(Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1")])
+    @Test(arguments: [(Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1"), (.mpirun(4), "USR1")])
     func asAskedItStopsAndIsResumedAsIfItHadNot(launch: Launch, signal: String) throws {
         let whole = CommandLineFolder(), stopped = CommandLineFolder()
         let longer = ["--set", "training.updates=120"]
@@ -117,6 +126,20 @@ import _TestSupport
             #expect(outcome.status == 0, "\(outcome)")
         }
         #expect(try killed.losses("run") == whole.losses("run"))
+    }
+
+    /// The first update makes the parameters infinite; those after it are skipped, and counted.
+    @Test(arguments: Launch.onOneAndTwo) func skippedUpdatesAreCounted(launch: Launch) throws {
+        let folder = CommandLineFolder()
+        let outcome = try Self.train(
+            folder, launch, "--set", "training.learning_rate=1e30", "--set", "training.warmup=0", "--set", "training.updates=8")
+        #expect(outcome.status == 0, "\(outcome)")
+        let skipped = try folder.metrics("run").compactMap { $0["skipped"] as? Bool }
+        #expect(skipped == [false] + Array(repeating: true, count: 7))
+        #expect(outcome.stderr.contains("update 2 was skipped: its loss is "))
+        #expect(outcome.stderr.contains("\n7 update(s) skipped: their loss or gradient norm was not finite\n"))
+        let sound = TinyCommandLine.outcomes.train.stderr
+        #expect(!sound.contains("skipped"))
     }
 
     /// Invariant 4, with MPI.

@@ -9,7 +9,7 @@ extension Tape {
         let out = context.uninitialized(tokens.count, weight.columns)
         EmbeddingKernel.forward(
             context, tokens: tokens, segments: segments, weight: weight.value, sinusoids: sinusoids, mask: mask, into: out)
-        return record(out) { dout in
+        return record(out, parameters: [weight]) { dout in
             if !mask.dropsNothing { Elementwise.dropout(context, dout, mask: mask, into: dout) }
             EmbeddingKernel.backward(context, tokens: tokens, dout: dout, into: weight.gradient)
         }

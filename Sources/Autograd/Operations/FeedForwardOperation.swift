@@ -18,7 +18,7 @@ extension Tape {
             return recomputes ? nil : activation
         }
         context.clock.countProducts(2, m: h.rows, n: weight1.rows, k: weight1.columns)
-        return record(y) { dy in
+        return record(y, parameters: [weight1, bias1, weight2]) { dy in
             context.clock.measure(.gemm, "feed-forward backward") {
                 let activation = saved ?? activate()
                 MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)

@@ -6,7 +6,7 @@ extension Tape {
         let context = context
         let y = context.uninitialized(x.rows, x.columns), statistics = context.uninitialized(x.rows, 2)
         LayerNormKernel.forward(context, x: x.value, gain: gain.value, bias: bias.value, into: y, statistics: statistics)
-        return record(y) { dy in
+        return record(y, parameters: [gain, bias]) { dy in
             let target = x.gradientTarget(context)
             LayerNormKernel.backward(
                 context, dy: dy, x: x.value, statistics: statistics, gain: gain.value, into: target.tensor,

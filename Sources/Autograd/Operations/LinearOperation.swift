@@ -12,7 +12,7 @@ extension Tape {
             }
         }
         context.clock.countProducts(m: x.rows, n: w.rows, k: w.columns)
-        return record(y) { dy in
+        return record(y, parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
             context.clock.measure(.gemm, "linear backward") {
                 MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
                 if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }

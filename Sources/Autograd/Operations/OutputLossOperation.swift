@@ -2,7 +2,8 @@ import TensorCore
 
 extension Tape {
     /// The loss of x [T, d] against `targets` under the output projection `weight` [V, d]. If the tape records, the gradient
-    /// of `gradientScale` × the summed smoothed loss is computed here and starts backward.
+    /// of `gradientScale` × the summed smoothed loss is computed here and starts backward: the weight's share of it is final
+    /// before any operation is walked back.
     public func outputLoss(
         _ x: Variable, weight: Parameter, targets: [Int32], smoothing: Float, gradientScale: Float
     ) -> OutputLoss {

@@ -6,7 +6,7 @@ extension Tape {
         let context = context
         Elementwise.residualDropout(
             context, residual: residual.value, y: y.value, bias: bias?.value, mask: mask, into: y.value)
-        return record(y.value) { dout in
+        return record(y.value, parameters: bias.map { [$0] } ?? []) { dout in
             let dy = context.uninitialized(dout.rows, dout.columns)
             if mask.dropsNothing {
                 dy.copy(from: dout)

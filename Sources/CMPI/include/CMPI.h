@@ -20,12 +20,6 @@ typedef enum __attribute__((enum_extensibility(closed))) {
     CMPI_TypeUInt8,
 } CMPI_Type;
 
-typedef enum __attribute__((enum_extensibility(closed))) {
-    CMPI_OperationSum,
-    CMPI_OperationMaximum,
-    CMPI_OperationMinimum,
-} CMPI_Operation;
-
 extern const int CMPI_success;
 // Levels of thread support ascend; less than this one will not do.
 extern const int CMPI_thread_funneled;
@@ -53,21 +47,17 @@ int CMPI_comm_split_shared(CMPI_Comm _Nonnull comm, int key, void *_Nullable *_N
 int CMPI_comm_duplicate(CMPI_Comm _Nonnull comm, void *_Nullable *_Nonnull copy);
 int CMPI_comm_free(CMPI_Comm _Nonnull comm);
 
-int CMPI_barrier(CMPI_Comm _Nonnull comm);
-int CMPI_broadcast(void *_Nullable buffer, int count, CMPI_Type type, int root, CMPI_Comm _Nonnull comm);
-// In place.
-int CMPI_all_reduce(void *_Nullable buffer, int count, CMPI_Type type, CMPI_Operation operation, CMPI_Comm _Nonnull comm);
-int CMPI_start_all_reduce(void *_Nullable buffer, int count, CMPI_Type type, CMPI_Operation operation, CMPI_Comm _Nonnull comm,
-                          CMPI_Request _Nullable *_Nonnull request);
-int CMPI_all_gather(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received, CMPI_Comm _Nonnull comm);
-int CMPI_all_gather_varying(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received,
-                            const int *_Nonnull counts, const int *_Nonnull displacements, CMPI_Comm _Nonnull comm);
-int CMPI_all_to_all(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received, CMPI_Comm _Nonnull comm);
-
-// Bytes between two ranks.
-int CMPI_start_send(const void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm,
+// Collective operations, and messages of bytes between two ranks; none of them blocks.
+int CMPI_start_barrier(CMPI_Comm _Nonnull comm, CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_broadcast(void *_Nullable buffer, int count, CMPI_Type type, int root, CMPI_Comm _Nonnull comm,
+                         CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_all_gather(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received,
+                          CMPI_Comm _Nonnull comm, CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_all_to_all(const void *_Nullable sent, int count, CMPI_Type type, void *_Nullable received,
+                          CMPI_Comm _Nonnull comm, CMPI_Request _Nullable *_Nonnull request);
+int CMPI_start_send(const void *_Nonnull buffer, int bytes, int peer, int tag, CMPI_Comm _Nonnull comm,
                     CMPI_Request _Nullable *_Nonnull request);
-int CMPI_start_receive(void *_Nonnull buffer, int bytes, int peer, CMPI_Comm _Nonnull comm,
+int CMPI_start_receive(void *_Nonnull buffer, int bytes, int peer, int tag, CMPI_Comm _Nonnull comm,
                        CMPI_Request _Nullable *_Nonnull request);
 
 int CMPI_test_all(CMPI_Request _Nullable *_Nullable requests, int count, int *_Nonnull complete);

@@ -3,6 +3,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     /// A file of the checkpoint is missing, or is not what was written.
     case damaged(path: String, reason: String)
     case none(directory: String, rejected: [String])
+    case absent(directory: String, step: Int, present: [Int])
+    /// There are checkpoints, but none of a validated update.
+    case noneValidated(directory: String)
     /// The checkpoint is of another model, or of other data.
     case incompatible(path: String, differences: [String])
     /// Some ranks could not write their parts, for these reasons. Every rank throws it.
@@ -16,6 +19,12 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
             rejected.isEmpty
                 ? "\(directory): there is no checkpoint: train first, or leave --resume out"
                 : "\(directory): there is no sound checkpoint:\n" + rejected.map { "  \($0)" }.joined(separator: "\n")
+        case let .absent(directory, step, present):
+            "\(directory): there is no checkpoint of update \(step); there are "
+                + (present.isEmpty ? "none" : present.map(String.init).joined(separator: ", "))
+        case let .noneValidated(directory):
+            "\(directory): no checkpoint has a validation loss, so that none is the best: choose latest or an update, and "
+                + "have training.validate_every divide checkpoint.every"
         case let .incompatible(path, differences):
             "\(path): the checkpoint belongs to another configuration:\n"
                 + differences.map { "  \($0)" }.joined(separator: "\n")

@@ -5,7 +5,11 @@ import TensorCore
 /// checksum covers all the rest of it.
 public struct CheckpointManifest: Codable, Equatable, Sendable {
     public static let fileName = "manifest.json"
-    public static let currentVersion = 1
+    public static let currentVersion = 2
+    /// Version 1 knew no pieces of tensors and no validation loss; it is read like 2.
+    static let readableVersions = 1...currentVersion
+    /// A record takes some hundred bytes, and there is one a rank.
+    private static let mostBytes = 64 << 20
 
     public var formatVersion = currentVersion
     /// Updates done. With the seed, it is the position of the sampler and of all random draws.
@@ -13,18 +17,22 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var seed: UInt64
     public var ranks: Int
     public var expertParallel: Int
+    /// Of this very update; nil if it was not validated, or the loss was not finite.
+    public var validationLoss: Double?
     /// What the parameters' shapes and the data's meaning depend on, by name: a checkpoint is loaded only where all agree.
     public var identity: [String: String]
     public var files: [FileRecord]
     private var checksum = ""
 
     public init(
-        step: Int, seed: UInt64, ranks: Int, expertParallel: Int, identity: [String: String], files: [FileRecord]
+        step: Int, seed: UInt64, ranks: Int, expertParallel: Int, validationLoss: Double?, identity: [String: String],
+        files: [FileRecord]
     ) {
         self.step = step
         self.seed = seed
         self.ranks = ranks
         self.expertParallel = expertParallel
+        self.validationLoss = validationLoss.flatMap { $0.isFinite ? $0 : nil }
         self.identity = identity
         self.files = files
     }
@@ -32,21 +40,30 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     /// - Throws: `CheckpointError.damaged`.
     public init(folder: String) throws {
         let path = "\(folder)/\(Self.fileName)"
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw CheckpointError.damaged(path: path, reason: "the manifest is missing")
+        func damaged(_ reason: String) -> CheckpointError { .damaged(path: path, reason: reason) }
+        let data: Data
+        do {
+            let file = try FileReader(path: path)
+            guard file.size <= Self.mostBytes else { throw damaged("the manifest is not what was written") }
+            data = try file.contents()
+        } catch let error as FileError {
+            throw damaged("the manifest is missing or cannot be read: \(error.reason)")
         }
-        guard let manifest = try? JSONDecoder().decode(Self.self, from: data), try manifest.encoded() == data else {
-            throw CheckpointError.damaged(path: path, reason: "the manifest is not what was written")
+        guard let manifest = try? JSONDecoder().decode(Self.self, from: data), (try? manifest.encoded()) == data else {
+            throw damaged("the manifest is not what was written")
         }
-        guard manifest.formatVersion == Self.currentVersion else {
-            throw CheckpointError.damaged(
-                path: path, reason: "the format version must be \(Self.currentVersion), but is \(manifest.formatVersion)")
+        guard Self.readableVersions.contains(manifest.formatVersion) else {
+            throw damaged("the format version must be at most \(Self.currentVersion), but is \(manifest.formatVersion)")
+        }
+        // Names lead to nothing outside the folder.
+        guard manifest.files.allSatisfy({ !$0.name.utf8.contains(UInt8(ascii: "/")) && !$0.name.utf8.contains(0) }) else {
+            throw damaged("the manifest must list names of files in its folder")
         }
         self = manifest
     }
 
     /// The file's content, checksum included: the same bytes for the same manifest.
-    func encoded() throws -> Data {
+    package func encoded() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         var sealed = self

@@ -2,42 +2,81 @@ import Autograd
 import Foundation
 import TensorCore
 
-/// A committed checkpoint, verified and open: any rank of any world reads from it what it needs.
+/// A committed checkpoint, verified and open: any rank of any world reads from it what it needs, in bounded memory.
 public final class CheckpointReader {
     public let path: String
     public let manifest: CheckpointManifest
-    private var fileOfTensor: [String: SafeTensorsFile] = [:]
+    public let tensors: TensorCatalog
 
     /// Opens a checkpoint; `verify` compares every file's checksum first.
     ///
     /// - Throws: `CheckpointError.damaged` naming the file.
-    public init(path: String, verify: Bool = true) throws {
+    public convenience init(path: String, verify: Bool = true) throws {
+        try self.init(path: path, verify: verify) { throw $0 }
+    }
+
+    /// Everything that is wrong with the checkpoint of an update, files that its manifest does not list included.
+    public static func problems(_ directory: String, _ step: Int) -> [CheckpointError] {
+        let path = CheckpointStore.path(directory, step)
+        var found: [CheckpointError] = []
+        do {
+            let reader = try CheckpointReader(path: path, verify: true) { found.append($0) }
+            do { try reader.requireStep(step) } catch let error as CheckpointError { found.append(error) }
+            let names = try FileManager.default.contentsOfDirectory(atPath: path)
+            let listed = Set(reader.manifest.files.map(\.name) + [CheckpointManifest.fileName])
+            for name in names.sorted() where !listed.contains(name) {
+                found.append(.damaged(path: "\(path)/\(name)", reason: "the manifest does not list it"))
+            }
+        } catch {
+            found.append(error as? CheckpointError ?? .damaged(path: path, reason: "\(error)"))
+        }
+        return found
+    }
+
+    /// `report` is told of every problem but those of the manifest, and may throw what it is told.
+    private init(path: String, verify: Bool, report: (CheckpointError) throws -> Void) throws {
         self.path = path
         manifest = try CheckpointManifest(folder: path)
-        if verify { try Self.verify(path, manifest) }
+        var files: [SafeTensorsFile] = []
         for record in manifest.files {
-            let file: SafeTensorsFile
+            let name = "\(path)/\(record.name)"
             do {
-                file = try SafeTensorsFile(path: "\(path)/\(record.name)")
+                if verify { try Self.verify(name, record) }
+                files.append(try SafeTensorsFile(path: name))
+            } catch let error as CheckpointError {
+                try report(error)
             } catch {
-                throw CheckpointError.damaged(path: "\(path)/\(record.name)", reason: "\(error)")
+                try report(.damaged(path: name, reason: "\(error)"))
             }
-            for name in file.entries.keys { fileOfTensor[name] = file }
+        }
+        // Of what tensors lack because a file could not be read nothing more is said.
+        let areAllRead = files.count == manifest.files.count
+        tensors = try TensorCatalog(files) { if areAllRead { try report($0) } }
+    }
+
+    static func verifySize(_ path: String, _ record: FileRecord) throws {
+        let size: Int
+        do { size = try FileReader(path: path).size } catch {
+            throw CheckpointError.damaged(path: path, reason: "\(error)")
+        }
+        guard size == record.size else {
+            throw CheckpointError.damaged(path: path, reason: "it must have \(record.size) bytes, but has \(size)")
         }
     }
 
-    private static func verify(_ path: String, _ manifest: CheckpointManifest) throws {
-        for record in manifest.files {
-            let name = "\(path)/\(record.name)"
-            let checksum: String
-            do {
-                checksum = try Checksum.text(ofFile: name)
-            } catch {
-                throw CheckpointError.damaged(path: name, reason: "\(error)")
-            }
-            guard checksum == record.checksum else {
-                throw CheckpointError.damaged(path: name, reason: "its checksum must be \(record.checksum), but is \(checksum)")
-            }
+    private static func verify(_ path: String, _ record: FileRecord) throws {
+        try verifySize(path, record)
+        let checksum = try Checksum.text(ofFile: path)
+        guard checksum == record.checksum else {
+            throw CheckpointError.damaged(path: path, reason: "its checksum must be \(record.checksum), but is \(checksum)")
+        }
+    }
+
+    /// - Throws: `CheckpointError.damaged` unless it is of that update, as its folder's name says.
+    func requireStep(_ step: Int) throws {
+        guard manifest.step == step else {
+            throw CheckpointError.damaged(
+                path: path, reason: "its manifest must be of update \(step), but is of \(manifest.step)")
         }
     }
 
@@ -50,30 +89,52 @@ public final class CheckpointReader {
         guard differences.isEmpty else { throw CheckpointError.incompatible(path: path, differences: differences) }
     }
 
-    /// Reads all parameters of a store, and their moments if an optimizer is given.
-    public func load(into store: ParameterStore, optimizer: Adam? = nil) throws {
+    /// Reads the parameters of a store.
+    public func load(into store: ParameterStore) throws { try tensors.load(into: store, path: path) }
+
+    /// Reads the parameters of a rank, and of the moments the elements that it covers, however they were spread when saved.
+    public func load(into state: RankState) throws {
+        try load(into: state.store)
         for placement in [ParameterPlacement.replicated, .expert] {
-            let section = store.section(placement), moments = optimizer?.moments(placement)
-            for location in store.locations(placement) {
-                let name = location.slice.name
-                try read(name, location.slice.shape, into: section.values, location.range)
-                if let moments {
-                    try read("adam.m.\(name)", location.slice.shape, into: moments.first, location.range)
-                    try read("adam.v.\(name)", location.slice.shape, into: moments.second, location.range)
+            let moments = state.moments(placement)
+            for location in state.store.locations(placement) {
+                let held = location.range.clamped(to: moments.elements), start = location.range.lowerBound
+                guard !held.isEmpty else { continue }
+                for (prefix, tensor) in [("adam.m.", moments.first), ("adam.v.", moments.second)] {
+                    try tensors.load(
+                        prefix + location.slice.name, location.slice.shape,
+                        elements: held.lowerBound - start ..< held.upperBound - start,
+                        into: tensor.pointer + (held.lowerBound - moments.elements.lowerBound), path: path)
                 }
             }
         }
     }
+}
 
-    private func read(_ name: String, _ shape: [Int], into tensor: Tensor, _ range: Range<Int>) throws {
-        guard let file = fileOfTensor[name], let entry = file.entries[name], entry.type == .float32, entry.shape == shape
-        else {
-            let found = fileOfTensor[name]?.entries[name].map { "\($0.type.rawValue) of shape \($0.shape)" } ?? "absent"
+extension TensorCatalog {
+    /// Reads the parameters of a store; `path` names what the catalog is of.
+    ///
+    /// - Throws: `CheckpointError.damaged` where one is absent or has another shape.
+    public func load(into store: ParameterStore, path: String) throws {
+        for placement in [ParameterPlacement.replicated, .expert] {
+            let values = store.section(placement).values
+            for location in store.locations(placement) {
+                try load(
+                    location.slice.name, location.slice.shape, elements: 0..<location.range.count,
+                    into: values.pointer + location.range.lowerBound, path: path)
+            }
+        }
+    }
+
+    fileprivate func load(
+        _ name: String, _ shape: [Int], elements: Range<Int>, into target: UnsafeMutablePointer<Float>, path: String
+    ) throws {
+        guard self.shape(name) == shape else {
+            let found = self.shape(name).map { "F32 of shape \($0)" } ?? "absent"
             throw CheckpointError.damaged(path: path, reason: "\(name) must be F32 of shape \(shape), but is \(found)")
         }
-        file.withBytes(name) { bytes in
-            UnsafeMutableRawPointer(tensor.pointer + range.lowerBound).copyMemory(
-                from: bytes.baseAddress!, byteCount: bytes.count)
+        do { try read(name, elements, into: target) } catch {
+            throw CheckpointError.damaged(path: path, reason: "\(error)")
         }
     }
 }

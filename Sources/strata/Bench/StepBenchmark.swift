@@ -78,11 +78,11 @@ struct StepBenchmark: ParsableCommand {
             expertGroup: groups.experts, seed: training.seed)
         let optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
         let source = SyntheticSentences(
             groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup,
             vocabulary: configuration.data.vocabulary, seed: training.seed)
-        let trainer = Trainer(model: model, optimizer: optimizer, groups: groups, source: source, configuration: training)
+        let trainer = try Trainer(model: model, optimizer: optimizer, groups: groups, source: source, configuration: training)
         _ = try trainer.step()
         context.clock.reset()
         context.clock.isTracing = profile != nil

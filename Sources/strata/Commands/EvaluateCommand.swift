@@ -19,7 +19,7 @@ struct EvaluateCommand: ParsableCommand {
               strata evaluate runs/quickstart --split valid --json
             """)
 
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
     @Option(help: "The part of the data: test or valid.")
@@ -33,6 +33,8 @@ struct EvaluateCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
     var samples = 0
+
+    @OptionGroup var checkpoint: CheckpointOptions
 
     @OptionGroup var search: SearchOptions
 
@@ -59,7 +61,7 @@ struct EvaluateCommand: ParsableCommand {
     private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
         let alone = try ranks.alone()
         let (trained, corpus, directions) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
+            let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
             let corpus = try trained.corpus(of: folder)
             if ranks.isFirst { try corpus.verify(split) }
             return (trained, corpus, try self.directions(trained, corpus, split))

@@ -58,6 +58,11 @@ struct TrainCommand: ParsableCommand {
             _ = try ParallelLayout(
                 ranks: ranks.world.size, expertParallel: configuration.parallel.expertParallel, strata: strata)
         }
+        let lock = try ranks.lock(folder, display)
+        defer { withExtendedLifetime(lock) {} }
+        let watched = try ranks.watched(folder, configuration.parallel)
+        defer { watched?.end() }
+        let ranks = watched?.ranks ?? ranks
         let groups = try ParallelGroups(
             world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
         let training = configuration.training
@@ -70,21 +75,22 @@ struct TrainCommand: ParsableCommand {
             expertGroup: groups.experts, seed: training.seed)
         let optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon)
+            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
         let checkpoints = CheckpointStore(
-            directory: folder.checkpoints, groups: groups, keep: configuration.checkpoint.keep,
-            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
+            directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
+            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
+            context: context)
         let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) }
-            try folder.create(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
+            try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
-        let events = try ranks.together {
+        var events = try ranks.together {
             ranks.isFirst ? try TensorBoardLog(folder: folder.path, continuingAfter: start, strata: strata) : nil
         }
-        let trainer = Trainer(
+        let trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
@@ -93,7 +99,10 @@ struct TrainCommand: ParsableCommand {
         context.clock.isTracing = profile != nil
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             progress.report(event)
-            try events?.append(event)
+            do { try events?.append(event) } catch {
+                events = nil
+                display?.note("warning: \(error); no more TensorBoard events are written")
+            }
             if case let .update(metrics) = event, let profile, metrics.update == start + Self.profiledUpdates {
                 context.clock.isTracing = false
                 try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) }
@@ -145,7 +154,7 @@ struct TrainCommand: ParsableCommand {
     ) throws -> Int {
         guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
         let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
-        try reader.load(into: model.store, optimizer: optimizer)
+        try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
         return reader.manifest.step
     }
@@ -179,6 +188,7 @@ private final class TrainingProgress {
     private let start = ContinuousClock.now
     private var first: Int?
     private var tokens = 0
+    private var skipped = 0
 
     init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
         self.display = display
@@ -192,6 +202,12 @@ private final class TrainingProgress {
         case let .update(metrics):
             if first == nil { first = metrics.update - 1 }
             tokens += metrics.targetTokens
+            if metrics.skipped {
+                skipped += 1
+                display.note(
+                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
+                        + "\(metrics.gradientNorm)")
+            }
             display.show(line(metrics))
         case let .validation(metrics):
             display.note(
@@ -199,6 +215,10 @@ private final class TrainingProgress {
                     + Format.decimal(metrics.validPerplexity, 2))
         case let .checkpoint(path, seconds):
             display.note("checkpoint \(path) (\(Format.decimal(seconds, 1)) s)")
+        case let .checkpointFailed(error, count):
+            display.note("warning: \(error)\ntraining goes on without it (\(count) not written so far); the next save tries again")
+        case let .metricsFailed(error):
+            display.note("warning: \(error); training goes on, and these lines are written as soon as they can be")
         }
     }
 
@@ -219,6 +239,9 @@ private final class TrainingProgress {
         case .finished: "finished"
         case .timeLimit: "training.max_minutes reached"
         case .interrupted: "stopped as asked; add --resume to go on"
+        }
+        if skipped > 0 {
+            display?.note("\(skipped) update(s) skipped: their loss or gradient norm was not finite")
         }
         display?.note(
             "\(why): update \(update), \(Format.duration(elapsed)), \(Format.count(Int(Double(tokens) / elapsed))) target tokens/s, "

@@ -12,11 +12,13 @@ struct TranslateCommand: ParsableCommand {
               echo "forty-two" | strata translate runs/quickstart --direction eng-cat
             """)
 
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
     @Option(help: ArgumentHelp("The translation direction, such as eng-cat.", valueName: "src-tgt"))
     var direction: String
+
+    @OptionGroup var checkpoint: CheckpointOptions
 
     @OptionGroup var search: SearchOptions
 
@@ -28,7 +30,7 @@ struct TranslateCommand: ParsableCommand {
             let search = try ranks.together { try self.search.beamSearch() }
             let alone = try ranks.alone()
             let (trained, direction) = try ranks.together {
-                let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
+                let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
                 return (trained, try trained.direction(self.direction))
             }
             let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)

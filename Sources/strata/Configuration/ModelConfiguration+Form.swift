@@ -33,6 +33,7 @@ extension ModelConfiguration {
         problems.require(
             mixture.experts >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
             text: "must be at most the number of experts, \(mixture.experts), but is \(mixture.topK)")
+        mixture.validate("\(path).moe", problems)
     }
 }
 
@@ -54,8 +55,39 @@ extension MixtureConfiguration {
                 .init(
                     "conditional_routing", \.conditionalRouting, .either("none", or: ConditionalRouting.form),
                     isWritten: { $0.conditionalRouting != nil }),
+                .init("routing", \.routing, .choice, isWritten: { $0.routing != .tokenChoice }),
+                .init("batch_prioritized", \.batchPrioritized, .boolean, isWritten: { $0.batchPrioritized }),
+                .init("router_z_loss", \.routerZLoss, .number(.atLeast(0)), isWritten: { $0.routerZLoss != 0 }),
+                .init(
+                    "bias_balancing_rate", \.biasBalancingRate, .number(.atLeast(0)), isWritten: { $0.biasBalancingRate != 0 }),
+                .init("shared_experts", \.sharedExperts, .integer(0...64), isWritten: { $0.sharedExperts != 0 }),
+                .init("gating_dropout", \.gatingDropout, .number(.from(0, below: 1)), isWritten: { $0.gatingDropout != 0 }),
             ],
             over: MixtureConfiguration(strata: [1]))
+    }
+
+    /// Options that do not go together.
+    func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            routing != .expertChoice || capacityFactor != nil, "\(path).capacity_factor", "\(path).routing",
+            text: "must be a number with \(path).routing: expert_choice, where it says how many tokens an expert takes, "
+                + "but is none")
+        problems.require(
+            !batchPrioritized || routing != .expertChoice, "\(path).batch_prioritized", "\(path).routing",
+            text: "must be false with \(path).routing: expert_choice, whose experts take the tokens that score them best anyway, "
+                + "but is true")
+        problems.require(
+            !batchPrioritized || capacityFactor != nil || evaluationCapacityFactor != nil, "\(path).batch_prioritized",
+            "\(path).capacity_factor", text: "must be false with \(path).capacity_factor: none, which drops nothing, but is true")
+        problems.require(
+            biasBalancingRate == 0 || routing == .tokenChoice, "\(path).bias_balancing_rate", "\(path).routing",
+            text: "must be 0 unless \(path).routing is token_choice, for it balances what tokens choose, "
+                + "but is \(biasBalancingRate)")
+        problems.require(
+            biasBalancingRate == 0 || topK == 1 || secondExpert != .sampling, "\(path).second_expert",
+            "\(path).bias_balancing_rate", "\(path).top_k",
+            text: "must be best or random with \(path).bias_balancing_rate, for a second expert that is drawn from the "
+                + "scores knows no biases, but is sampling")
     }
 }
 

@@ -29,6 +29,9 @@ extension ParallelConfiguration {
             [
                 .init("expert_parallel", \.expertParallel, .either("auto", or: .integer(1...4096))),
                 .init("threads_per_rank", \.threadsPerRank, .either("auto", or: .integer(1...1024))),
+                .init("shard_optimizer", \.shardOptimizer, .boolean),
+                .init("watchdog_seconds", \.watchdogSeconds, .number(.atLeast(0))),
+                .init("watchdog_abort_seconds", \.watchdogAbortSeconds, .number(.atLeast(0))),
             ],
             over: ParallelConfiguration())
     }
@@ -40,6 +43,8 @@ extension CheckpointConfiguration {
             [
                 .init("every", \.every, .integer(1...1_000_000_000)),
                 .init("keep", \.keep, .integer(1...1_000_000)),
+                .init("keep_best", \.keepBest, .integer(0...1_000_000)),
+                .init("asynchronous", \.asynchronous, .boolean),
             ],
             over: CheckpointConfiguration())
     }

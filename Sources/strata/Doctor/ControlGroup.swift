@@ -38,10 +38,6 @@ struct ControlGroup: Equatable {
 }
 
 extension String {
-    var trimmed: String {
-        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
-    }
-
     /// The value of the first line `key : value`.
     func value(of key: String) -> String? {
         for line in split(whereSeparator: \.isNewline) {

@@ -9,6 +9,8 @@ struct RankWorld {
     let world: any Communicator
     /// Ranks that run on the same processors as this one, itself included.
     let sharing: Int
+    /// The name of the machine that this rank is on.
+    let host: String
 
     var isFirst: Bool { world.rank == 0 }
 
@@ -17,7 +19,7 @@ struct RankWorld {
         if MPIEnvironment.isLaunchedByMPI {
             return try MPIEnvironment.run(exitCode: { ExitStatus(for: $0).rawValue }) { environment in
                 let world = environment.world, sharing = try Processors.sharing(world, host: environment.processorName)
-                return try shared(RankWorld(world: world, sharing: sharing)) { ranks in
+                return try shared(RankWorld(world: world, sharing: sharing, host: environment.processorName)) { ranks in
                     // Said within MPI: a process that ended before would take the others down before they can speak.
                     try ranks.together {
                         guard simulatedRanks == nil else {
@@ -32,7 +34,21 @@ struct RankWorld {
         guard (1...256).contains(ranks) else {
             throw CommandFailure(.usage, "--simulate-ranks must be 1 to 256, but is \(ranks)")
         }
-        return try SimulatedCluster.run(ranks: ranks) { try shared(RankWorld(world: $0, sharing: ranks), body) }[0]
+        let host = ProcessInfo.processInfo.hostName
+        return try SimulatedCluster.run(ranks: ranks) {
+            try shared(RankWorld(world: $0, sharing: ranks, host: host), body)
+        }[0]
+    }
+
+    /// For what every rank finds before it has a world: runs `body` on all, silent on all but the first. Nobody ends before
+    /// the first has spoken.
+    static func saidOnce(_ body: (_ isSilent: Bool) -> ExitStatus) -> ExitStatus {
+        guard MPIEnvironment.isLaunchedByMPI else { return body(false) }
+        do {
+            return try MPIEnvironment.run { body($0.world.rank != 0) }
+        } catch {
+            return body(false)
+        }
     }
 
     /// An error that `together` has already shown ends the command with its status and no further word. One that every rank

@@ -2,8 +2,8 @@ import DataPipeline
 import Foundation
 import TensorCore
 
-/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`,
-/// `checkpoints/`, and what commands found about it.
+/// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,
+/// and what commands found about it; while it runs `lock`, and `ranks/` with what each rank does.
 struct RunFolder {
     let path: String
 
@@ -11,9 +11,13 @@ struct RunFolder {
     var metrics: String { "\(path)/metrics.jsonl" }
     var tokenizer: String { "\(path)/tokenizer.model" }
     var checkpoints: String { "\(path)/checkpoints" }
+    var lock: String { "\(path)/lock" }
+    var ranks: String { "\(path)/ranks" }
     /// The newest scores of a split.
     func evaluation(_ split: Split) -> String { "\(path)/evaluation-\(split.rawValue).json" }
     var analysis: String { "\(path)/analysis/analysis.json" }
+    /// Whether it is what strata export wrote.
+    var isExport: Bool { FileManager.default.fileExists(atPath: "\(path)/config.json") }
 
     /// An existing run.
     ///
@@ -29,8 +33,9 @@ struct RunFolder {
     /// The folder of a new run, or of one to go on with.
     init(path: String) { self.path = path }
 
-    func create(_ resolved: RunConfiguration, tokenizerModel: String) throws {
-        try Folder.create(path)
+    func create() throws { try Folder.create(path) }
+
+    func write(_ resolved: RunConfiguration, tokenizerModel: String) throws {
         do {
             try Data(resolved.yaml().utf8).write(to: URL(fileURLWithPath: configuration), options: .atomic)
             try Data(contentsOf: URL(fileURLWithPath: tokenizerModel)).write(to: URL(fileURLWithPath: tokenizer), options: .atomic)

@@ -5,7 +5,7 @@ import TensorCore
 import Training
 import TransformerModel
 
-/// A run's newest sound checkpoint, loaded for use: all experts on this rank.
+/// A trained model, loaded for use: all experts on this rank.
 struct TrainedModel {
     let configuration: RunConfiguration
     let tokenizer: Tokenizer
@@ -16,21 +16,32 @@ struct TrainedModel {
     /// The fingerprint of the prepared data that the model was trained on.
     let dataFingerprint: String
 
-    /// `alone` is a communicator of this rank alone: ranks translate different sentences, and need not keep step. Making the
-    /// model is no collective operation.
-    init(_ run: RunFolder, ranks: RankWorld, alone: any Communicator, threads: Int? = nil) throws {
+    /// From a checkpoint of a run, or an export. `alone` is a communicator of this rank alone: ranks translate different sentences,
+    /// and need not keep step. Making the model is no collective operation.
+    init(
+        _ run: RunFolder, _ choice: CheckpointChoice = .latest, ranks: RankWorld, alone: any Communicator, threads: Int? = nil
+    ) throws {
         configuration = try RunConfiguration.load(file: run.configuration)
         tokenizer = try Tokenizer(modelFile: run.tokenizer)
-        let reader = try CheckpointStore.openNewest(run.checkpoints) { error in
-            if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using an older one\n".utf8)) }
+        let tensors: TensorCatalog
+        if run.isExport {
+            guard choice == .latest else {
+                throw CommandFailure(.usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
+            }
+            let export = try ModelExport(path: run.path)
+            (tensors, step, dataFingerprint) = (try export.tensors(), export.step, export.dataFingerprint)
+        } else {
+            let reader = try CheckpointStore.open(run.checkpoints, choice) { error in
+                if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8)) }
+            }
+            (tensors, step) = (reader.tensors, reader.manifest.step)
+            dataFingerprint = reader.manifest.identity[RunConfiguration.dataIdentity] ?? ""
         }
         model = TranslationModel(
             configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: threads ?? ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone, seed: configuration.training.seed)
-        try reader.load(into: model.store)
-        step = reader.manifest.step
-        dataFingerprint = reader.manifest.identity[RunConfiguration.dataIdentity] ?? ""
+        try tensors.load(into: model.store, path: run.path)
     }
 
     /// The prepared data that the model was trained on.

@@ -37,13 +37,15 @@ final class TensorBoardLog {
         switch event {
         case let .update(metrics): try write(.summary(summary(metrics)), step: metrics.update)
         case let .validation(metrics): try write(.summary(summary(metrics)), step: metrics.update)
-        case .checkpoint: break
+        case .checkpoint, .checkpointFailed, .metricsFailed: break
         }
     }
 
     private func write(_ content: TensorBoardEvent.Content, step: Int) throws {
         let event = TensorBoardEvent(wallTime: Date().timeIntervalSince1970, step: step, content: content)
-        try file.write(contentsOf: TFRecord.framed(event.encoded))
+        do { try file.write(contentsOf: TFRecord.framed(event.encoded)) } catch {
+            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
+        }
     }
 
     private func summary(_ metrics: UpdateMetrics) -> [TensorBoardEvent.Figure] {

@@ -1,0 +1,56 @@
+import Foundation
+import TensorCore
+
+/// A checkpoint's way to its final name, by the first rank.
+extension CheckpointStore {
+    /// Where the checkpoint of an update is written until it is whole.
+    static func partial(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step)).partial" }
+
+    static func shardName(_ rank: Int) -> String {
+        let digits = String(rank)
+        return "shard-\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).safetensors"
+    }
+
+    /// Writes the manifest beside the shards, and renames the folder: from then on it is a checkpoint.
+    ///
+    /// - Throws: `FileError`; the checkpoints before it, and `latest`, are then as they were.
+    static func commit(_ directory: String, _ manifest: CheckpointManifest) throws {
+        let name = folder(manifest.step), partial = partial(directory, manifest.step), final = "\(directory)/\(name)"
+        try write(manifest.encoded(), to: "\(partial)/\(CheckpointManifest.fileName)")
+        // What needs space is written before the commit; after it, names alone change.
+        try write(Data("\(name)\n".utf8), to: unfinishedLatest(directory))
+        try Folder.sync(partial)
+        // There is one already only if it was found damaged, and training came past it again.
+        let replaced = "\(final).replaced"
+        try? FileManager.default.removeItem(atPath: replaced)
+        if FileManager.default.fileExists(atPath: final) { try Folder.rename(final, to: replaced) }
+        try Folder.rename(partial, to: final)
+        try Folder.sync(directory)
+        try Folder.rename(unfinishedLatest(directory), to: "\(directory)/latest")
+        try Folder.sync(directory)
+        try? FileManager.default.removeItem(atPath: replaced)
+    }
+
+    /// Removes what a save that failed has left.
+    static func discard(_ directory: String, _ step: Int) {
+        for path in [partial(directory, step), unfinishedLatest(directory)] { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    /// Removes what interrupted saves have left, and of the checkpoints up to `newest` those that need not stay. Later ones are
+    /// those that were found damaged when the run was resumed before them: they do not count.
+    static func prune(_ directory: String, _ retention: CheckpointRetention, newest: Int) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let unfinished = names.filter { $0.hasPrefix("step-") && ($0.hasSuffix(".partial") || $0.hasSuffix(".replaced")) }
+        let old = retention.expendable(validationLosses(directory).filter { $0.key <= newest }).map(folder)
+        // What cannot be removed is no reason to stop training.
+        for name in unfinished + old { try? FileManager.default.removeItem(atPath: "\(directory)/\(name)") }
+    }
+
+    private static func unfinishedLatest(_ directory: String) -> String { "\(directory)/latest.partial" }
+
+    private static func write(_ data: Data, to path: String) throws {
+        let writer = try FileWriter(path: path)
+        try data.withUnsafeBytes { try writer.write($0) }
+        _ = try writer.finish()
+    }
+}

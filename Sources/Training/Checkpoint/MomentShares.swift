@@ -1,0 +1,37 @@
+import Autograd
+import Collectives
+
+/// Which elements of its sections each rank holds moments of, known to all ranks.
+struct MomentShares {
+    private struct Share {
+        let elements: Range<Int>
+        let section: Int
+        var isWhole: Bool { elements == 0..<section }
+    }
+
+    private let replicated: [Share]
+    /// Of the replicas of this rank's experts.
+    private let expert: [Share]
+
+    /// A collective operation of the world.
+    init(_ state: RankState, _ groups: ParallelGroups) throws {
+        func gather(_ placement: ParameterPlacement) throws -> [Share] {
+            let elements = state.moments(placement).elements
+            let numbers = [elements.lowerBound, elements.upperBound, state.store.section(placement).values.count]
+            let all = try groups.holders(placement).allGather(numbers.map(Int64.init)).map(Int.init)
+            return stride(from: 0, to: all.count, by: 3).map { Share(elements: all[$0]..<all[$0 + 1], section: all[$0 + 2]) }
+        }
+        replicated = try gather(.replicated)
+        expert = try gather(.expert)
+    }
+
+    /// The elements whose moments this rank writes: those it holds and no rank before it does. Nil where every rank holds all.
+    func written(_ placement: ParameterPlacement, by groups: ParallelGroups) -> Range<Int>? {
+        let shares = placement == .replicated ? replicated : expert, rank = groups.holders(placement).rank
+        if shares.allSatisfy(\.isWhole) { return nil }
+        let covered = shares[..<rank].map(\.elements.upperBound).max() ?? 0
+        let own = shares[rank].elements
+        precondition(own.lowerBound <= covered, "shares follow one another in rank order")
+        return max(own.lowerBound, min(covered, own.upperBound)) ..< own.upperBound
+    }
+}

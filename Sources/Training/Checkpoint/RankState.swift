@@ -1,0 +1,40 @@
+import Autograd
+import TensorCore
+
+/// What a checkpoint keeps of a rank: its parameters, and the moments of those elements that its optimizer covers.
+public struct RankState {
+    /// One placement's moments, of the section's elements `elements`.
+    public struct Moments {
+        public let elements: Range<Int>
+        /// [1, elements.count].
+        public let first: Tensor
+        public let second: Tensor
+
+        public init(elements: Range<Int>, first: Tensor, second: Tensor) {
+            precondition(first.count == elements.count && second.count == elements.count, "a moment an element")
+            self.elements = elements
+            self.first = first
+            self.second = second
+        }
+    }
+
+    public let store: ParameterStore
+    private let replicated: Moments
+    private let expert: Moments
+
+    public init(store: ParameterStore, replicated: Moments, expert: Moments) {
+        self.store = store
+        self.replicated = replicated
+        self.expert = expert
+    }
+
+    public init(store: ParameterStore, optimizer: Adam) {
+        func moments(_ placement: ParameterPlacement) -> Moments {
+            let moments = optimizer.moments(placement)
+            return Moments(elements: optimizer.share(placement), first: moments.first, second: moments.second)
+        }
+        self.init(store: store, replicated: moments(.replicated), expert: moments(.expert))
+    }
+
+    public func moments(_ placement: ParameterPlacement) -> Moments { placement == .replicated ? replicated : expert }
+}

@@ -1,0 +1,23 @@
+import Foundation
+
+/// What a shard's `__metadata__` says, under a tensor's name, of a tensor that it holds a part of: the part stands in the shard
+/// as a vector, and this is where it belongs.
+struct TensorPiece: Codable, Equatable {
+    /// The whole tensor's element that the part begins with.
+    let begin: Int
+    /// Of the whole tensor.
+    let shape: [Int]
+
+    init(begin: Int, shape: [Int]) {
+        self.begin = begin
+        self.shape = shape
+    }
+
+    /// Nil for text that describes no piece.
+    init?(_ text: String) {
+        guard let piece = try? JSONDecoder().decode(Self.self, from: Data(text.utf8)) else { return nil }
+        self = piece
+    }
+
+    var text: String { "{\"begin\":\(begin),\"shape\":[\(shape.map(String.init).joined(separator: ","))]}" }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import TensorCore
+import Training
+
+/// `strata checkpoint prune`: removes what need not stay.
+struct CheckpointPruneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Remove all but the newest and the best checkpoints of a run.",
+        discussion: """
+            Damaged checkpoints do not count, and are left where they are: see strata checkpoint verify. Not for a run that is
+            being trained: it prunes its checkpoints itself.
+
+            Example:
+              strata checkpoint prune runs/quickstart --keep 1 --dry-run
+              strata checkpoint prune runs/quickstart --keep 1 --keep-best 0
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    var folder: String
+
+    @Option(help: ArgumentHelp("The newest checkpoints that stay.", valueName: "n"))
+    var keep: Int
+
+    @Option(help: ArgumentHelp("The best checkpoints, by validation loss, that stay besides.", valueName: "n"))
+    var keepBest = 1
+
+    @Flag(help: "Name what would be removed, and remove nothing.")
+    var dryRun = false
+
+    func run() throws {
+        guard keep >= 1 else { throw CommandFailure(.usage, "--keep must be at least 1, but is \(keep)") }
+        guard keepBest >= 0 else { throw CommandFailure(.usage, "--keep-best must be at least 0, but is \(keepBest)") }
+        let directory = try RunFolder(existing: folder).checkpoints, summaries = CheckpointSummary.all(directory)
+        for summary in summaries {
+            guard let problem = summary.problem else { continue }
+            FileHandle.standardError.write(Data("strata: warning: \(problem); it is left\n".utf8))
+        }
+        var bytes = 0
+        for step in CheckpointRetention(newest: keep, best: keepBest).expendable(summaries.losses) {
+            let path = CheckpointStore.path(directory, step)
+            bytes += summaries.first { $0.step == step }?.bytes ?? 0
+            if !dryRun {
+                do { try FileManager.default.removeItem(atPath: path) } catch {
+                    throw FileError(path: path, reason: "removing failed: \(error.localizedDescription)")
+                }
+            }
+            print("\(dryRun ? "would remove" : "removed") \(path)")
+        }
+        print("\(Format.decimal(Double(bytes) / 1e6, 1)) MB \(dryRun ? "would be freed" : "freed")")
+    }
+}

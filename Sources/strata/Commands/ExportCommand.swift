@@ -1,0 +1,38 @@
+import ArgumentParser
+import Foundation
+import Training
+
+/// `strata export`: a trained model for other programs.
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Write a trained model as one safetensors file with its configuration and tokenizer.",
+        discussion: """
+            The folder has model.safetensors (parameters in 32-bit floats, without the optimizer's moments), config.json,
+            config.yaml and tokenizer.model. strata translate and strata evaluate take it in place of a run.
+
+            Example:
+              strata export runs/quickstart --out exports/quickstart
+              strata export runs/quickstart --out exports/best --checkpoint best
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    var folder: String
+
+    @Option(help: ArgumentHelp("The folder to be made.", valueName: "folder"))
+    var out: String
+
+    @OptionGroup var options: CheckpointOptions
+
+    func run() throws {
+        let run = try RunFolder(existing: folder), choice = try options.choice()
+        guard !FileManager.default.fileExists(atPath: out) else {
+            throw CommandFailure(.usage, "--out \(out): must be a new folder, but exists; name another, or remove it")
+        }
+        let reader = try CheckpointStore.open(run.checkpoints, choice) { error in
+            FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
+        }
+        let bytes = try ModelExport.write(reader, of: run, to: out)
+        print("update \(reader.manifest.step), \(Format.decimal(Double(bytes) / 1e6, 1)) MB, in \(out)")
+    }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Foundation
+
+/// `strata plan`: what a configuration asks for, before anything is prepared or trained.
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Show what a configuration asks for: parameters, operations, memory, traffic, where the experts live.",
+        discussion: """
+            Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary of
+            data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
+
+            Example:
+              strata plan configs/m4/smoe-4-4.yaml --ranks 8
+              strata plan configs/m4/smoe-4-4.yaml --run runs/m4 --json
+              strata plan --paper
+            """)
+
+    @Argument(help: "The configuration: a YAML file.", completion: .file(extensions: ["yaml", "yml"]))
+    var config: String?
+
+    @Option(
+        name: .customLong("set"), parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
+    var overrides: [String] = []
+
+    @Option(help: ArgumentHelp("The number of ranks.", valueName: "n"))
+    var ranks = 1
+
+    @Option(name: .customLong("run"), help: ArgumentHelp("Use the rounds that this run measured.", valueName: "run"))
+    var measuredRun: String?
+
+    @Flag(help: "Show the models of the paper beside its figures.")
+    var paper = false
+
+    @Flag(help: "Print the figures as JSON, and nothing else, on standard output.")
+    var json = false
+
+    func run() throws {
+        guard !paper else {
+            guard config == nil, measuredRun == nil, overrides.isEmpty else {
+                throw CommandFailure(.usage, "--paper shows the paper's models: leave the configuration, --set and --run out")
+            }
+            let report = try PaperReport()
+            return print(json ? try report.json() : report.text, terminator: "")
+        }
+        guard let config else { throw CommandFailure(.usage, "strata plan needs a configuration, or --paper; see strata plan --help") }
+        guard (1...1_000_000).contains(ranks) else {
+            throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
+        }
+        let configuration = try RunConfiguration.load(file: config, overrides: overrides)
+        let rounds = try measuredRun.map { try MeasuredRounds.mean(of: RunFolder(existing: $0)) }
+        let model = try ModelPlan(
+            configuration.model, vocabulary: configuration.data.vocabulary, measuredRounds: rounds)
+        let report = PlanReport(
+            model: model, rank: try RankPlan(model, configuration, ranks: ranks), isMeasured: rounds != nil)
+        print(json ? try report.json() : report.text, terminator: "")
+    }
+}

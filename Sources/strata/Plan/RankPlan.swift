@@ -1,0 +1,51 @@
+import MixtureOfExperts
+import Training
+
+/// What one rank of a run holds and sends: bytes, for the rank with most experts.
+struct RankPlan {
+    let layout: ParallelLayout
+    /// nil for a dense model.
+    let placement: ExpertPlacement?
+    let memory: Memory
+    /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.
+    let allToAllBytesPerUpdate: Int
+    /// Gradients that a rank adds up with others in an update.
+    let gradientBytesPerUpdate: Int
+
+    struct Memory: Encodable {
+        let parameters: Int
+        let gradients: Int
+        /// Adam's two moments.
+        let optimizerState: Int
+        /// What forward keeps of one token group, and the largest that is computed with it.
+        let activations: Int
+
+        var total: Int { parameters + gradients + optimizerState + activations }
+
+        enum CodingKeys: String, CodingKey {
+            case parameters, gradients, activations
+            case optimizerState = "optimizer_state"
+        }
+    }
+
+    /// - Throws: `PlacementError` if the experts cannot be spread over so many ranks.
+    init(_ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int) throws {
+        let mixture = plan.configuration.mixture, training = configuration.training
+        layout = try ParallelLayout(
+            ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.strata ?? [])
+        let places = layout.expertParallel
+        placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places) }
+        let float = MemoryLayout<Float>.stride
+        let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
+        let held = (plan.replicatedParameters + experts) * float
+        memory = Memory(
+            parameters: held, gradients: held, optimizerState: 2 * held,
+            activations: ActivationPlan(plan, training, isSpread: places > 1).bytes)
+        let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
+        let rows = tokens * Double(plan.blocks) * (plan.routing?.expertsPerToken ?? 0)
+        let leaving = rows * Double(places - 1) / Double(places)
+        // To the experts and back, in forward and in backward.
+        allToAllBytesPerUpdate = Int(leaving * 4 * Double(plan.configuration.dim * float))
+        gradientBytesPerUpdate = float * ((ranks > 1 ? plan.replicatedParameters : 0) + (layout.replicas > 1 ? experts : 0))
+    }
+}

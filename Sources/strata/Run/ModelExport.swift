@@ -1,0 +1,127 @@
+import DataPipeline
+import Foundation
+import TensorCore
+import Training
+
+/// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model`.
+struct ModelExport {
+    static let format = "strata-export"
+    static let version = 1
+
+    /// What `config.json` says of the model besides its configuration.
+    private struct Facts: Codable {
+        var format = ModelExport.format
+        var version = ModelExport.version
+        /// Updates that the model was trained for.
+        var step: Int
+        var vocabulary: Int
+        var languages: [String]
+        /// The fingerprint of the prepared data that it was trained on.
+        var data: String
+        var model: FileRecord
+    }
+
+    /// `config.json`, for other programs: `config.yaml` is what the configuration is read from.
+    private struct Document: Encodable {
+        let facts: Facts
+        let configuration: ConfigurationNode.Content?
+
+        enum CodingKeys: CodingKey {
+            case configuration
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try facts.encode(to: encoder)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(configuration, forKey: .configuration)
+        }
+    }
+
+    let path: String
+    private let facts: Facts
+
+    var step: Int { facts.step }
+    var dataFingerprint: String { facts.data }
+
+    /// - Throws: `CheckpointError.damaged`, or `FileError`.
+    init(path: String) throws {
+        self.path = path
+        let file = "\(path)/config.json"
+        guard let facts = try? JSONDecoder().decode(Facts.self, from: FileReader(path: file).contents()),
+            facts.format == Self.format, facts.version == Self.version
+        else {
+            throw CheckpointError.damaged(path: file, reason: "must be what strata export wrote, format version \(Self.version)")
+        }
+        self.facts = facts
+    }
+
+    /// Its tensors, verified.
+    ///
+    /// - Throws: `CheckpointError.damaged`.
+    func tensors() throws -> TensorCatalog {
+        let file = "\(path)/model.safetensors", checksum = try Checksum.text(ofFile: file)
+        guard checksum == facts.model.checksum else {
+            throw CheckpointError.damaged(
+                path: file, reason: "its checksum must be \(facts.model.checksum), but is \(checksum)")
+        }
+        return try TensorCatalog(path: file)
+    }
+
+    /// Writes a checkpoint's parameters, in bounded memory, under a temporary name that a rename makes the folder's.
+    ///
+    /// - Returns: The model file's size in bytes.
+    static func write(_ checkpoint: CheckpointReader, of run: RunFolder, to out: String) throws -> Int {
+        let folder = (out as NSString).standardizingPath, partial = folder + ".partial"
+        try Folder.createEmpty(partial)
+        do {
+            let model = try writeModel(checkpoint.tensors, to: "\(partial)/model.safetensors")
+            let configuration = try RunConfiguration.load(file: run.configuration)
+            try copy(run.tokenizer, to: "\(partial)/tokenizer.model")
+            try write(Data(configuration.yaml().utf8), to: "\(partial)/config.yaml")
+            let languages = Set(configuration.data.directions.flatMap { [$0.source, $0.target] })
+            let facts = Facts(
+                step: checkpoint.manifest.step, vocabulary: try Tokenizer(modelFile: run.tokenizer).vocabularySize,
+                languages: languages.sorted(), data: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "",
+                model: model)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            try write(encoder.encode(Document(facts: facts, configuration: RunConfiguration.form.write(configuration))), to: "\(partial)/config.json")
+            try Folder.sync(partial)
+            try Folder.rename(partial, to: folder)
+            return model.size
+        } catch {
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
+        }
+    }
+
+    /// All tensors but the optimizer's, by name.
+    private static func writeModel(_ tensors: TensorCatalog, to path: String) throws -> FileRecord {
+        let names = tensors.names.filter { !$0.hasPrefix("adam.") }
+        let writer = try FileWriter(path: path)
+        // Without this some Python libraries refuse the file.
+        let header = try SafeTensorsWriter.header(names.map { ($0, tensors.shape($0)!) }, metadata: ["format": "pt"])
+        try header.withUnsafeBytes { try writer.write($0) }
+        let chunk = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1 << 18)
+        defer { chunk.deallocate() }
+        for name in names {
+            let count = tensors.shape(name)!.reduce(1, *)
+            for start in stride(from: 0, to: count, by: chunk.count) {
+                let elements = start ..< min(start + chunk.count, count)
+                try tensors.read(name, elements, into: chunk.baseAddress!)
+                try writer.write(UnsafeRawBufferPointer(start: chunk.baseAddress!, count: 4 * elements.count))
+            }
+        }
+        return try writer.finish()
+    }
+
+    private static func copy(_ source: String, to path: String) throws {
+        try write(FileReader(path: source).contents(), to: path)
+    }
+
+    private static func write(_ data: Data, to path: String) throws {
+        let writer = try FileWriter(path: path)
+        try data.withUnsafeBytes { try writer.write($0) }
+        _ = try writer.finish()
+    }
+}

@@ -1,0 +1,39 @@
+import Autograd
+import Collectives
+import Testing
+
+/// Selection biases: moved by every update, the same on every rank, saved with the parameters.
+@Suite struct BiasBalancingTests {
+    private static func plan(updates: Int) -> TinyPlan {
+        var plan = TinyPlan(strata: [4, 4], topK: 2, updates: updates)
+        plan.model.mixture?.biasBalancingRate = 0.125
+        plan.model.mixture?.secondExpert = .best
+        plan.model.mixture?.auxiliaryLossWeight = 0
+        return plan
+    }
+
+    private static func biases(_ state: ModelState) -> [String: [Float]] {
+        state.tensors.filter { $0.key.hasSuffix("selection_bias") && !$0.key.hasPrefix("adam.") }
+            .mapValues { $0.map { Float(bitPattern: $0) } }
+    }
+
+    @Test func biasesCountTheUpdates() throws {
+        let folder = TemporaryFolder()
+        func states(_ ranks: Int, updates: Int, in folder: String) throws -> ModelState {
+            try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in
+                let run = try TinyRun(world, Self.plan(updates: updates), in: folder)
+                _ = try run.run()
+                return run.state
+            })
+        }
+        let one = Self.biases(try states(1, updates: 1, in: TemporaryFolder().path))
+        #expect(one.count == 4, "two blocks of two gates")
+        #expect(one.values.allSatisfy { $0.allSatisfy { abs($0) == 0.125 || $0 == 0 } })
+        #expect(one.values.allSatisfy { $0.contains(0.125) && $0.contains(-0.125) })
+        // Whichever ranks compute, and whether the run was stopped on the way.
+        let six = try states(1, updates: 6, in: TemporaryFolder().path)
+        #expect(Self.biases(try states(3, updates: 6, in: TemporaryFolder().path)) == Self.biases(six))
+        #expect(try states(1, updates: 3, in: folder.path) != six)
+        #expect(try states(1, updates: 6, in: folder.path) == six)
+    }
+}

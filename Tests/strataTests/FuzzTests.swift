@@ -1,0 +1,10 @@
+import Testing
+import _TestSupport
+
+/// A sample of what `fuzz-readers` does at length.
+@Suite(.timeLimit(.minutes(1))) struct FuzzTests {
+    @Test func damagedFilesAreReadOrRefused() throws {
+        let outcome = try Subprocess.run(try BuiltProducts.path("fuzz-readers"), ["--iterations", "2000", "--seed", "7"], timeout: 50)
+        #expect(outcome.status == 0 && outcome.stdout.hasSuffix("nothing found\n"), "\(outcome)")
+    }
+}
