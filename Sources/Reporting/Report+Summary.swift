@@ -17,7 +17,7 @@ extension Report {
     var summaryTable: DataTable {
         let splits = splits.isEmpty ? ["test"] : splits
         return DataTable(
-            header: ["run", "method", "parameters", "updates", "loss", "validation perplexity"]
+            header: ["run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity"]
                 + splits.map { "BLEU, \($0)" } + ["RC", "dropped", "target tokens/s", "training time"],
             rows: runs.map { row($0, splits) })
     }
@@ -33,6 +33,7 @@ extension Report {
         let isMixture = !run.isDense
         return [
             run.name, run.method, run.parameters.map(NumberText.count) ?? "–",
+            text(run.flopsPerToken) { NumberText.figure($0 / 1e6) },
             "\(NumberText.count(history.updates.last?.update ?? 0)) of \(NumberText.count(run.plannedUpdates))",
             text(history.recentMean(\.loss), NumberText.figure), perplexity ?? "–",
         ] + scores + [
@@ -48,10 +49,10 @@ extension Report {
             "p", ["class": "note"],
             [
                 .text(
-                    "Loss, RC and dropped are means of the last tenth of training's updates, at most "
-                        + "\(TrainingHistory.mostRecent); loss is label-smoothed cross-entropy in nats per target token. RC, the "
-                        + "requested capacity, is the strata that a token passes, on average. Speed and time are those of "
-                        + "updates, without validation and checkpoints.")
+                    "MFLOPs are a token's way forward, under uniform routing, as strata plan counts them. Loss, RC and dropped "
+                        + "are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
+                        + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that "
+                        + "a token passes, on average. Speed and time are those of updates, without validation and checkpoints.")
             ])
     }
 

@@ -48,15 +48,19 @@ import Testing
     @Test func theSummary() throws {
         let table = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture(), ReportedRuns.begun()).summaryTable
         #expect(table.header == [
-            "run", "method", "parameters", "updates", "loss", "validation perplexity", "BLEU, test", "RC", "dropped",
-            "target tokens/s", "training time",
+            "run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity", "BLEU, test", "RC",
+            "dropped", "target tokens/s", "training time",
         ])
         #expect(table.rows == [
-            ["dense", "dense", "60,000,000", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–", "1,000", "2s"],
             [
-                "smoe", "SMoE-2-2", "73,165,824", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25", "5.0%", "1,000", "2s",
+                "dense", "dense", "60,000,000", "167.0", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–",
+                "1,000", "2s",
             ],
-            ["begun", "SMoE-2-2", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
+            [
+                "smoe", "SMoE-2-2", "73,165,824", "217", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25", "5.0%",
+                "1,000", "2s",
+            ],
+            ["begun", "SMoE-2-2", "–", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
         ])
     }
 

@@ -40,6 +40,11 @@ import Testing
         #expect(history.recentMean(\.loss) == 2.5)
     }
 
+    @Test func logsOfBeforeSkippedUpdatesWereMarkedAreRead() {
+        let history = history(MetricsLine.update(1).replacing("\"skipped\":false,", with: ""), "")
+        #expect(history.updates.count == 1 && history.unreadableLines == 0)
+    }
+
     @Test func ofTwoLinesForAnUpdateTheLaterCounts() {
         let history = history(
             MetricsLine.update(1, loss: "9"), MetricsLine.update(2, loss: "8"), MetricsLine.update(1, loss: "7"),
