@@ -54,8 +54,8 @@ import _TestSupport
             for bias in tiny.block.selectionBiases { bias.value.fill(1) }
             // Means of 5 and of 4.
             tiny.block.balance(load: [[9, 5, 4, 2], [0, 0, 4, 4]])
-            #expect(tiny.block.selectionBiases.map(\.value.elements) == [[0.75, 1, 1.25, 1.25], [1, 1]])
-            #expect(try tiny.store.gradients()["block.gates.0.selection_bias"]!.count == 4)
+            try #require(tiny.block.selectionBiases.map(\.value.elements) == [[0.75, 1, 1.25, 1.25], [1, 1]])
+            try #require(try tiny.store.gradients()["block.gates.0.selection_bias"]!.count == 4)
         }
     }
 
@@ -81,16 +81,16 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator)
             let x = tiny.tokens(40, seed: 1), outcome = try tiny.forward(x), decision = outcome.decisions[0]
             let passed = (0..<40).filter { outcome.visits[$0] == 1 && !decision.kept[$0 * 4 ..< $0 * 4 + 4].contains(true) }
-            #expect(!passed.isEmpty)
+            try #require(!passed.isEmpty)
             for token in passed {
-                #expect(outcome.output.value.rows(token ..< token + 1).elements == x.rows(token ..< token + 1).elements)
-                #expect(decision.firstChoice(token) >= 2)
+                try #require(outcome.output.value.rows(token ..< token + 1).elements == x.rows(token ..< token + 1).elements)
+                try #require(decision.firstChoice(token) >= 2)
             }
             // Every expert has its fill: floor(0.5 × ceil(40 / 4)).
-            #expect(outcome.statistics.load[0] == [5, 5, 5, 5])
+            try #require(outcome.statistics.load[0] == [5, 5, 5, 5])
             // In evaluation tokens choose, and none is passed over.
             let evaluated = try tiny.forward(x, training: false).decisions[0]
-            #expect(evaluated.choices == 2 && !evaluated.kept.contains(false))
+            try #require(evaluated.choices == 2 && !evaluated.kept.contains(false))
             try expectClose(
                 (0..<40).map { evaluated.weights[2 * $0] },
                 (0..<40).map { evaluated.probabilities[$0, evaluated.firstChoice($0)] }, tolerance: 0, "bare probabilities")
@@ -117,7 +117,7 @@ import _TestSupport
             var expected = try plain.forward(x).output
             let h = tiny.block.norms[0](Variable(x), pass)
             for network in tiny.block.sharedExperts { expected = network(h, addedTo: expected, pass, mask: .none) }
-            #expect(try tiny.forward(x).output.value.elements == expected.value.elements)
+            try #require(try tiny.forward(x).output.value.elements == expected.value.elements)
         }
     }
 
@@ -132,12 +132,12 @@ import _TestSupport
                 let outcome = try tiny.forward(x, key: RandomKey(seed: 9).derived(group))
                 guard outcome.statistics.tokens == 0 else { continue }
                 leftOut += 1
-                #expect(outcome.output.value.elements == x.elements && outcome.visits.allSatisfy { $0 == 0 })
-                #expect(outcome.loadBalancingLoss == 0)
+                try #require(outcome.output.value.elements == x.elements && outcome.visits.allSatisfy { $0 == 0 })
+                try #require(outcome.loadBalancingLoss == 0)
             }
             // Five standard deviations.
-            #expect(abs(Double(leftOut) / 400 - 0.3) < 5 * (0.3 * 0.7 / 400).squareRoot())
-            #expect(try (0..<40).allSatisfy {
+            try #require(abs(Double(leftOut) / 400 - 0.3) < 5 * (0.3 * 0.7 / 400).squareRoot())
+            try #require(try (0..<40).allSatisfy {
                 try tiny.forward(x, training: false, key: RandomKey(seed: 9).derived($0)).statistics.tokens == 6
             })
             // A group that is left out gives its gradient on, and none to the block.
@@ -145,8 +145,8 @@ import _TestSupport
                 try tiny.forward(x, key: $0).statistics.tokens == 0
             })
             let dy = tiny.tokens(6, seed: 2), result = try tiny.train(x, doutput: dy, lossScale: 1, key: key)
-            #expect(result.dx == dy.elements)
-            #expect(try tiny.store.gradients().values.allSatisfy { $0.allSatisfy { $0 == 0 } })
+            try #require(result.dx == dy.elements)
+            try #require(try tiny.store.gradients().values.allSatisfy { $0.allSatisfy { $0 == 0 } })
         }
     }
 
@@ -157,8 +157,8 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator)
             let outcome = try tiny.forward(tiny.tokens(16, seed: 1))
             // Half of the 16 tokens go on to the second stratum.
-            #expect(outcome.statistics.load == [[4 * k, 4 * k, 4 * k, 4 * k], [0, 0, 4 * k, 4 * k]])
-            #expect(outcome.decisions[0].firstChoiceFractions == [0.25, 0.25, 0.25, 0.25])
+            try #require(outcome.statistics.load == [[4 * k, 4 * k, 4 * k, 4 * k], [0, 0, 4 * k, 4 * k]])
+            try #require(outcome.decisions[0].firstChoiceFractions == [0.25, 0.25, 0.25, 0.25])
         }
     }
 }

@@ -29,15 +29,15 @@ import _TestSupport
         try alone { communicator in
             let tiny = try TinyBlock(Self.configuration([2, 3, 2], k: k, capacity: capacity), group: communicator)
             let count = 9, x = tiny.tokens(count, seed: 1), block = tiny.block
-            #expect(block.norms.count == 1 && block.gates.map(\.rows) == [2, 3, 2])
+            try #require(block.norms.count == 1 && block.gates.map(\.rows) == [2, 3, 2])
             let pass = ForwardPass(tape: Tape(tiny.context, recording: false), isTraining: true, key: RandomKey(seed: 5))
             let outcome = try tiny.forward(x)
-            #expect(outcome.visits == [UInt8](repeating: 3, count: count))
+            try #require(outcome.visits == [UInt8](repeating: 3, count: count))
             let normalized = block.norms[0](Variable(x), pass).value
             var h = (0..<count).map { normalized.rows($0 ..< $0 + 1).elements.map(Double.init) }
             for (stratum, visible) in [0..<2, 2..<5, 5..<7].enumerated() {
                 let decision = outcome.decisions[stratum], gate = block.gates[stratum].value
-                #expect(decision.tokens == count && decision.visible == visible)
+                try #require(decision.tokens == count && decision.visible == visible)
                 for token in 0..<count {
                     let scores = visible.indices.map { expert in
                         (0..<TinyBlock.dim).reduce(0.0) {
@@ -45,7 +45,7 @@ import _TestSupport
                         }
                     }
                     let best = scores.indices.max { scores[$0] < scores[$1] }! + visible.lowerBound
-                    #expect(decision.firstChoice(token) == best, "stratum \(stratum), token \(token)")
+                    try #require(decision.firstChoice(token) == best, "stratum \(stratum), token \(token)")
                     var y = [Double](repeating: 0, count: TinyBlock.dim)
                     for choice in token * k ..< (token + 1) * k where decision.kept[choice] {
                         let output = Self.expert(block.experts.experts[Int(decision.experts[choice])], h[token])
@@ -67,8 +67,8 @@ import _TestSupport
             let plain = try TinyBlock(configuration, group: communicator, dropout: 0.2)
             let x = plain.tokens(20, seed: 1), dy = plain.tokens(20, seed: 2)
             let expected = try plain.train(x, doutput: dy, lossScale: 1), result = try stacked.train(x, doutput: dy, lossScale: 1)
-            #expect(result.output == expected.output && result.dx == expected.dx)
-            #expect(try stacked.store.gradients() == plain.store.gradients())
+            try #require(result.output == expected.output && result.dx == expected.dx)
+            try #require(try stacked.store.gradients() == plain.store.gradients())
         }
     }
 

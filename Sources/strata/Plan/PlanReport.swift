@@ -60,7 +60,7 @@ struct PlanReport {
         let memory = [
             ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
             ("optimizer state", rank.memory.optimizerState), ("activations, estimated", rank.memory.activations),
-            ("together", rank.memory.total),
+            ("checkpoint's copy", rank.memory.snapshot), ("together", rank.memory.total),
         ]
         let traffic = [
             ("all-to-all an update", rank.allToAllBytesPerUpdate), ("gradients an update", rank.gradientBytesPerUpdate),

@@ -19,11 +19,13 @@ struct RankPlan {
         let optimizerState: Int
         /// What forward keeps of one token group, and the largest that is computed with it.
         let activations: Int
+        /// The copy of its part of a checkpoint, if that is written while training goes on.
+        let snapshot: Int
 
-        var total: Int { parameters + gradients + optimizerState + activations }
+        var total: Int { parameters + gradients + optimizerState + activations + snapshot }
 
         enum CodingKeys: String, CodingKey {
-            case parameters, gradients, activations
+            case parameters, gradients, activations, snapshot
             case optimizerState = "optimizer_state"
         }
     }
@@ -38,9 +40,13 @@ struct RankPlan {
         let float = MemoryLayout<Float>.stride
         let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
         let held = (plan.replicatedParameters + experts) * float
+        let isSharded = configuration.parallel.shardOptimizer
+        let moments = isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
         memory = Memory(
-            parameters: held, gradients: held, optimizerState: 2 * held,
-            activations: ActivationPlan(plan, training, isSpread: places > 1).bytes)
+            parameters: held, gradients: held, optimizerState: 2 * moments * float,
+            activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
+            // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
+            snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         let rows = tokens * Double(plan.blocks) * (plan.routing?.expertsPerToken ?? 0)
         let leaving = rows * Double(places - 1) / Double(places)
