@@ -40,6 +40,9 @@ public final class Tape {
         return output
     }
 
+    /// Whether an operation that is still to be walked back adds to the parameter's gradient.
+    public func addsToGradient(of parameter: Parameter) -> Bool { uses[ObjectIdentifier(parameter), default: 0] > 0 }
+
     /// Walks the operations back, last first. Parameters' gradients are added to. After each operation `progress` is given the
     /// parameters whose gradients no other will add to: most often none, each parameter once.
     public func backward(progress: ([Parameter]) throws -> Void = { _ in }) throws {

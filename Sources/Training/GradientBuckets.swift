@@ -29,7 +29,8 @@ final class GradientBuckets {
     /// Buckets on their way at a time: the ranks keep copies of their peers' gradients for these.
     private static let mostUnderWay = 8
 
-    /// `elements` is the length of a bucket; the last may be shorter.
+    /// `elements` is the length of a bucket; the last may be shorter. Of an all-reduced bucket a rank adds up a part, but most
+    /// that are reduce-scattered lie in one rank's share: they are shorter, so that it gets no more from its peers at a time.
     init(
         _ placement: ParameterPlacement, of store: ParameterStore, over communicator: any Communicator, shares: ParameterShares,
         isSharded: Bool, elements: Int
@@ -37,6 +38,7 @@ final class GradientBuckets {
         self.communicator = communicator
         self.shares = shares
         self.isSharded = isSharded
+        let elements = isSharded ? max(16, elements / communicator.size / 16 * 16) : elements
         self.elements = elements
         gradients = store.section(placement).gradients.buffer
         let parameters = store.parameters.filter { $0.placement == placement }

@@ -43,8 +43,8 @@ public final class GradientSynchronizer {
         self.buckets = buckets
     }
 
-    /// To be called after every operation of an update's last backward: nothing more will be added to the gradients of
-    /// `parameters`. Ranks may call it with the parameters in any order.
+    /// To be called before and after every operation of an update's last backward: nothing more will be added to the gradients
+    /// of `parameters`, which are others in each call. Ranks may call it with them in any order.
     public func advance(final parameters: [Parameter]) throws {
         for parameter in parameters { buckets[parameter.placement]?.finish(parameter) }
         guard buckets.values.contains(where: \.isBusy) else { return }

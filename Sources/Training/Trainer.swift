@@ -94,7 +94,13 @@ public final class Trainer {
             targetOutput: group.targetOutput, targetSegments: group.targetSegments,
             ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
             gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
-        try tape.backward { if isLast { try synchronizer.advance(final: $0) } }
+        if isLast {
+            // Not every parameter has a gradient: selection biases are moved by loads, and a group may leave out a network.
+            try synchronizer.advance(final: model.store.parameters.filter { !tape.addsToGradient(of: $0) })
+            try tape.backward(progress: synchronizer.advance)
+        } else {
+            try tape.backward()
+        }
         sums.add(loss, balanceShare: share)
     }
 

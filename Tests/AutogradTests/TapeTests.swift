@@ -29,12 +29,15 @@ import _TestSupport
         for used in [[shared], [twice, twice], [], [once, shared], [shared]] {
             _ = tape.record(variable([0]), parameters: used) { _ in used.forEach { $0.gradient[0, 0] += 1 } }
         }
+        let unused = Parameter(vectors: ["unused"], countEach: 2, initializer: .constant(0))
+        #expect(parameters.allSatisfy(tape.addsToGradient) && !tape.addsToGradient(of: unused))
         var steps: [[String]] = []
         try tape.backward { final in
             steps.append(final.map { $0.slices[0].name })
             for parameter in final { #expect(parameter.gradient[0, 0] == (parameter === shared ? 3 : parameter === twice ? 2 : 1)) }
         }
         #expect(steps == [[], ["once"], [], ["twice"], ["shared"]])
+        #expect(!parameters.contains(where: tape.addsToGradient))
     }
 
     @Test func anErrorOfProgressEndsBackward() throws {

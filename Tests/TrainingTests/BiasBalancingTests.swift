@@ -14,7 +14,7 @@ import Testing
 
     private static func biases(_ state: ModelState) -> [String: [Float]] {
         state.tensors.filter { $0.key.hasSuffix("selection_bias") && !$0.key.hasPrefix("adam.") }
-            .mapValues { $0.map { Float(bitPattern: $0) } }
+            .mapValues { $0.map { Float(bitPattern: $0!) } }
     }
 
     @Test func biasesCountTheUpdates() throws {

@@ -37,7 +37,7 @@ import Testing
         #expect(
             try keys(lines[0]) == [
                 "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
-                "rounds_mean", "dropped_fraction", "load",
+                "rounds_mean", "dropped_fraction", "load", "skipped",
             ])
         #expect(
             try keys(lines[1]) == [

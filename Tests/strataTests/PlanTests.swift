@@ -121,7 +121,7 @@ import TransformerModel
                 let context = ComputeContext()
                 let model = TranslationModel(
                     configuration: model, vocabulary: 2000, context: context, expertGroup: groups.experts, seed: 1)
-                let trainer = Trainer(
+                let trainer = try Trainer(
                     model: model, optimizer: Adam(store: model.store, context: context, beta1: 0.9, beta2: 0.98, epsilon: 1e-6),
                     groups: groups, source: SyntheticSentences(groups: 2, tokensPerGroup: 1024, vocabulary: 2000, seed: 1),
                     configuration: final.training)

@@ -40,8 +40,10 @@ struct RankPlan {
         let float = MemoryLayout<Float>.stride
         let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
         let held = (plan.replicatedParameters + experts) * float
+        let isSharded = configuration.parallel.shardOptimizer
+        let moments = isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
         memory = Memory(
-            parameters: held, gradients: held, optimizerState: 2 * held,
+            parameters: held, gradients: held, optimizerState: 2 * moments * float,
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
             // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
