@@ -29,8 +29,7 @@ import _TestSupport
     private static func metrics(_ update: Int) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: 2.5, nll: 2.25, aux: 1.125, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
-            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]],
-            skipped: false)
+            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false)
     }
 
     private func files() throws -> [String] {
