@@ -50,7 +50,9 @@ import _TestSupport
     /// The same RC as evaluation finds.
     @Test func capacityIsThatOfEvaluate() throws {
         let analysis = try analysis(.alone)
-        let outcome = try Launch.alone.strata(["evaluate", TinyCommandLine.run, "--json", "--beam", "1"])
+        // Evaluation writes its scores into the folder.
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let outcome = try Launch.alone.strata(["evaluate", "\(folder.path)/run", "--json", "--beam", "1"])
         let evaluated = try #require(
             (JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [String: Any])?["directions"]
                 as? [String: [String: Double]])
