@@ -21,7 +21,8 @@ struct BlockTally: Equatable, Sendable {
     /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
     static let entropyUnit = 0x1p-28
 
-    let capacityFactor: Float?
+    /// nil: training drops nothing, or experts choose there.
+    private let capacityFactor: Float?
     private let stratumOfExpert: [Int]
     /// Strata passed, by token id.
     var rounds: [Int64]
@@ -31,15 +32,11 @@ struct BlockTally: Equatable, Sendable {
 
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
         let experts = configuration.experts, strata = configuration.strata
-        capacityFactor = configuration.capacityFactor
+        capacityFactor = configuration.routing == .expertChoice ? nil : configuration.capacityFactor
         stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
         rounds = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
-        var firstVisible = 0
-        gates = strata.map { size in
-            defer { firstVisible += size }
-            return Gate(visible: firstVisible ..< experts, first: none, second: none)
-        }
+        gates = strata.indices.map { Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none) }
         coActivation = [Int64](repeating: 0, count: experts * experts)
     }
 
@@ -86,15 +83,16 @@ extension BlockTally.Gate {
 
     fileprivate mutating func add(_ decision: RoutingDecision, capacityFactor: Float?) {
         tokens[0] += Int64(decision.tokens)
+        var load = [Int](repeating: 0, count: first.count)
         for (index, expert) in decision.experts.enumerated() where expert >= 0 {
+            load[Int(expert)] += 1
             if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
         }
-        let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: decision.visible.count, factor: capacityFactor)
-        // Which tokens go first does not change how many are dropped.
-        let kept = ExpertCapacity.keep(
-            decision.experts, choices: decision.choices, visible: decision.visible, limit: limit,
-            order: Array(0..<decision.tokens))
-        dropped[0] += Int64(zip(decision.experts, kept).count { $0 >= 0 && !$1 })
+        // Which choices go first does not change how many are dropped.
+        let visible = decision.visible
+        if let limit = ExpertCapacity.limit(tokens: decision.tokens, visible: visible.count, factor: capacityFactor) {
+            dropped[0] += Int64(load[visible].reduce(0) { $0 + max(0, $1 - limit) })
+        }
         for token in 0..<decision.tokens {
             var nats = 0.0
             for expert in 0..<decision.visible.count {

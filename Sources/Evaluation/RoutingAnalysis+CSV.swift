@@ -15,7 +15,7 @@ extension RoutingAnalysis {
                 "direction,side,layer,tokens,rounds,rc",
                 rcByBlock.map { "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.tokens),\($0.rounds),\($0.rc)" })),
             ("expert_load.csv", Self.csv(
-                "direction,side,layer,gate,expert,expert_stratum,tokens,first,second", expertLoad.flatMap(loadLines))),
+                "direction,side,layer,gate,expert,expert_stratum,tokens,first,second", zip(expertLoad, gateEntropy).flatMap(loadLines))),
             ("co_activation.csv", Self.csv(
                 "direction,side,layer,earlier_expert,later_expert,tokens", coActivation.flatMap(Self.pairLines))),
             ("gate_entropy.csv", Self.csv(
@@ -56,13 +56,12 @@ extension RoutingAnalysis {
 
     private static func csv(_ header: String, _ lines: [String]) -> String { ([header] + lines).map { $0 + "\n" }.joined() }
 
-    private func loadLines(_ load: GateLoad) -> [String] {
-        strata.indices.dropFirst(load.gate).flatMap { stratum -> [String] in
-            let first = strata[..<stratum].reduce(0, +)
-            return (first ..< first + strata[stratum]).map { expert in
-                "\(load.direction),\(load.side.rawValue),\(load.layer),\(load.gate),\(expert),\(stratum),\(load.tokens),"
-                    + "\(load.first[expert]),\(load.second[expert])"
-            }
+    private func loadLines(_ load: GateLoad, _ entropy: GateEntropy) -> [String] {
+        let stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
+        let first = strata[..<load.gate].reduce(0, +)
+        return (first ..< first + entropy.experts).map { expert in
+            "\(load.direction),\(load.side.rawValue),\(load.layer),\(load.gate),\(expert),\(stratumOfExpert[expert]),"
+                + "\(load.tokens),\(load.first[expert]),\(load.second[expert])"
         }
     }
 

@@ -32,14 +32,13 @@ public struct RoutingTally: Equatable, Sendable {
     /// For a model of this shape, which has mixture blocks.
     public init(_ configuration: ModelConfiguration, vocabulary: Int) {
         guard let mixture = configuration.mixture else { preconditionFailure("a dense model routes nothing") }
-        func side(layers: Int) -> Side {
+        func side(blocks: Int) -> Side {
             Side(
                 counts: [Int64](repeating: 0, count: vocabulary),
-                blocks: [BlockTally](
-                    repeating: BlockTally(mixture, vocabulary: vocabulary), count: layers / mixture.every))
+                blocks: [BlockTally](repeating: BlockTally(mixture, vocabulary: vocabulary), count: blocks))
         }
-        encoder = side(layers: configuration.encoderLayers)
-        decoder = side(layers: configuration.decoderLayers)
+        encoder = side(blocks: configuration.encoderBlocks)
+        decoder = side(blocks: configuration.decoderBlocks)
     }
 
     /// Runs the model over a group of sentence pairs, by the rules of evaluation, and adds what its gates did.

@@ -8,9 +8,7 @@ public enum ExpertCapacity {
     /// Which choices are kept: all first choices queue before any second one, each by the tokens in `order`.
     ///
     /// `experts` holds k choices a token, −1 where there is none (never kept).
-    public static func keep(
-        _ experts: [Int32], choices k: Int, visible: Range<Int>, limit: Int?, order: [Int]
-    ) -> [Bool] {
+    static func keep(_ experts: [Int32], choices k: Int, visible: Range<Int>, limit: Int?, order: [Int]) -> [Bool] {
         var kept = experts.map { $0 >= 0 }
         guard let limit else { return kept }
         var taken = [Int](repeating: 0, count: visible.count)

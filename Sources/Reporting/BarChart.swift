@@ -48,7 +48,8 @@ struct BarChart {
     private func drawing(_ shown: Range<Int>, of perRow: Int, _ width: Double, _ scale: AxisScale) -> Markup {
         let names = shown.map { categories[$0] } + [String](repeating: "", count: perRow - shown.count)
         let area = PlotArea(
-            width: width, horizontal: .categories(names), horizontalTitle: subject, vertical: .scale(scale), verticalTitle: measure)
+            width: width, horizontal: .categories(names), horizontalTitle: subject, vertical: .scale(scale),
+            verticalTitle: measure)
         let cell = area.x(1) - area.x(0)
         // A single bar does not become a wall.
         let bar = min((cell - min(8, cell * 0.2)) / Double(series.count), 48)

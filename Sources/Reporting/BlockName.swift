@@ -17,6 +17,11 @@ struct GateName: Hashable, Comparable, CustomStringConvertible {
     var block: BlockName
     var gate: Int
 
+    init(_ side: RoutingAnalysis.Side, _ layer: Int, _ gate: Int) {
+        block = BlockName(side: side, layer: layer)
+        self.gate = gate
+    }
+
     var description: String { "\(block) gate \(gate)" }
 
     static func < (left: GateName, right: GateName) -> Bool {

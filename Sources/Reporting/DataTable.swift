@@ -4,13 +4,14 @@ struct DataTable {
     var rows: [[String]]
 
     var markup: Markup {
-        .element(
+        let titles = header.map { Markup.element("th", ["scope": "col"], [.text($0)]) }
+        return .element(
             "div", ["class": "scroll"],
             [
                 .element(
                     "table", [:],
                     [
-                        .element("thead", [:], [.element("tr", [:], header.map { .element("th", ["scope": "col"], [.text($0)]) })]),
+                        .element("thead", [:], [.element("tr", [:], titles)]),
                         .element("tbody", [:], rows.map(Self.row)),
                     ])
             ])

@@ -22,7 +22,8 @@ struct Figure {
             .element("figcaption", [:], [.element("h3", [:], [.text(title)]), .element("p", [:], [.text(note)])])
         ]
         if legend.count > 1 {
-            children.append(.element("ul", ["class": "legend"], legend.map { .element("li", [:], [Self.swatch($0), .text($0.label)]) }))
+            let keys = legend.map { Markup.element("li", [:], [Self.swatch($0), .text($0.label)]) }
+            children.append(.element("ul", ["class": "legend"], keys))
         }
         children += drawings.map { .element("div", ["class": "scroll"], [$0]) }
         children.append(.element("details", [:], [.element("summary", [:], ["Figures"]), table.markup]))
@@ -37,6 +38,7 @@ struct Figure {
         case .line: mark = [.line(0, 6, 20, 6, "line \(key.classes)")]
         case .dots: mark = [.line(0, 6, 20, 6, "join \(key.classes)"), .dot(10, 6, radius: 3.5, "dot \(key.classes)")]
         }
-        return .element("svg", ["class": "swatch", "viewBox": "0 0 20 12", "width": "20", "height": "12", "aria-hidden": "true"], mark)
+        return .element(
+            "svg", ["class": "swatch", "viewBox": "0 0 20 12", "width": "20", "height": "12", "aria-hidden": "true"], mark)
     }
 }

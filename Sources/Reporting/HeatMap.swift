@@ -3,7 +3,7 @@ struct HeatMap {
     var title: String
     var note: String
     /// The axis below: updates, or names of the columns.
-    var horizontal: PlotArea.HorizontalAxis
+    var horizontal: PlotArea.Axis
     var horizontalTitle: String
     /// The left and right end of each column on that axis.
     var columns: [ClosedRange<Double>]

@@ -54,7 +54,8 @@ struct LineChart {
         }
         marks += columns(summaries, bins, area)
         return Figure(
-            title: title, note: note + binNote(bins), legend: legend, drawings: [area.drawing(marks, description: "\(title), curves over updates")], table: table(summaries, bins))
+            title: title, note: note + binNote(bins), legend: legend,
+            drawings: [area.drawing(marks, description: "\(title), curves over updates")], table: table(summaries, bins))
     }
 
     /// A key for each series; where runs have several curves, for each run and for each kind of curve.

@@ -1,9 +1,9 @@
 /// A chart's paper: size, margins, two axes, and the marks drawn between them. Lengths are in pixels of the SVG's own view box.
 struct PlotArea {
     /// What stands below and beside the marks.
-    enum HorizontalAxis {
+    enum Axis {
         case scale(AxisScale)
-        /// Names in equal cells, one or two lines of the axis's own choice; `every` names only each so manieth.
+        /// Names of equal cells.
         case categories([String])
     }
 
@@ -14,8 +14,8 @@ struct PlotArea {
 
     let width: Double
     let height: Double
-    let horizontal: HorizontalAxis
-    let vertical: HorizontalAxis
+    let horizontal: Axis
+    let vertical: Axis
     let horizontalTitle: String
     let verticalTitle: String
     /// The pixels that marks may cover.
@@ -27,8 +27,8 @@ struct PlotArea {
 
     /// `height` is that of the marks alone; axes and titles are added below.
     init(
-        width: Double = 640, height: Double = 240, horizontal: HorizontalAxis, horizontalTitle: String,
-        vertical: HorizontalAxis, verticalTitle: String
+        width: Double = 640, height: Double = 240, horizontal: Axis, horizontalTitle: String,
+        vertical: Axis, verticalTitle: String
     ) {
         self.width = width
         self.horizontalTitle = horizontalTitle
@@ -80,13 +80,13 @@ struct PlotArea {
         .element(
             "svg",
             [
-                "viewBox": "0 0 \(NumberText.pixels(width)) \(NumberText.pixels(height))", "role": "img", "aria-label": description,
-                "class": "plot",
+                "viewBox": "0 0 \(NumberText.pixels(width)) \(NumberText.pixels(height))", "role": "img",
+                "aria-label": description, "class": "plot",
             ],
             [.element("g", ["class": "axes"], horizontalMarks + verticalMarks), .element("g", ["class": "marks"], marks)])
     }
 
-    private static func labels(_ axis: HorizontalAxis) -> [String] {
+    private static func labels(_ axis: Axis) -> [String] {
         switch axis {
         case let .scale(scale): scale.ticks.map(scale.label)
         case let .categories(names): names

@@ -9,9 +9,10 @@ extension Report {
         for run in runs {
             let table = DataTable(header: ["key", "value"], rows: run.configuration.map { [$0.path, $0.value] })
             let summary = runs.count > 1 ? "The whole configuration of \(run.name)" : "The whole configuration"
-            children.append(.element("details", ["class": "configuration"], [.element("summary", [:], [.text(summary)]), table.markup]))
+            children.append(.element("details", [:], [.element("summary", [:], [.text(summary)]), table.markup]))
         }
-        return Section(id: "configuration", title: runs.count > 1 ? "Configuration: what differs" : "Configuration", children: children)
+        let title = runs.count > 1 ? "Configuration: what differs" : "Configuration"
+        return Section(id: "configuration", title: title, children: children)
     }
 
     /// The keys whose values are not the same in all runs, in the order of the first run that has them.

@@ -1,8 +1,8 @@
 import Training
 
 extension Report {
-    /// Cells of one heat map at most, and columns of one whatever its rows.
-    private static let loadCells = (most: 900, columns: 20...60)
+    /// The cells that a heat map should have at most, and the bounds of its columns whatever the rows.
+    private static let loadCells = (most: 900, fewestColumns: 20, mostColumns: 60)
 
     var expertLoad: Section {
         var children: [Markup] = []
@@ -31,7 +31,7 @@ extension Report {
         let updates = run.history.updates.filter { $0.load.count == run.gates.count }
         guard let first = updates.first?.update, let last = updates.last?.update else { return nil }
         let experts = run.gates.map(\.upperBound).max() ?? 0
-        let columns = min(max(Self.loadCells.most / max(experts, 1), Self.loadCells.columns.lowerBound), Self.loadCells.columns.upperBound)
+        let columns = min(max(Self.loadCells.most / max(experts, 1), Self.loadCells.fewestColumns), Self.loadCells.mostColumns)
         let bins = UpdateBins(first ... last, atMost: columns)
         var sums = run.gates.map { _ in [[Int]](repeating: [Int](repeating: 0, count: bins.count), count: experts) }
         for update in updates {

@@ -28,8 +28,7 @@ extension Report {
     /// RC of each direction: as analysed, or else as evaluated.
     private func capacities(_ run: RunFigures) -> [String: RoutingAnalysis.Sides] {
         if let analysis = run.analysis {
-            let rows = analysis.rcByDirection.map { ($0.direction, RoutingAnalysis.Sides(encoder: $0.encoder, decoder: $0.decoder)) }
-            return Dictionary(rows) { $1 }
+            return analysis.rcByDirection.reduce(into: [:]) { $0[$1.direction] = .init(encoder: $1.encoder, decoder: $1.decoder) }
         }
         guard let result = splits.lazy.compactMap(run.evaluation).first else { return [:] }
         return result.directions.compactMapValues { scores in
@@ -51,7 +50,8 @@ extension Report {
         guard !directions.isEmpty else { return nil }
         return BarChart(
             title: "RC by direction, \(side)",
-            note: "Strata that a token passes in the \(side)'s blocks, on average, with the reference given. Bars begin at 1, the least.",
+            note: "Strata that a token passes in the \(side)'s blocks, on average, with the reference given. "
+                + "Bars begin at 1, the least.",
             subject: "direction", categories: directions, measure: "RC (strata)", baseline: 1,
             reaches: found.flatMap(\.values).map { max($0.encoder, $0.decoder) }.max(),
             series: runs.indices.filter { !found[$0].isEmpty }.map { index in
@@ -97,11 +97,11 @@ extension Report {
                 details: blocks.map { Self.commonest(rows($0).flatMap(tokens)) })
         }
         guard !blocks.isEmpty else { return nil }
-        let limit = RoutingAnalysis.TokenExtremes.limit
+        let limit = RoutingAnalysis.TokenExtremes.limit, text = analysis.frequencySource == .training ? "training" : "analysed"
         return ViolinChart(
             title: "Frequency of tokens of high and low RC\(runs.count > 1 ? ": \(runs[index].name)" : "")",
-            note: "Frequency ranks, 1 the most frequent in the \(analysis.frequencySource == .training ? "training" : "analysed") text, "
-                + "of each direction's \(limit) tokens of highest and of lowest RC, all directions together. Dot: median; line: quartiles.",
+            note: "Frequency ranks, 1 the most frequent in the \(text) text, of each direction's \(limit) tokens of highest "
+                + "and of lowest RC, all directions together. Dot: median; line: quartiles.",
             subject: "block", categories: blocks.map(\.description), measure: "frequency rank", mark: mark(index),
             series: [
                 series("highest RC", isLight: false) { $0.highest }, series("lowest RC", isLight: true) { $0.lowest },
@@ -126,7 +126,7 @@ extension Report {
             header: ["direction", "block", "median rank, highest RC", "median rank, lowest RC", "highest RC", "lowest RC"],
             rows: analysis.tokenExtremes.map { row in
                 [
-                    row.direction, BlockName(side: row.side, layer: row.layer).description, median(row.highest), median(row.lowest),
+                    row.direction, "\(BlockName(side: row.side, layer: row.layer))", median(row.highest), median(row.lowest),
                     row.highest.map(\.piece).joined(separator: "  "), row.lowest.map(\.piece).joined(separator: "  "),
                 ]
             })

@@ -11,7 +11,9 @@ extension Report {
         var children = charts.isEmpty ? [] : [Self.grid(charts)]
         for run in runs {
             guard let analysis = run.analysis else { continue }
-            if analysis.capacityFactor == nil { children.append(Self.absent("\(run.name): training is dropless, no choice is dropped.")) }
+            if analysis.capacityFactor == nil {
+                children.append(Self.absent("\(run.name): training is dropless, no choice is dropped."))
+            }
             if analysis.strata.count < 2 {
                 children.append(Self.absent("\(run.name): one stratum, so no experts of later strata to act together with."))
             }
@@ -33,8 +35,7 @@ extension Report {
     }
 
     private var entropyChart: BarChart {
-        let (gates, series) = gateSeries({ $0.gateEntropy }, { GateName(block: .init(side: $0.side, layer: $0.layer), gate: $0.gate) }) {
-            rows -> Double? in
+        let (gates, series) = gateSeries(\.gateEntropy, { GateName($0.side, $0.layer, $0.gate) }) { rows -> Double? in
             let tokens = rows.reduce(0) { $0 + $1.tokens }
             guard tokens > 0, let experts = rows.first?.experts, experts > 1 else { return nil }
             return rows.reduce(0) { $0 + $1.entropy * Double($1.tokens) } / (Double(tokens) * log(Double(experts)))
@@ -48,9 +49,10 @@ extension Report {
     }
 
     private var dropChart: BarChart {
-        let (gates, series) = gateSeries({ $0.capacityFactor == nil ? [] : $0.drops }, {
-            GateName(block: .init(side: $0.side, layer: $0.layer), gate: $0.gate)
-        }) { rows -> Double? in
+        func drops(_ analysis: RoutingAnalysis) -> [RoutingAnalysis.GateDrops] {
+            analysis.capacityFactor == nil ? [] : analysis.drops
+        }
+        let (gates, series) = gateSeries(drops, { GateName($0.side, $0.layer, $0.gate) }) { rows -> Double? in
             let choices = rows.reduce(0) { $0 + $1.choices }
             return choices > 0 ? 100 * Double(rows.reduce(0) { $0 + $1.wouldBeDropped }) / Double(choices) : nil
         }
@@ -77,9 +79,8 @@ extension Report {
                     }
                 }
             }
-            return coActivationMap(
-                runs.count > 1 ? "\(runs[index].name), \(block)" : "\(block)", (0 ..< experts).map(String.init), later.map(String.init),
-                counts)
+            let place = runs.count > 1 ? "\(runs[index].name), \(block)" : "\(block)"
+            return coActivationMap(place, (0 ..< experts).map(String.init), later.map(String.init), counts)
         }
     }
 

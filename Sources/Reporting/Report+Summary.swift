@@ -17,7 +17,7 @@ extension Report {
     var summaryTable: DataTable {
         let splits = splits.isEmpty ? ["test"] : splits
         return DataTable(
-            header: ["run", "method", "parameters", "updates", "loss", "validation perplexity"]
+            header: ["run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity"]
                 + splits.map { "BLEU, \($0)" } + ["RC", "dropped", "target tokens/s", "training time"],
             rows: runs.map { row($0, splits) })
     }
@@ -25,13 +25,15 @@ extension Report {
     private func row(_ run: RunFigures, _ splits: [String]) -> [String] {
         let history = run.history
         func text(_ value: Double?, _ format: (Double) -> String) -> String { value.map(format) ?? "–" }
-        let perplexity = history.validations.last.map { "\(NumberText.figure($0.validPerplexity)) (at \(NumberText.count($0.update)))" }
+        func at(_ update: Int, _ figure: String) -> String { "\(figure) (at \(NumberText.count(update)))" }
+        let perplexity = history.validations.last.map { at($0.update, NumberText.figure($0.validPerplexity)) }
         let scores = splits.map { split in
-            run.evaluation(split).map { "\(NumberText.decimal($0.average.bleu, 2)) (at \(NumberText.count($0.update)))" } ?? "–"
+            run.evaluation(split).map { at($0.update, NumberText.decimal($0.average.bleu, 2)) } ?? "–"
         }
         let isMixture = !run.isDense
         return [
             run.name, run.method, run.parameters.map(NumberText.count) ?? "–",
+            text(run.flopsPerToken) { NumberText.figure($0 / 1e6) },
             "\(NumberText.count(history.updates.last?.update ?? 0)) of \(NumberText.count(run.plannedUpdates))",
             text(history.recentMean(\.loss), NumberText.figure), perplexity ?? "–",
         ] + scores + [
@@ -47,9 +49,10 @@ extension Report {
             "p", ["class": "note"],
             [
                 .text(
-                    "Loss, RC and dropped are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
-                        + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that a token passes, on "
-                        + "average. Speed and time are those of updates, without validation and checkpoints.")
+                    "MFLOPs are a token's way forward, under uniform routing, as strata plan counts them. Loss, RC and dropped "
+                        + "are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
+                        + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that "
+                        + "a token passes, on average. Speed and time are those of updates, without validation and checkpoints.")
             ])
     }
 
@@ -57,11 +60,12 @@ extension Report {
     private func notes(_ run: RunFigures) -> [String] {
         var notes = run.problems
         if run.history.updates.isEmpty { notes.append("metrics.jsonl has no update yet.") }
-        if run.history.skipped > 0 {
-            notes.append("updates skipped because loss or gradient norm was not finite: \(NumberText.count(run.history.skipped)).")
+        let skipped = run.history.skipped, unreadable = run.history.unreadableLines
+        if skipped > 0 {
+            notes.append("updates skipped because loss or gradient norm was not finite: \(NumberText.count(skipped)).")
         }
-        if run.history.unreadableLines > 0 {
-            notes.append("lines of metrics.jsonl that cannot be read, and are left out: \(NumberText.count(run.history.unreadableLines)).")
+        if unreadable > 0 {
+            notes.append("lines of metrics.jsonl that cannot be read, and are left out: \(NumberText.count(unreadable)).")
         }
         return notes
     }

@@ -38,14 +38,14 @@ extension Report {
     func scoreTable(_ split: String) -> DataTable {
         let scored = scored(split), directions = ordered(Set(scored.flatMap(\.result.directions.keys)))
         func columns(_ name: String) -> [String] { ["BLEU", "chrF2", "exact"].map { runs.count > 1 ? "\(name): \($0)" : $0 } }
+        func cells(_ scores: EvaluationResult.Scores) -> [String] {
+            [NumberText.decimal(scores.bleu, 2), NumberText.decimal(scores.chrf, 2), NumberText.decimal(scores.exact, 1) + "%"]
+        }
         let columnsOfRuns = scored.map { scores($0.result, directions) }
         return DataTable(
             header: ["direction"] + scored.flatMap { columns(runs[$0.index].name) },
             rows: (directions + ["average"]).enumerated().map { row, name in
-                [name] + columnsOfRuns.flatMap { scores in
-                    scores[row].map { [NumberText.decimal($0.bleu, 2), NumberText.decimal($0.chrf, 2), NumberText.decimal($0.exact, 1) + "%"] }
-                        ?? ["–", "–", "–"]
-                }
+                [name] + columnsOfRuns.flatMap { $0[row].map(cells) ?? ["–", "–", "–"] }
             })
     }
 

@@ -21,7 +21,8 @@ public struct Report: Sendable {
     }
 
     var sections: [Section] {
-        [summary, curves] + (runs.allSatisfy(\.isDense) ? [] : [expertLoad, requestedCapacity, routing]) + [translation, configuration]
+        let ofExperts = runs.allSatisfy(\.isDense) ? [] : [expertLoad, requestedCapacity, routing]
+        return [summary, curves] + ofExperts + [translation, configuration]
     }
 
     private var page: Markup {

@@ -6,8 +6,10 @@ public struct RunFigures: Sendable {
     public var name: String
     /// Such as `dense` or `SMoE-4-4`.
     public var method: String
-    /// nil while no checkpoint tells.
+    /// nil where the vocabulary is not known.
     public var parameters: Int?
+    /// Of a token's way forward through the model, under uniform routing.
+    public var flopsPerToken: Double?
     /// The experts, by global id, that each gate of a block sees, a gate a stratum; empty in a dense model.
     public var gates: [Range<Int>]
     public var plannedUpdates: Int
@@ -22,13 +24,14 @@ public struct RunFigures: Sendable {
     public var problems: [String]
 
     public init(
-        name: String, method: String, parameters: Int?, gates: [Range<Int>], plannedUpdates: Int, directions: [String],
-        configuration: [(path: String, value: String)], history: TrainingHistory, evaluations: [EvaluationResult] = [],
-        analysis: RoutingAnalysis? = nil, problems: [String] = []
+        name: String, method: String, parameters: Int?, flopsPerToken: Double?, gates: [Range<Int>], plannedUpdates: Int,
+        directions: [String], configuration: [(path: String, value: String)], history: TrainingHistory,
+        evaluations: [EvaluationResult] = [], analysis: RoutingAnalysis? = nil, problems: [String] = []
     ) {
         self.name = name
         self.method = method
         self.parameters = parameters
+        self.flopsPerToken = flopsPerToken
         self.gates = gates
         self.plannedUpdates = plannedUpdates
         self.directions = directions

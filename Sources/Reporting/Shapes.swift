@@ -38,7 +38,9 @@ extension Markup {
     }
 
     /// Straight lines through the points; closed, they are an area.
-    static func path(_ points: [(x: Double, y: Double)], isClosed: Bool = false, _ classes: String, tooltip: String? = nil) -> Markup {
+    static func path(
+        _ points: [(x: Double, y: Double)], isClosed: Bool = false, _ classes: String, tooltip: String? = nil
+    ) -> Markup {
         var steps = ""
         for (index, point) in points.enumerated() {
             steps += "\(index == 0 ? "M" : "L")\(NumberText.pixels(point.x)) \(NumberText.pixels(point.y))"
@@ -48,7 +50,8 @@ extension Markup {
 
     static func label(_ text: String, _ x: Double, _ y: Double, _ anchor: String, _ classes: String = "label") -> Markup {
         .element(
-            "text", ["class": classes, "x": NumberText.pixels(x), "y": NumberText.pixels(y), "text-anchor": anchor], [.text(text)])
+            "text", ["class": classes, "x": NumberText.pixels(x), "y": NumberText.pixels(y), "text-anchor": anchor],
+            [.text(text)])
     }
 
     /// Reads upwards.

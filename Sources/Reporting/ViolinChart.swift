@@ -31,11 +31,12 @@ struct ViolinChart {
         let scale = AxisScale.logarithmic(low ... high)
         let area = PlotArea(
             horizontal: .categories(categories), horizontalTitle: subject, vertical: .scale(scale), verticalTitle: measure)
-        let cell = area.x(1) - area.x(0), half = min(cell / Double(series.count) * 0.42, 34)
+        // Side by side in the middle of a category's cell, with air between them.
+        let share = (area.x(1) - area.x(0)) / Double(series.count), half = min(share * 0.42, 34), pitch = min(share, 2.2 * half)
         var marks: [Markup] = []
         for (index, series) in series.enumerated() {
             for (category, values) in series.values.enumerated() where !values.isEmpty {
-                let offset = (Double(index) - Double(self.series.count - 1) / 2) * min(cell / Double(self.series.count), 2.2 * half)
+                let offset = (Double(index) - Double(self.series.count - 1) / 2) * pitch
                 let centre = area.x(Double(category) + 0.5) + offset
                 marks += violin(values, at: centre, half, area, scale, series, category)
             }
@@ -48,7 +49,8 @@ struct ViolinChart {
 
     /// The density of the values' logarithms, `half` pixels to either side where it is largest.
     private func violin(
-        _ values: [Double], at centre: Double, _ half: Double, _ area: PlotArea, _ scale: AxisScale, _ series: Series, _ category: Int
+        _ values: [Double], at centre: Double, _ half: Double, _ area: PlotArea, _ scale: AxisScale, _ series: Series,
+        _ category: Int
     ) -> [Markup] {
         let density = KernelDensity(values.map(log10), narrowest: 0.02)
         let ends = (log10(scale.domain.lowerBound), log10(scale.domain.upperBound))

@@ -127,7 +127,8 @@ public final class Trainer {
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
-    public func validate(_ heldOut: EvaluationGroups) throws -> ValidationMetrics {
+    /// `afterRound` is called on all ranks alike, after each.
+    public func validate(_ heldOut: EvaluationGroups, afterRound: () throws -> Void = {}) throws -> ValidationMetrics {
         var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
         let ranks = groups.world.size
         for round in 0 ..< (heldOut.count + ranks - 1) / ranks {
@@ -140,6 +141,7 @@ public final class Trainer {
                 targetOutput: group.targetOutput, targetSegments: group.targetSegments, pass,
                 smoothing: configuration.labelSmoothing)
             sums.add(loss, balanceShare: 0)
+            try afterRound()
         }
         try sums.reduce(groups.world)
         let tokens = max(sums.tokens, 1), nll = sums.likelihood / tokens

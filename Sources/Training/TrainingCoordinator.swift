@@ -70,7 +70,7 @@ public final class TrainingCoordinator {
             let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try append(metrics, report)
             try report(.update(metrics))
-            if let outcome = try checkpoints.poll() { try note(outcome, report) }
+            try poll(report)
             let isLast = trainer.update == configuration.updates
             // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
             let isValidated = isLast || end == .timeLimit || isDue(configuration.validateEvery)
@@ -90,7 +90,8 @@ public final class TrainingCoordinator {
 
     private func validate(_ report: (TrainingEvent) throws -> Void) throws -> ValidationMetrics? {
         guard let heldOut else { return nil }
-        let metrics = try trainer.validate(heldOut)
+        // It may be long: a checkpoint that is whole in the meantime is committed.
+        let metrics = try trainer.validate(heldOut) { try poll(report) }
         try append(metrics, report)
         try report(.validation(metrics))
         return metrics
@@ -127,6 +128,11 @@ public final class TrainingCoordinator {
         try checkpoints.begin(
             step: trainer.update, seed: trainer.configuration.seed, validationLoss: validation?.validLoss,
             state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), copying: copying)
+    }
+
+    /// Sees whether the save that is under way has ended.
+    private func poll(_ report: (TrainingEvent) throws -> Void) throws {
+        if let outcome = try checkpoints.poll() { try note(outcome, report) }
     }
 
     /// Waits for the save that is under way.

@@ -33,6 +33,21 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
     }
 }
 
+extension UpdateMetrics {
+    /// Logs of before skipped updates were marked have no `skipped`.
+    public init(from decoder: any Decoder) throws {
+        let line = try decoder.container(keyedBy: CodingKeys.self)
+        func number(_ key: CodingKeys) throws -> Double { try line.decode(Double.self, forKey: key) }
+        self.init(
+            update: try line.decode(Int.self, forKey: .update), loss: try number(.loss), nll: try number(.nll),
+            aux: try number(.aux), learningRate: try number(.learningRate), gradientNorm: try number(.gradientNorm),
+            targetTokens: try line.decode(Int.self, forKey: .targetTokens), tokensPerSecond: try number(.tokensPerSecond),
+            roundsMean: try number(.roundsMean), droppedFraction: try number(.droppedFraction),
+            load: try line.decode([[Int]].self, forKey: .load),
+            skipped: try line.decodeIfPresent(Bool.self, forKey: .skipped) ?? false)
+    }
+}
+
 /// The loss on held-out text: a line of `metrics.jsonl` of its own.
 public struct ValidationMetrics: Codable, Equatable, Sendable {
     public var update: Int

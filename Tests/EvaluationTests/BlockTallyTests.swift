@@ -64,6 +64,21 @@ import Testing
         #expect(gates[1].dropped == [1 + 1])
     }
 
+    /// Stacked mixtures see their own stratum alone, and all tokens pass both.
+    @Test func stackedMixtures() {
+        var configuration = MixtureConfiguration(strata: [2, 2])
+        configuration.stacked = true
+        var tally = BlockTally(configuration, vocabulary: 3)
+        tally.add(
+            tokens: [1, 2], decisions: [
+                Self.decision([[0.9, 0.1], [0.2, 0.8]], visible: 0..<2),
+                Self.decision([[0.4, 0.6], [0.3, 0.7]], visible: 2..<4),
+            ])
+        #expect(tally.rounds == [0, 2, 2] && tally.gates.map(\.visible) == [0..<2, 2..<4])
+        #expect(tally.gates.map(\.first) == [[1, 1, 0, 0], [0, 0, 0, 2]])
+        #expect(tally.coActivation == [0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     @Test func sumsEntropy() {
         for (gate, probabilities) in zip(Self.tally(capacityFactor: nil).gates, [Self.atFirst, Self.atSecond]) {
             let expected = probabilities.reduce(0) { $0 + Self.entropy($1) }

@@ -39,8 +39,11 @@ import Testing
 
     @Test func theAxisMayBeSharedWithAnotherChart() throws {
         let page = try page(BarChart(
-            title: "RC", note: "", subject: "direction", categories: ["a-b"], measure: "RC", reaches: 40, series: [series(0, [10])]))
-        #expect(page.all("rect", "bar")[0].number("height") == 60)
+            title: "RC", note: "", subject: "direction", categories: ["a-b"], measure: "RC", reaches: 40,
+            series: [series(0, [10])]))
+        let bar = page.all("rect", "bar")[0]
+        #expect(bar.number("height") == 60)
+        #expect(abs(bar.number("x") + 24 - (left(ofLabelsWith: 2) + right) / 2) < 0.01, "one bar stands in the middle")
     }
 
     @Test func zerosAndNothing() throws {

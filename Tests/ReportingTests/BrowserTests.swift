@@ -17,7 +17,8 @@ import _TestSupport
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let report = try ReportedRuns.report(
-            ReportedRuns.dense(), ReportedRuns.mixture(name: "<script>document.title = 'taken over'; console.log('ran')</script>"))
+            ReportedRuns.dense(),
+            ReportedRuns.mixture(name: "<script>document.title = 'taken over'; console.log('ran')</script>"))
         let file = folder.appendingPathComponent("report.html")
         try Data(report.html.utf8).write(to: file)
         let outcome = try Subprocess.run(

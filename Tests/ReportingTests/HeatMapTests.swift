@@ -11,7 +11,7 @@ import Testing
         let drawings = try PageNode(map.figure().markup).all("svg", "plot")
         #expect(drawings.count == 2, "the map and its scale of colours")
         let cells = drawings[0].all("rect", "cell"), left = left(ofLabelsWith: 1), width = (right - left) / 2
-        #expect(cells.map(\.tooltip) == ["row 0, column 0", "row 0, column 1", "row 1, column 0", "row 2, column 0", "row 2, column 1"])
+        #expect(cells.map(\.tooltip) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)].map { "row \($0.0), column \($0.1)" })
         #expect(cells.map { $0.attributes["fill"]! } == [0, 0.5, 0.25, 1, 0.125].map(SequentialScale.colour))
         #expect(cells.map { $0.number("y") } == [10, 10, 38, 66, 66] && cells.allSatisfy { $0.number("height") == 28 })
         #expect(zip(cells, [0.0, 1, 0, 0, 1]).allSatisfy { abs($0.number("x") - (left + width * $1)) < 0.01 })

@@ -75,7 +75,8 @@ import Testing
     }
 
     @Test func withoutFiniteValuesThereIsNoChart() {
-        #expect(chart([.init(mark: RunMark(index: 0), run: "a", values: [(1, .nan)])]).figure(UpdateBins(1...1, atMost: 9)) == nil)
+        let nothing = LineChart.Series(mark: RunMark(index: 0), run: "a", values: [(1, .nan)])
+        #expect(chart([nothing]).figure(UpdateBins(1...1, atMost: 9)) == nil)
         #expect(chart([]).figure(UpdateBins(1...1, atMost: 9)) == nil)
     }
 }

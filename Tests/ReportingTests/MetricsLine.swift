@@ -6,7 +6,7 @@ enum MetricsLine {
     ) -> String {
         """
         {"aux":1.1,"dropped_fraction":\(dropped),"gradient_norm":\(norm),"learning_rate":0.001,"load":\(load),"loss":\(loss),\
-        "nll":2,"rounds_mean":\(rounds),"target_tokens":\(tokens),"tokens_per_second":\(speed),"update":\(update)}
+        "nll":2,"rounds_mean":\(rounds),"skipped":false,"target_tokens":\(tokens),"tokens_per_second":\(speed),"update":\(update)}
         """
     }
 

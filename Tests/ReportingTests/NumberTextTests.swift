@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct NumberTextTests {
     @Test(arguments: [
-        (0.0, "0"), (12.0, "12"), (1.5, "1.5"), (1.25, "1.25"), (1.004, "1"), (1.005001, "1.01"), (-0.05, "-0.05"), (-3.1, "-3.1"),
+        (0.0, "0"), (12.0, "12"), (1.5, "1.5"), (1.25, "1.25"), (1.004, "1"), (1.005001, "1.01"), (-0.05, "-0.05"),
+        (-3.1, "-3.1"),
     ]) func pixels(value: Double, text: String) {
         #expect(NumberText.pixels(value) == text)
     }

@@ -14,6 +14,7 @@ final class PageNode {
 
     let name: String
     let attributes: [String: String]
+    private let classes: Set<Substring>
     fileprivate(set) var children: [PageNode] = []
     /// Of the element and all in it.
     fileprivate(set) var text = ""
@@ -21,6 +22,7 @@ final class PageNode {
     fileprivate init(name: String, attributes: [String: String]) {
         self.name = name
         self.attributes = attributes
+        classes = Set((attributes["class"] ?? "").split(separator: " "))
     }
 
     convenience init(_ text: String) throws {
@@ -37,10 +39,15 @@ final class PageNode {
 
     /// All below of a name and, if given, with all of some classes, in order.
     func all(_ name: String, _ classes: String = "") -> [PageNode] {
-        let wanted = Set(classes.split(separator: " "))
-        return children.flatMap { child in
-            let own = Set((child.attributes["class"] ?? "").split(separator: " "))
-            return (child.name == name && wanted.isSubset(of: own) ? [child] : []) + child.all(name, classes)
+        var found: [PageNode] = []
+        collect(name, Set(classes.split(separator: " ")), &found)
+        return found
+    }
+
+    private func collect(_ name: String, _ wanted: Set<Substring>, _ found: inout [PageNode]) {
+        for child in children {
+            if child.name == name, wanted.isSubset(of: child.classes) { found.append(child) }
+            child.collect(name, wanted, &found)
         }
     }
 

@@ -17,7 +17,8 @@ import Testing
     @Test func aRunIsShownWhole() throws {
         let page = try page(ReportedRuns.report(ReportedRuns.mixture()))
         #expect(page.all("h2").map(\.text) == [
-            "Summary", "Training", "Expert load in training", "Requested capacity", "Gates", "Translation quality", "Configuration",
+            "Summary", "Training", "Expert load in training", "Requested capacity", "Gates", "Translation quality",
+            "Configuration",
         ])
         #expect(titles(page, "curves") == [
             "Loss", "Validation perplexity", "Learning rate", "Gradient norm", "Speed", "Requested capacity", "Dropped choices",
@@ -47,13 +48,19 @@ import Testing
     @Test func theSummary() throws {
         let table = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture(), ReportedRuns.begun()).summaryTable
         #expect(table.header == [
-            "run", "method", "parameters", "updates", "loss", "validation perplexity", "BLEU, test", "RC", "dropped",
-            "target tokens/s", "training time",
+            "run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity", "BLEU, test", "RC",
+            "dropped", "target tokens/s", "training time",
         ])
         #expect(table.rows == [
-            ["dense", "dense", "60,000,000", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–", "1,000", "2s"],
-            ["smoe", "SMoE-2-2", "73,165,824", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25", "5.0%", "1,000", "2s"],
-            ["begun", "SMoE-2-2", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
+            [
+                "dense", "dense", "60,000,000", "167.0", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–",
+                "1,000", "2s",
+            ],
+            [
+                "smoe", "SMoE-2-2", "73,165,824", "217", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25", "5.0%",
+                "1,000", "2s",
+            ],
+            ["begun", "SMoE-2-2", "–", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
         ])
     }
 
@@ -102,7 +109,8 @@ import Testing
         for (map, loads) in zip(maps, loads) {
             let cells = map.all("rect", "cell")
             #expect(cells.count == loads.count * 20)
-            #expect(cells.map { $0.attributes["fill"]! } == loads.flatMap { load in (0..<20).map { _ in SequentialScale.colour(load / 2) } })
+            let colours = loads.flatMap { [String](repeating: SequentialScale.colour($0 / 2), count: 20) }
+            #expect(cells.map { $0.attributes["fill"]! } == colours)
         }
         #expect(maps[1].all("rect", "cell")[0].tooltip == "expert 2, updates 1\n2.00 × uniform load")
     }
@@ -126,7 +134,8 @@ import Testing
         for (index, other) in [(0, 1), (1, 0)] {
             let own = marks.flatMap { chart in ["path", "circle", "rect"].flatMap { chart.all($0, "run-\(index)") } }
             #expect(own.count > 10)
-            #expect(own.allSatisfy { $0.attributes["class"]!.contains("c\(index)") && !$0.attributes["class"]!.contains("c\(other)") })
+            let classes = own.map { $0.attributes["class"]! }
+            #expect(classes.allSatisfy { $0.contains("c\(index)") && !$0.contains("c\(other)") })
         }
         #expect(page.all("button").map(\.text) == ["dense", "smoe"])
         #expect(page.all("button").map { $0.attributes["data-run"] } == ["0", "1"])
@@ -173,14 +182,17 @@ import Testing
     @Test func nothingIsLoaded() throws {
         let report = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture())
         let html = report.html
-        for text in ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "<iframe"] { #expect(!html.contains(text), "\(text)") }
+        for text in ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "<iframe"] {
+            #expect(!html.contains(text), "\(text)")
+        }
         #expect(try page(report).all("a").allSatisfy { $0.attributes["href"]!.hasPrefix("#") })
     }
 
     @Test func aLongRunIsASmallFile() throws {
         var run = try ReportedRuns.mixture()
         run.history = ReportedRuns.history(updates: 12_000)
-        let short = try ReportedRuns.report(ReportedRuns.mixture()).html.utf8.count, long = ReportedRuns.report(run).html.utf8.count
+        let short = try ReportedRuns.report(ReportedRuns.mixture()).html.utf8.count
+        let long = ReportedRuns.report(run).html.utf8.count
         #expect(long < 4 * short && long < 500_000, "\(short), \(long)")
         #expect(try page(ReportedRuns.report(run)).all("path", "line").allSatisfy { $0.points.count <= 150 })
     }

@@ -33,14 +33,16 @@ enum ReportedRuns {
     /// A finished, evaluated and analysed run of SMoE-2-2.
     static func mixture(name: String = "smoe") throws -> RunFigures {
         RunFigures(
-            name: name, method: "SMoE-2-2", parameters: 73_165_824, gates: [0..<4, 2..<4], plannedUpdates: 20,
-            directions: ["eng-cat", "cat-eng"], configuration: [("model.dim", "512"), ("model.moe.strata", "[2, 2]"), ("data.path", "a")],
-            history: history(), evaluations: [evaluation(40.4, rounds: 1.5)], analysis: try analysis())
+            name: name, method: "SMoE-2-2", parameters: 73_165_824, flopsPerToken: 217e6, gates: [0..<4, 2..<4],
+            plannedUpdates: 20, directions: ["eng-cat", "cat-eng"],
+            configuration: [("model.dim", "512"), ("model.moe.strata", "[2, 2]"), ("data.path", "a")], history: history(),
+            evaluations: [evaluation(40.4, rounds: 1.5)], analysis: try analysis())
     }
 
     static func dense(name: String = "dense") -> RunFigures {
         RunFigures(
-            name: name, method: "dense", parameters: 60_000_000, gates: [], plannedUpdates: 40, directions: ["eng-cat", "cat-eng"],
+            name: name, method: "dense", parameters: 60_000_000, flopsPerToken: 166.97e6, gates: [], plannedUpdates: 40,
+            directions: ["eng-cat", "cat-eng"],
             configuration: [("model.dim", "512"), ("model.moe", "none"), ("data.path", "a")], history: history(load: []),
             evaluations: [evaluation(37.83)])
     }
@@ -48,7 +50,7 @@ enum ReportedRuns {
     /// A run that has just been started.
     static func begun() -> RunFigures {
         RunFigures(
-            name: "begun", method: "SMoE-2-2", parameters: nil, gates: [0..<4, 2..<4], plannedUpdates: 1000,
+            name: "begun", method: "SMoE-2-2", parameters: nil, flopsPerToken: nil, gates: [0..<4, 2..<4], plannedUpdates: 1000,
             directions: ["eng-cat"], configuration: [("model.dim", "512")], history: TrainingHistory())
     }
 

@@ -4,7 +4,9 @@ import Testing
 @testable import Reporting
 
 @Suite struct TrainingHistoryTests {
-    private func history(_ lines: String...) -> TrainingHistory { TrainingHistory(jsonLines: Data(lines.joined(separator: "\n").utf8)) }
+    private func history(_ lines: String...) -> TrainingHistory {
+        TrainingHistory(jsonLines: Data(lines.joined(separator: "\n").utf8))
+    }
 
     @Test func updatesAndValidations() {
         let history = history(
@@ -36,6 +38,11 @@ import Testing
         #expect(history.updates[0].loss.isNaN && history.updates[1].gradientNorm == .infinity)
         #expect(history.skipped == 2)
         #expect(history.recentMean(\.loss) == 2.5)
+    }
+
+    @Test func logsOfBeforeSkippedUpdatesWereMarkedAreRead() {
+        let history = history(MetricsLine.update(1).replacing("\"skipped\":false,", with: ""), "")
+        #expect(history.updates.count == 1 && history.unreadableLines == 0)
     }
 
     @Test func ofTwoLinesForAnUpdateTheLaterCounts() {

@@ -4,8 +4,8 @@ import Testing
 
 @Suite struct UpdateBinsTests {
     @Test(arguments: [
-        (1...150, 150, 1, 150), (1...151, 150, 2, 76), (1...100_000, 150, 1000, 100), (1...300, 150, 2, 150), (1...301, 150, 5, 61),
-        (7...7, 150, 1, 1), (0...150, 150, 2, 76), (99_001...99_100, 60, 2, 50),
+        (1...150, 150, 1, 150), (1...151, 150, 2, 76), (1...100_000, 150, 1000, 100), (1...300, 150, 2, 150),
+        (1...301, 150, 5, 61), (7...7, 150, 1, 1), (0...150, 150, 2, 76), (99_001...99_100, 60, 2, 50),
     ]) func widthsAreRound(updates: ClosedRange<Int>, limit: Int, width: Int, count: Int) {
         let bins = UpdateBins(updates, atMost: limit)
         #expect(bins.width == width && bins.count == count && bins.count <= limit)

@@ -100,11 +100,13 @@ import Training
         #expect(try killed.names("checkpoints") == undisturbed.names("checkpoints"))
     }
 
-    /// Invariant 4.
-    @Test func aRunGoesOnOnAnyNumberOfRanks() throws {
+    /// Invariant 4, with moments whole, in shares, and first the one and then the other.
+    @Test(arguments: [[false], [true], [false, true]]) func aRunGoesOnOnAnyNumberOfRanks(sharded: [Bool]) throws {
         let undisturbed = TemporaryFolder(), resharded = TemporaryFolder(), plan = Self.plan(updates: 20)
         _ = try Self.run(plan, in: undisturbed, ranks: 1)
-        for (ranks, stop) in [(1, 3), (2, 7), (4, 10), (3, 14), (8, 17)] {
+        for (life, (ranks, stop)) in [(1, 3), (2, 7), (4, 10), (3, 14), (8, 17)].enumerated() {
+            var plan = plan
+            plan.shardOptimizer = sharded[life % sharded.count]
             _ = try Self.run(plan, in: resharded, ranks: ranks, interruption: stop)
         }
         _ = try Self.run(plan, in: resharded, ranks: 2)

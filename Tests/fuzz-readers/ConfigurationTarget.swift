@@ -35,9 +35,7 @@ enum ConfigurationTarget {
     ]
 
     static func run(_ random: inout Mutator, _ folder: String) throws -> Bool {
-        var bytes = Data(random.pick(samples).utf8)
-        for _ in 0..<1 + random.below(3) { bytes = random.changed(bytes, tokens: tokens) }
-        let path = "\(folder)/configuration.yaml"
+        let bytes = random.changed(Data(random.pick(samples).utf8), tokens: tokens), path = "\(folder)/configuration.yaml"
         try bytes.write(to: URL(fileURLWithPath: path))
         let configuration = try RunConfiguration.load(file: path)
         guard try RunConfiguration.parse(configuration.yaml(), source: "written") == configuration else {

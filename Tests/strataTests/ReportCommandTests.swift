@@ -1,3 +1,4 @@
+import DataPipeline
 import Foundation
 import Testing
 import _TestSupport
@@ -21,11 +22,16 @@ import _TestSupport
         let outcome = try report("\(folder.path)/run")
         #expect(outcome.status == 0 && outcome.stdout == "\(folder.path)/run/report.html\n", "\(outcome)")
         let html = try text("run/report.html")
-        for part in [">SMoE-2-2<", ">12 of 12<", "BLEU, valid", "run, stratum 1", "RC by direction, decoder", "model.moe.strata"] {
+        for part in [
+            ">SMoE-2-2<", ">12 of 12<", "BLEU, valid", "run, stratum 1", "RC by direction, decoder", "model.moe.strata",
+        ] {
             #expect(html.contains(part), "\(part)")
         }
-        // 120 × 16 of the embedding alone are more; the checkpoint has the count.
-        #expect(html.firstMatch(of: /<td>(\d+),(\d+)<\/td>/) != nil)
+        let run = try RunFolder(existing: "\(folder.path)/run")
+        let plan = try ModelPlan(
+            RunConfiguration.load(file: run.configuration).model, vocabulary: Tokenizer(modelFile: run.tokenizer).vocabularySize)
+        let thousands = "\(plan.parameters / 1000),\(String(1000 + plan.parameters % 1000).dropFirst())"
+        #expect(html.contains("<td>\(thousands)</td>"), "\(thousands) parameters")
         #expect(html.contains("run: no requested capacity by block and token; strata analyze RUN writes it."))
     }
 
@@ -64,7 +70,8 @@ import _TestSupport
     @Test func errorsHaveTheirStatus() throws {
         expectError(try report(folder.path), 64, "\(folder.path): must be the folder of a run")
         try folder.copy(TinyCommandLine.run, to: "run")
-        expectError(try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74, "no/report.html: writing failed")
+        expectError(
+            try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74, "no/report.html: writing failed")
         try folder.write("run/config.yaml", Data("model: {}\n".utf8))
         expectError(try report("\(folder.path)/run"), 64, "run/config.yaml:1: data is required")
     }

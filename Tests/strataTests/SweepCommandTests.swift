@@ -52,6 +52,8 @@ import _TestSupport
         let runs = try summary()
         #expect(runs.map { $0["name"] as? String } == ["smoe", "dense"])
         #expect(runs.map { $0["updates"] as? [Int] } == [[4, 4], [3, 3]] && runs.map { $0["done"] as? Int } == [2, 2])
+        let parameters = runs.compactMap { $0["parameters"] as? Int }, flops = runs.compactMap { $0["flops_per_token"] as? Double }
+        #expect(parameters.count == 2 && parameters[0] > parameters[1] && flops.count == 2 && flops[0] > flops[1])
         for run in runs {
             let directions = try #require(run["directions"] as? [String: [String: Double]])
             #expect(directions.count == 4)
@@ -64,6 +66,7 @@ import _TestSupport
             let text = String(decoding: try folder.data("out/\(file)"), as: UTF8.self)
             #expect(text.contains("smoe") && text.contains("dense") && text.contains("eng-cat"))
         }
+        #expect(folder.exists("out/report.html"))
         #expect(first.stdout.contains("smoe") && first.stdout.contains("RC encoder"))
 
         // Nothing is done again, but for the run that is new.

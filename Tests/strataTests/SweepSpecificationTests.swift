@@ -59,6 +59,15 @@ import Testing
         #expect(found.count == 1 && found[0].contains(problem) && found[0].hasPrefix("sweep.yaml:1: "), "\(found)")
     }
 
+    /// The one that comes with the project.
+    @Test func theExampleLoads() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("configs/sweeps/quickstart.yaml").path
+        let jobs = try SweepJob.jobs(SweepSpecification.load(file: file), file: file, threads: nil)
+        #expect(jobs.count == 6)
+        #expect(jobs.prefix(3).map(\.configuration.model.mixture?.strata) == [nil, [8], [4, 4]])
+    }
+
     @Test func jobsAreEveryRunWithEverySeed() throws {
         try folder.write("sweeps/base.yaml", "data: {format: numerals, prepared: p}\n")
         try folder.write("other.yaml", "data: {format: numerals, prepared: q}\ntraining: {seed: 9}\n")

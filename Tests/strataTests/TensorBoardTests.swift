@@ -29,8 +29,7 @@ import _TestSupport
     private static func metrics(_ update: Int) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: 2.5, nll: 2.25, aux: 1.125, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
-            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]],
-            skipped: false)
+            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false)
     }
 
     private func files() throws -> [String] {
@@ -38,12 +37,12 @@ import _TestSupport
     }
 
     @Test func whatIsWrittenIsRead() throws {
-        let log = try TensorBoardLog(folder: folder.path, continuingAfter: 300, strata: [2, 2])
-        try log.append(.update(Self.metrics(301)))
-        try log.append(.validation(ValidationMetrics(
-            update: 301, validLoss: 3, validNll: 2, validPerplexity: 7.5, validTokens: 10, validRoundsMean: 1.25)))
-        try log.append(.checkpoint(path: "", seconds: 1))
-        try log.append(.update(Self.metrics(302)))
+        let log = try TensorBoardLog(folder: folder.path, continuingAfter: 300, gates: [0..<4, 2..<4])
+        #expect(log.append(.update(Self.metrics(301))) == nil)
+        let validation = ValidationMetrics(
+            update: 301, validLoss: 3, validNll: 2, validPerplexity: 7.5, validTokens: 10, validRoundsMean: 1.25)
+        #expect(log.append(.validation(validation)) == nil && log.append(.checkpoint(path: "", seconds: 1)) == nil)
+        #expect(log.append(.update(Self.metrics(302))) == nil)
         let events = try TensorBoardFile(Data(contentsOf: URL(fileURLWithPath: log.path))).events
         #expect(events.map(\.step) == [0, 301, 301, 301, 302])
         #expect(events[0].fileVersion == "brain.Event:2" && events[1].isSessionStart)
@@ -66,10 +65,21 @@ import _TestSupport
     }
 
     @Test func laterStartsAreReadLater() throws {
-        let paths = try (0..<4).map { try TensorBoardLog(folder: folder.path, continuingAfter: 10 * $0, strata: []).path }
+        let paths = try (0..<4).map { start in
+            let log = try TensorBoardLog(folder: folder.path, continuingAfter: 10 * start, gates: [])
+            #expect(log.append(.update(Self.metrics(10 * start + 1))) == nil)
+            return log.path
+        }
         #expect(try files().map { "\(folder.path)/\($0)" } == paths)
         let starts = try paths.map { try TensorBoardFile(Data(contentsOf: URL(fileURLWithPath: $0))).events[1] }
         #expect(starts.map(\.step) == [1, 11, 21, 31] && starts.allSatisfy(\.isSessionStart))
+    }
+
+    /// It is said once, and training goes on.
+    @Test func aFullDiskIsNoReasonToStop() throws {
+        let full = try TensorBoardLog(path: "/dev/full", continuingAfter: 0, gates: [])
+        #expect(full.append(.update(Self.metrics(1)))?.description.contains("/dev/full: writing failed") == true)
+        #expect(full.append(.update(Self.metrics(2))) == nil)
     }
 
     /// A run and its continuation, as a reader sees them that forgets what a start voids.

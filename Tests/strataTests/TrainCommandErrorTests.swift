@@ -101,10 +101,9 @@ import _TestSupport
     }
 
     /// Found by every rank before there is a world.
-    @Test(arguments: [Launch.alone, .mpirun(2), .mpirun(3)]) func aMisspelledOption(launch: Launch) throws {
+    @Test(arguments: [Launch.alone, .mpirun(2), .mpirun(4)]) func aMisspelledOption(launch: Launch) throws {
         let outcome = try launch.strata(["train", TinyCommandLine.configuration, "--out", out, "--owt"])
         expectError(outcome, 64, "Unknown option '--owt'")
-        expectError(try launch.strata(["trian", TinyCommandLine.configuration]), 64, "did you mean strata train?")
     }
 
     @Test func simulatedRanksUnderMpirun() throws {

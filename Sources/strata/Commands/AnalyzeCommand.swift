@@ -10,7 +10,7 @@ struct AnalyzeCommand: ParsableCommand {
         commandName: "analyze",
         abstract: "Count how the gates route a text: requested capacity, expert load, entropy, drops.",
         discussion: """
-            Runs the newest sound checkpoint over sentence pairs, the translation given, and writes analysis.json and tables
+            Runs a checkpoint, the newest sound one, over sentence pairs, the translation given, and writes analysis.json and tables
             (.csv) into the folder. RC, the requested capacity, is the strata that tokens pass, on average. Under mpirun the
             ranks share the text, and find the same. Docs/Analysis.md says what each figure means.
 
@@ -20,7 +20,7 @@ struct AnalyzeCommand: ParsableCommand {
               strata analyze runs/quickstart --source text.eng --target text.cat --direction eng-cat --out analysis
             """)
 
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
     @Option(help: "The part of the data: test, valid or train.")
@@ -47,6 +47,8 @@ struct AnalyzeCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
+
+    @OptionGroup var checkpoint: CheckpointOptions
 
     @Flag(help: "Print analysis.json, and nothing else, on standard output.")
     var json = false
@@ -76,7 +78,7 @@ struct AnalyzeCommand: ParsableCommand {
     private func analyze(on ranks: RankWorld) throws -> ExitStatus {
         let alone = try ranks.alone()
         let (trained, text, directions, training) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), ranks: ranks, alone: alone)
+            let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
             let (text, directions) = try open(trained, verify: ranks.isFirst)
             return (trained, text, directions, try trainingText(text, trained))
         }
@@ -89,8 +91,8 @@ struct AnalyzeCommand: ParsableCommand {
         }
         var analysis = RoutingAnalysis(
             step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
-            capacityFactor: mixture.capacityFactor.map(Double.init), frequencySource: training == nil ? .analysed : .training,
-            minimumCount: minimumCount)
+            capacityFactor: mixture.routing == .expertChoice ? nil : mixture.capacityFactor.map(Double.init),
+            frequencySource: training == nil ? .analysed : .training, minimumCount: minimumCount)
         let display = ranks.isFirst ? ProgressDisplay() : nil
         for direction in directions {
             let tally = try tally(direction, text, trained, ranks, display)

@@ -31,7 +31,8 @@ struct ReportCommand: ParsableCommand {
             try RunFigures(RunFolder(existing: folder), name: name)
         }
         let path = out ?? (folders.count == 1 ? "\(folders[0])/report.html" : "report.html")
-        let date = Date.now.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: false).dateTimeSeparator(.space))
+        let format = Date.ISO8601FormatStyle.iso8601.year().month().day().time(includingFractionalSeconds: false)
+        let date = Date.now.formatted(format.dateTimeSeparator(.space))
         let html = Report(runs: runs, date: "\(date) UTC").html
         do {
             try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)

@@ -87,8 +87,10 @@ struct TrainCommand: ParsableCommand {
             try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
-        var events = try ranks.together {
-            ranks.isFirst ? try TensorBoardLog(folder: folder.path, continuingAfter: start, strata: strata) : nil
+        let events = try ranks.together { () -> TensorBoardLog? in
+            guard ranks.isFirst else { return nil }
+            let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
+            return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
         let trainer = try Trainer(
             model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
@@ -99,10 +101,7 @@ struct TrainCommand: ParsableCommand {
         context.clock.isTracing = profile != nil
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             progress.report(event)
-            do { try events?.append(event) } catch {
-                events = nil
-                display?.note("warning: \(error); no more TensorBoard events are written")
-            }
+            if let failure = events?.append(event) { display?.note("warning: \(failure); TensorBoard will lack these updates") }
             if case let .update(metrics) = event, let profile, metrics.update == start + Self.profiledUpdates {
                 context.clock.isTracing = false
                 try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) }

@@ -11,7 +11,8 @@ extension ModelConfiguration {
             name = isSwitch ? "Switch (\(mixture.experts))" : "vanilla MoE (\(mixture.experts))"
         } else {
             let joined = sizes.map(String.init).joined(separator: "-")
-            name = mixture.stacked ? "stacking \(Set(sizes).count == 1 ? "\(sizes.count) × \(sizes[0])" : joined)" : "SMoE-\(joined)"
+            let stacking = Set(sizes).count == 1 ? "stacking \(sizes.count) × \(sizes[0])" : "stacking \(joined)"
+            name = mixture.stacked ? stacking : "SMoE-\(joined)"
             if isSwitch { name += ", top-1" }
         }
         if mixture.expertOutputMasking > 0 { name += " + EOM" }

@@ -2,8 +2,6 @@ import DataPipeline
 import Evaluation
 import Foundation
 import Reporting
-import TensorCore
-import Training
 
 extension RunFigures {
     /// Reads a run, which may be training meanwhile. What is not there yet is left out; what cannot be read is a problem that
@@ -13,10 +11,15 @@ extension RunFigures {
     init(_ folder: RunFolder, name: String) throws {
         let configuration = try RunConfiguration.load(file: folder.configuration)
         let mixture = configuration.model.mixture
+        // The tokenizer is there before the first update; the vocabulary asked for may be larger than the text allowed.
+        let vocabulary = try? Tokenizer(modelFile: folder.tokenizer).vocabularySize
+        let plan = try vocabulary.map { try ModelPlan(configuration.model, vocabulary: $0) }
         var problems: [String] = []
         self.init(
-            name: name, method: configuration.model.methodName, parameters: folder.parameters,
-            gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [], plannedUpdates: configuration.training.updates,
+            name: name, method: configuration.model.methodName, parameters: plan?.parameters,
+            flopsPerToken: plan?.flopsPerToken,
+            gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [],
+            plannedUpdates: configuration.training.updates,
             directions: configuration.data.directions.map(\.description), configuration: configuration.values,
             history: TrainingHistory(jsonLines: Self.data(folder.metrics, &problems) ?? Data()),
             evaluations: [Split.test, .valid].compactMap {
@@ -56,25 +59,5 @@ extension RunFigures {
             return "\(place(context)) has another type"
         default: return "it is not the JSON that strata writes"
         }
-    }
-}
-
-extension RunFolder {
-    /// Values of all parameters, as the headers of the newest checkpoint tell; nil while there is none.
-    var parameters: Int? {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
-        let folders = names.filter { $0.hasPrefix("step-") }.sorted().reversed().map { "\(checkpoints)/\($0)" }
-        return folders.lazy.compactMap(Self.parameters).first
-    }
-
-    /// Nil for a folder that is no sound checkpoint, or is being written or removed.
-    private static func parameters(checkpoint folder: String) -> Int? {
-        guard let manifest = try? CheckpointManifest(folder: folder) else { return nil }
-        var count = 0
-        for record in manifest.files {
-            guard let file = try? SafeTensorsFile(path: "\(folder)/\(record.name)") else { return nil }
-            for (name, entry) in file.entries where !name.hasPrefix("adam.") { count += entry.count }
-        }
-        return count
     }
 }

@@ -13,7 +13,8 @@ extension EvaluationResult {
     ///
     /// - Throws: `FileError`.
     func save(to path: String) throws {
-        let previous = FileManager.default.contents(atPath: path).flatMap { try? JSONDecoder().decode(EvaluationResult.self, from: $0) }
+        let data = FileManager.default.contents(atPath: path)
+        let previous = data.flatMap { try? JSONDecoder().decode(EvaluationResult.self, from: $0) }
         do {
             try Data((previous.map(replacing) ?? self).json().utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {

@@ -5,47 +5,83 @@ import Training
 /// `events.out.tfevents.*` of a run: its figures for TensorBoard, written as training goes on.
 ///
 /// Every start of training writes a file of its own, which TensorBoard reads after those before it. The file says with which
-/// update it goes on, and TensorBoard forgets what an interrupted run wrote of that update and later ones.
+/// update it goes on, and TensorBoard forgets what an interrupted run wrote of that update and later ones. Events that cannot
+/// be written, because the disk is full, are left out: training goes on, and `metrics.jsonl` is the record.
 final class TensorBoardLog {
     static let prefix = "events.out.tfevents."
-
     /// Updates between histograms, which are large, and of which TensorBoard shows few.
     private static let histogramsEvery = 10
 
     let path: String
-    private let file: FileHandle
-    private let strata: [Int]
+    private let descriptor: Int32
+    /// The experts that each gate sees.
+    private let gates: [Range<Int>]
+    /// Bytes of whole records in the file.
+    private var size = 0
+    /// What is to stand before the next event: the file's begin, until it is written.
+    private var header: [UInt8]
+    private var isFailing = false
 
     /// Begins a file in `folder` for training that goes on after update `update`.
-    init(folder: String, continuingAfter update: Int, strata: [Int]) throws {
-        self.strata = strata
+    ///
+    /// - Throws: `FileError`.
+    convenience init(folder: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
         // Readers go through the files by name: a later start has a later time, however soon it follows.
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let latest = names.filter { $0.hasPrefix(Self.prefix) }
             .compactMap { Int($0.dropFirst(Self.prefix.count).prefix { $0.isNumber }) }.max() ?? 0
         let time = String(max(Int(Date().timeIntervalSince1970), latest + 1))
-        path = "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 10 - time.count)))\(time).strata"
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path) else {
-            throw FileError(path: path, while: "creating")
-        }
-        self.file = file
-        try write(.fileVersion, step: 0)
-        try write(.sessionStart, step: update + 1)
+        try self.init(
+            path: "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 10 - time.count)))\(time).strata",
+            continuingAfter: update, gates: gates)
     }
 
-    func append(_ event: TrainingEvent) throws {
+    /// As above, in a file of any name.
+    init(path: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
+        self.path = path
+        self.gates = gates
+        header = Self.record(.fileVersion, step: 0) + Self.record(.sessionStart, step: update + 1)
+        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileError(path: path, while: "creating") }
+    }
+
+    // Also runs where `init` throws: by then all properties are set.
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Writes an event's figures; gives why it could not, the first time in a row.
+    func append(_ event: TrainingEvent) -> FileError? {
         switch event {
-        case let .update(metrics): try write(.summary(summary(metrics)), step: metrics.update)
-        case let .validation(metrics): try write(.summary(summary(metrics)), step: metrics.update)
-        case .checkpoint, .checkpointFailed, .metricsFailed: break
+        case let .update(metrics): return write(summary(metrics), step: metrics.update)
+        case let .validation(metrics): return write(summary(metrics), step: metrics.update)
+        case .checkpoint, .checkpointFailed, .metricsFailed: return nil
         }
     }
 
-    private func write(_ content: TensorBoardEvent.Content, step: Int) throws {
-        let event = TensorBoardEvent(wallTime: Date().timeIntervalSince1970, step: step, content: content)
-        do { try file.write(contentsOf: TFRecord.framed(event.encoded)) } catch {
-            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
+    private func write(_ figures: [TensorBoardEvent.Figure], step: Int) -> FileError? {
+        let record = header + Self.record(.summary(figures), step: step)
+        let written = record.withUnsafeBytes { bytes in
+            var written = 0
+            while written < bytes.count {
+                let count = pwrite(descriptor, bytes.baseAddress! + written, bytes.count - written, off_t(size + written))
+                if count >= 0 { written += count } else if errno != EINTR { return -1 }
+            }
+            return written
         }
+        guard written >= 0 else {
+            let failure = FileError(path: path, while: "writing"), isFirst = !isFailing
+            isFailing = true
+            // A reader would wait for the rest of half a record for ever.
+            ftruncate(descriptor, off_t(size))
+            return isFirst ? failure : nil
+        }
+        isFailing = false
+        header = []
+        size += written
+        return nil
+    }
+
+    private static func record(_ content: TensorBoardEvent.Content, step: Int) -> [UInt8] {
+        TFRecord.framed(TensorBoardEvent(wallTime: Date().timeIntervalSince1970, step: step, content: content).encoded)
     }
 
     private func summary(_ metrics: UpdateMetrics) -> [TensorBoardEvent.Figure] {
@@ -55,17 +91,16 @@ final class TensorBoardLog {
             .init("train/tokens_per_second", metrics.tokensPerSecond),
             .init("train/target_tokens", Double(metrics.targetTokens)),
         ]
-        guard !metrics.load.isEmpty else { return figures }
+        guard !gates.isEmpty else { return figures }
         figures += [
             .init("routing/aux", metrics.aux), .init("routing/rc", metrics.roundsMean),
             .init("routing/dropped_fraction", metrics.droppedFraction),
         ]
-        for (stratum, load) in metrics.load.enumerated() {
-            // Of the experts that the gate sees.
-            let first = strata[..<stratum].reduce(0, +), rows = load[first...].map(Double.init)
+        for (stratum, visible) in gates.enumerated() {
+            let rows = metrics.load[stratum][visible].map(Double.init)
             let mean = rows.reduce(0, +) / Double(rows.count)
             if metrics.update % Self.histogramsEvery == 1 {
-                figures.append(.init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: first, amounts: rows)))
+                figures.append(.init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: visible.lowerBound, amounts: rows)))
             }
             figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", mean > 0 ? (rows.max() ?? 0) / mean : 0))
         }
@@ -77,6 +112,6 @@ final class TensorBoardLog {
             .init("validation/loss", metrics.validLoss), .init("validation/nll", metrics.validNll),
             .init("validation/perplexity", metrics.validPerplexity),
         ]
-        return strata.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRoundsMean)]
+        return gates.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRoundsMean)]
     }
 }
