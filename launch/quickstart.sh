@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to translations: installs, builds, prepares the embedded corpus, trains on 2 MPI ranks, evaluates, translates.
-# The run stays in runs/quickstart.
+# From nothing to translations: installs, builds, prepares the embedded corpus, trains on 2 MPI ranks, evaluates, translates,
+# and draws where capacity goes. The run stays in runs/quickstart.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,8 +35,13 @@ for pair in eng-cat:"forty-two thousand seven hundred nineteen" eng-isl:"eight t
   echo "${pair#*:}" | "$strata" translate "$run" --direction "${pair%%:*}"
 done
 
+step "Report"
+./launch/run.sh -n 2 -- analyze "$run" >/dev/null
+"$strata" report "$run"
+
 cat <<END
 
+Open $run/report.html in a browser: curves, expert load, where capacity goes.
 The run is in $run: config.yaml, metrics.jsonl (a line an update) and checkpoints/.
 Translate with:  echo "seventy-one" | $strata translate $run --direction eng-cat
 END
