@@ -97,9 +97,9 @@ import _TestSupport
             "$@" & pid=$!
             until [ -e "$OUT/checkpoints/latest" ]; do sleep 0.02; kill -0 $pid || exit 98; done
             rank=$(sed 's/.*"process":\\([0-9]*\\).*/\\1/' "$OUT/ranks/00001.json")
-            # A rank that hangs does not see that its mpirun is gone.
-            kill -STOP $rank
             kill -KILL $(sed -n 's/^PPid:[[:space:]]*//p' /proc/$rank/status)
+            # A rank that hangs does not see that its mpirun is gone.
+            kill -STOP $rank 2>/dev/null
             wait $pid; status=$?
             kill -0 $rank 2>/dev/null && grep -q State:.T /proc/$rank/status && exit 99
             exit $status
