@@ -59,13 +59,16 @@ import Testing
         #expect(found.count == 1 && found[0].contains(problem) && found[0].hasPrefix("sweep.yaml:1: "), "\(found)")
     }
 
-    /// The one that comes with the project.
-    @Test func theExampleLoads() throws {
+    /// Those that come with the project.
+    @Test(arguments: [
+        ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
+        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2]]),
+    ] as [(String, [[Int]?])])
+    func theExamplesLoad(name: String, strata: [[Int]?]) throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("configs/sweeps/quickstart.yaml").path
+            .deletingLastPathComponent().appendingPathComponent("configs/sweeps/\(name).yaml").path
         let jobs = try SweepJob.jobs(SweepSpecification.load(file: file), file: file, threads: nil)
-        #expect(jobs.count == 6)
-        #expect(jobs.prefix(3).map(\.configuration.model.mixture?.strata) == [nil, [8], [4, 4]])
+        #expect(jobs.map(\.configuration.model.mixture?.strata) == strata)
     }
 
     @Test func jobsAreEveryRunWithEverySeed() throws {
