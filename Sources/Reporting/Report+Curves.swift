@@ -7,6 +7,7 @@ extension Report {
             return Section(id: "curves", title: "Training", children: [Self.absent("No update is done yet.")])
         }
         var charts = [lossChart]
+        if let difference = lossDifferenceChart { charts.append(difference) }
         if let bleu = bleuChart { charts.append(bleu) }
         charts += [perplexityChart, rateChart, normChart, speedChart]
         let dense = runs.filter(\.isDense)
@@ -50,6 +51,24 @@ extension Report {
             title: "Loss", note: "Label-smoothed cross-entropy; training with dropout, validation without.",
             measure: "loss (nats per target token)",
             series: trained(part: "training", \.loss) + validated(\.validLoss))
+    }
+
+    /// Curves of several runs lie on one another, since all get easy and hard sentences in the same updates; their differences
+    /// do not. Nil unless two runs did an update in common.
+    private var lossDifferenceChart: LineChart? {
+        guard let first = runs.first, runs.count > 1 else { return nil }
+        let losses = Dictionary(first.history.updates.map { ($0.update, $0.loss) }) { $1 }
+        let series = runs.enumerated().dropFirst().compactMap { index, run -> LineChart.Series? in
+            let values = run.history.updates.compactMap { update in
+                losses[update.update].map { (update: update.update, value: update.loss - $0) }
+            }
+            return values.isEmpty ? nil : .init(mark: mark(index), run: run.name, values: values)
+        }
+        guard !series.isEmpty else { return nil }
+        return LineChart(
+            title: "Loss, less that of \(first.name)",
+            note: "Training loss minus that of \(first.name) in the same update; below 0 is better.",
+            measure: "difference (nats per target token)", series: series, format: { NumberText.decimal($0, 4) })
     }
 
     private var perplexityChart: LineChart {

@@ -5,14 +5,15 @@ extension Report {
     private static let loadCells = (most: 900, fewestColumns: 20, mostColumns: 60)
 
     var expertLoad: Section {
-        var children: [Markup] = []
-        let scale = AxisScale.linear(0 ... max(1, runs.compactMap { loadShares($0)?.largest }.max() ?? 1))
-        for run in runs where !run.isDense {
-            guard let shares = loadShares(run) else {
-                children.append(Self.absent("\(run.name): no update is done yet."))
-                continue
-            }
-            children.append(Self.grid(shares.strata.enumerated().map { loadMap(run, $0, $1, shares.bins, scale).figure() }))
+        let mixtures = runs.filter { !$0.isDense }.map { (run: $0, shares: loadShares($0)) }
+        let scale = AxisScale.linear(0 ... max(1, mixtures.compactMap(\.shares?.largest).max() ?? 1))
+        let maps = mixtures.flatMap { run, shares -> [Figure] in
+            guard let shares else { return [] }
+            return shares.strata.enumerated().map { loadMap(run, $0, $1, shares.bins, scale).figure() }
+        }
+        var children = maps.isEmpty ? [] : [Self.grid(maps)]
+        for (run, shares) in mixtures where shares == nil {
+            children.append(Self.absent("\(run.name): no update is done yet."))
         }
         let dense = runs.filter(\.isDense)
         if !dense.isEmpty { children.append(Self.absent("\(Self.names(dense)): a dense model has no experts.")) }

@@ -85,6 +85,7 @@ extension Report {
         th:first-child { min-width: 8em; }
         tbody tr:hover { background: var(--tint); }
         #summary td { white-space: nowrap; }
+        #summary th, #summary td { padding: .25rem .45rem; }
         #summary table, #translation > .scroll > table { margin-bottom: .5rem; }
         details { margin-top: .4rem; font-size: .87rem; }
         details > .scroll { max-height: 420px; overflow-y: auto; }

@@ -128,6 +128,23 @@ import Testing
         #expect(!together.contains { $0.hasPrefix("expert 2, later") }, "an expert that sent nothing on has no shares")
     }
 
+    @Test func lossesAreComparedUpdateByUpdate() throws {
+        func run(_ name: String, _ losses: [(Int, String)]) -> RunFigures {
+            var run = ReportedRuns.dense(name: name)
+            let lines = losses.map { MetricsLine.update($0.0, loss: $0.1, load: []) + "\n" }
+            run.history = TrainingHistory(jsonLines: Data(lines.joined().utf8))
+            return run
+        }
+        let first = run("first", [(1, "4"), (2, "3"), (3, "2")])
+        let page = try page(ReportedRuns.report(first, run("other", [(2, "2.75"), (3, "2.5"), (4, "1")]), run("later", [(4, "1")])))
+        let chart = try #require(
+            page.all("section").first { $0.attributes["id"] == "curves" }?.all("figure").first {
+                $0.all("h3")[0].text == "Loss, less that of first"
+            })
+        #expect(chart.all("rect", "column").map(\.tooltip) == ["update 2\nother: -0.2500", "update 3\nother: 0.5000"])
+        #expect(!titles(try self.page(ReportedRuns.report(first)), "curves").contains { $0.hasPrefix("Loss, less") })
+    }
+
     @Test func runsKeepTheirColour() throws {
         let page = try page(ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture()))
         let marks = page.all("g", "marks")
