@@ -13,7 +13,7 @@ public enum Folder {
             }
             return
         }
-        let parent = (path as NSString).deletingLastPathComponent
+        let parent = path.parentFolder
         if !parent.isEmpty, parent != path { try create(parent) }
         // Another process may have made it in between.
         guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, while: "creating the folder") }

@@ -45,6 +45,14 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("a", ""), ("a/", ""), ("", ""), ("a/b", "a"), ("a/b/", "a"), ("a//b", "a"), ("ab/c/d", "ab/c"), ("/a", "/"), ("/a/b", "/a"),
+        ("/", "/"), ("//", "/"), ("./a", "."), ("../a", ".."),
+    ])
+    func theFolderThatAPathLiesIn(path: String, parent: String) {
+        #expect(path.parentFolder == parent)
+    }
+
     @Test func aFolderIsEmptied() throws {
         try withFolder {
             try Folder.create("\(folder)/a/b")

@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// A configuration file with everything that it inherits.
 enum ConfigurationFile {
@@ -34,7 +35,7 @@ enum ConfigurationFile {
             throw ConfigurationError(
                 inherit.origin, "inherit must be the path of a file, relative to this one, but is \(inherit.summary)")
         }
-        let basePath = base.hasPrefix("/") ? base : (path as NSString).deletingLastPathComponent.appendingPath(base)
+        let basePath = base.hasPrefix("/") ? base : path.parentFolder.appendingPath(base)
         let inherited = try load(basePath, inheritedAt: inherit.origin, heirs: heirs + [canonical])
         return inherited.overridden(by: ConfigurationNode(content: .map(entries), origin: root.origin))
     }

@@ -47,13 +47,13 @@ struct SweepJob {
     }
 
     private static func relative(_ path: String, to file: String) -> String {
-        let folder = (file as NSString).deletingLastPathComponent
+        let folder = file.parentFolder
         return path.hasPrefix("/") || folder.isEmpty ? path : (folder as NSString).appendingPathComponent(path)
     }
 
     /// Writes the configuration where the commands read it.
     func writeConfiguration() throws {
-        for path in [configurationFile, log] { try Folder.create((path as NSString).deletingLastPathComponent) }
+        for path in [configurationFile, log] { try Folder.create(path.parentFolder) }
         let writer = try FileWriter(path: configurationFile)
         try writer.write(configuration.yaml())
         _ = try writer.finish()
