@@ -25,6 +25,7 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var options: CheckpointOptions
 
     func run() throws {
+        try requirePath(out, of: "--out")
         let run = try RunFolder(existing: folder), choice = try options.choice()
         guard !FileManager.default.fileExists(atPath: out) else {
             throw CommandFailure(.usage, "--out \(out): must be a new folder, but exists; name another, or remove it")

@@ -26,6 +26,7 @@ struct ReportCommand: ParsableCommand {
     var out: String?
 
     func run() throws {
+        if let out { try requirePath(out, of: "--out", names: "a file") }
         let names = Self.names(folders)
         let runs = try zip(folders, names).map { folder, name in
             try RunFigures(RunFolder(existing: folder), name: name)

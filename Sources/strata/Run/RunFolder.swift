@@ -24,6 +24,7 @@ struct RunFolder {
     /// - Throws: `CommandFailure` if the folder is not one.
     init(existing path: String) throws {
         self.path = path
+        try requirePath(path, of: "the run")
         guard FileManager.default.fileExists(atPath: configuration) else {
             throw CommandFailure(
                 .usage, "\(path): must be the folder of a run, but has no config.yaml: give the folder that strata train --out named")
