@@ -12,8 +12,20 @@ extension Report {
                 if let analysis = run.analysis, let figure = rankChart(index, analysis)?.figure() { charts.append(figure) }
             }
         }
-        let children = (charts.isEmpty ? [] : [Self.grid(charts)]) + withoutAnalysis(of: "requested capacity by block and token")
+        let children = (charts.isEmpty ? [] : [Self.grid(charts)]) + analysisNote
+            + withoutAnalysis(of: "requested capacity by block and token")
         return Section(id: "capacity", title: "Requested capacity", children: children)
+    }
+
+    /// Says of which model, and of which text, the analyses are.
+    var analysisNote: [Markup] {
+        let places = runs.compactMap { run in
+            run.analysis.map { analysis in
+                let text = analysis.text == "files" ? "text of files" : "split \(analysis.text)"
+                return "\(run.name): analysed at update \(NumberText.count(analysis.step)), \(text)"
+            }
+        }
+        return places.isEmpty ? [] : [.element("p", ["class": "note"], [.text(places.joined(separator: "; ") + ".")])]
     }
 
     /// Says of which runs there is no analysis, and why.

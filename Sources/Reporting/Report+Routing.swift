@@ -8,7 +8,7 @@ extension Report {
         for (index, run) in runs.enumerated() {
             if let analysis = run.analysis { charts += coActivationMaps(index, analysis).map { $0.figure() } }
         }
-        var children = charts.isEmpty ? [] : [Self.grid(charts)]
+        var children = (charts.isEmpty ? [] : [Self.grid(charts)]) + analysisNote
         for run in runs {
             guard let analysis = run.analysis else { continue }
             if analysis.capacityFactor == nil {

@@ -80,6 +80,19 @@ import Testing
         #expect(titles(page, "capacity").isEmpty && titles(page, "routing").isEmpty)
     }
 
+    @Test func analysesSayOfWhatTheyAre() throws {
+        var late = try ReportedRuns.mixture(name: "late")
+        late.analysis?.step = 4000
+        late.analysis?.text = "files"
+        let runs = [try ReportedRuns.mixture(), ReportedRuns.dense(), late]
+        let analysis = try #require(runs[0].analysis), page = try page(Report(runs: runs, date: ""))
+        for id in ["capacity", "routing"] {
+            let notes = page.all("section").first { $0.attributes["id"] == id }?.all("p", "note").map(\.text) ?? []
+            #expect(notes.contains(
+                "smoe: analysed at update \(analysis.step), split \(analysis.text); late: analysed at update 4,000, text of files."))
+        }
+    }
+
     @Test func aDenseModelHasNoSectionsOnExperts() throws {
         let page = try page(ReportedRuns.report(ReportedRuns.dense()))
         #expect(page.all("h2").map(\.text) == ["Summary", "Training", "Translation quality", "Configuration"])

@@ -100,12 +100,12 @@ import _TestSupport
         try folder.write("a.cat", Data("u dos\ntres\n".utf8))
         let outcome = try Launch.alone.strata([
             "analyze", "\(folder.path)/run", "--source", "\(folder.path)/a.eng", "--target", "\(folder.path)/a.cat",
-            "--direction", "eng-cat",
+            "--direction", "eng-cat", "--out", "\(folder.path)/files",
         ])
         #expect(outcome.status == 0 && outcome.stdout.contains("eng-cat"), "\(outcome)")
-        let object = try JSONSerialization.jsonObject(with: folder.data("run/analysis/analysis.json")) as? [String: Any]
+        let object = try JSONSerialization.jsonObject(with: folder.data("files/analysis.json")) as? [String: Any]
         #expect(object?["frequency_source"] as? String == "analysed")
-        let tokens = String(decoding: try folder.data("run/analysis/rc_by_token.csv"), as: UTF8.self)
+        let tokens = String(decoding: try folder.data("files/rc_by_token.csv"), as: UTF8.self)
         for line in tokens.split(separator: "\n").dropFirst() {
             let fields = line.split(separator: ",")
             #expect(fields[5] == fields[8], "count and frequency: \(line)")
@@ -119,9 +119,34 @@ import _TestSupport
             expectError(try launch.strata(["analyze", TinyCommandLine.run] + options), 64, text)
         }
         try refuse(.alone, "--split", "tset", text: "--split must be test, valid or train, but is tset")
-        try refuse(.mpirun(2), "--direction", "eng-ctt", text: "did you mean eng-cat?")
+        try refuse(.mpirun(2), "--direction", "eng-ctt", "--out", "\(folder.path)/a", text: "did you mean eng-cat?")
         try refuse(.alone, "--source", "a.eng", text: "--source and --target must be given together, with one --direction")
         try refuse(.simulated(2), "--limit", "0", text: "--limit must be at least 1, but is 0")
+    }
+
+    /// What the run's folder has is of a whole split: parts go elsewhere, and what fails replaces nothing.
+    @Test func theAnalysisOfTheRunIsOfAWholeSplit() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let run = "\(folder.path)/run", whole = try Launch.alone.strata(["analyze", run])
+        #expect(whole.status == 0 && !folder.exists("run/analysis.partial"), "\(whole)")
+        let files = try folder.names("run/analysis"), before = try folder.data("run/analysis/analysis.json")
+        func analyze(_ launch: Launch = .alone, _ options: String...) throws -> Subprocess.Outcome {
+            try launch.strata(["analyze", run] + options)
+        }
+        for (option, value) in [("--limit", "2"), ("--direction", "eng-cat")] {
+            expectError(
+                try analyze(.simulated(2), option, value), 64,
+                "--out is required with \(option): \(run)/analysis is for whole splits")
+        }
+        let text = ["--source", "\(folder.path)/a", "--target", "\(folder.path)/a", "--direction", "eng-cat"]
+        expectError(try Launch.alone.strata(["analyze", run] + text), 64, "--out is required with --direction, --source: ")
+        try folder.write("a", Data())
+        let analysis = ["analyze", run, "--out", "\(run)/analysis"] + text
+        expectError(try Launch.mpirun(2).strata(analysis), 65, "must hold sentences, a line each, but are empty")
+        try folder.write("a", Data((String(repeating: "one ", count: 2000) + "\n").utf8))
+        expectError(try Launch.alone.strata(analysis), 65, "line 1: must be at most")
+        #expect(try folder.names("run/analysis") == files && folder.data("run/analysis/analysis.json") == before)
+        #expect(!folder.exists("run/analysis.partial"))
     }
 
     @Test func aDenseModelHasNoGates() throws {

@@ -5,27 +5,39 @@ import TensorCore
 /// Writes a routing analysis: `analysis.json` and the tables, for people and for programs.
 struct AnalysisReport {
     let folder: String
+    /// Where files are until all are complete: an analysis that was there before stays until then.
+    private let partial: String
     private let tokens: FileWriter
 
     /// Creates the folder if need be, and begins the table that grows with every direction.
     init(folder: String) throws {
         self.folder = folder
+        partial = folder.withoutTrailingSlashes + ".partial"
         try Folder.create(folder)
-        tokens = try FileWriter(path: "\(folder)/\(RoutingAnalysis.tokenFile)")
+        try Folder.createEmpty(partial)
+        tokens = try FileWriter(path: "\(partial)/\(RoutingAnalysis.tokenFile)")
         try tokens.write(RoutingAnalysis.tokenHeader)
     }
 
     func append(tokenLines: String) throws { try tokens.write(tokenLines) }
 
-    /// Writes what is complete once all directions are.
+    /// Writes what is complete once all directions are, and puts every file in its place; others of the folder are left alone.
     func finish(_ analysis: RoutingAnalysis) throws {
         _ = try tokens.finish()
-        for (name, text) in analysis.csvFiles + [("analysis.json", try Self.json(analysis))] {
-            let writer = try FileWriter(path: "\(folder)/\(name)")
+        let files = analysis.csvFiles + [("analysis.json", try Self.json(analysis))]
+        for (name, text) in files {
+            let writer = try FileWriter(path: "\(partial)/\(name)")
             try writer.write(text)
             _ = try writer.finish()
         }
+        for name in [RoutingAnalysis.tokenFile] + files.map(\.0) {
+            try Folder.rename("\(partial)/\(name)", to: "\(folder)/\(name)")
+        }
+        try Folder.sync(folder)
     }
+
+    /// Removes what is unfinished.
+    func removePartial() { try? FileManager.default.removeItem(atPath: partial) }
 
     static func json(_ analysis: RoutingAnalysis) throws -> String {
         let encoder = JSONEncoder()

@@ -69,9 +69,20 @@ struct AnalyzeCommand: ParsableCommand {
         if let split, Split(rawValue: split) == nil {
             throw CommandFailure(.usage, "--split must be test, valid or train, but is \(split)")
         }
-        guard source != nil || target != nil else { return }
-        guard source != nil, target != nil, split == nil, direction.count == 1 else {
+        let isSplit = source == nil && target == nil
+        guard isSplit || source != nil && target != nil && split == nil && direction.count == 1 else {
             throw CommandFailure(.usage, "--source and --target must be given together, with one --direction and without --split")
+        }
+        if let out { try requirePath(out, of: "--out") } else { try checkWhole() }
+    }
+
+    /// strata report shows what is in the run's folder: an analysis of a part must not take the place of a whole one.
+    private func checkWhole() throws {
+        let isPart = ["--limit": limit != nil, "--direction": !direction.isEmpty, "--source": source != nil]
+        let parts = isPart.filter(\.value).keys.sorted().joined(separator: ", ")
+        guard parts.isEmpty else {
+            throw CommandFailure(
+                .usage, "--out is required with \(parts): \(RunFolder(path: folder).analysisFolder) is for whole splits")
         }
     }
 
@@ -87,8 +98,9 @@ struct AnalyzeCommand: ParsableCommand {
         }
         let vocabulary = RoutingAnalysis.Vocabulary(trained.tokenizer)
         let report = try ranks.together {
-            ranks.isFirst ? try AnalysisReport(folder: out ?? "\(folder)/analysis") : nil
+            ranks.isFirst ? try AnalysisReport(folder: out ?? RunFolder(path: folder).analysisFolder) : nil
         }
+        defer { report?.removePartial() }
         var analysis = RoutingAnalysis(
             step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
             capacityFactor: mixture.routing == .expertChoice ? nil : mixture.capacityFactor.map(Double.init),
@@ -149,7 +161,11 @@ struct AnalyzeCommand: ParsableCommand {
         }
         let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
         if let source, let target {
-            return (.files(try AlignedText(source: source, target: target, limit: limit ?? .max)), chosen)
+            let text = try AlignedText(source: source, target: target, limit: limit ?? .max)
+            guard !text.pairs.isEmpty else {
+                throw CommandFailure(.data, "\(source) and \(target): must hold sentences, a line each, but are empty")
+            }
+            return (.files(text), chosen)
         }
         let split = split.flatMap(Split.init) ?? .test
         let corpus = try trained.corpus(of: folder)

@@ -15,9 +15,16 @@ struct RunFolder {
     var ranks: String { "\(path)/ranks" }
     /// The newest scores of a split.
     func evaluation(_ split: Split) -> String { "\(path)/evaluation-\(split.rawValue).json" }
-    var analysis: String { "\(path)/analysis/analysis.json" }
+    var analysisFolder: String { "\(path)/analysis" }
+    var analysis: String { "\(analysisFolder)/analysis.json" }
     /// Whether it is what strata export wrote.
     var isExport: Bool { FileManager.default.fileExists(atPath: "\(path)/config.json") }
+    /// Whether it is what strata prepare wrote.
+    var isPreparedData: Bool { FileManager.default.fileExists(atPath: "\(path)/\(PreparationManifest.fileName)") }
+    /// Whether a training has written here, be it no more than its configuration.
+    var isBegun: Bool {
+        [configuration, metrics].contains(where: FileManager.default.fileExists) || !CheckpointStore.steps(checkpoints).isEmpty
+    }
 
     /// An existing run.
     ///
