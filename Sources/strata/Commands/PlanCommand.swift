@@ -24,8 +24,8 @@ struct PlanCommand: ParsableCommand {
         help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
     var overrides: [String] = []
 
-    @Option(help: ArgumentHelp("The number of ranks.", valueName: "n"))
-    var ranks = 1
+    @Option(help: ArgumentHelp("The number of ranks (default: 1).", valueName: "n"))
+    var ranks: Int?
 
     @Option(name: .customLong("run"), help: ArgumentHelp("Use the rounds that this run measured.", valueName: "run"))
     var measuredRun: String?
@@ -38,18 +38,22 @@ struct PlanCommand: ParsableCommand {
 
     func run() throws {
         guard !paper else {
-            guard config == nil, measuredRun == nil, overrides.isEmpty else {
-                throw CommandFailure(.usage, "--paper shows the paper's models: leave the configuration, --set and --run out")
+            guard config == nil, measuredRun == nil, overrides.isEmpty, ranks == nil else {
+                throw CommandFailure(
+                    .usage, "--paper shows the paper's models: leave the configuration, --set, --ranks and --run out")
             }
             let report = try PaperReport()
             return print(json ? try report.json() : report.text, terminator: "")
         }
         guard let config else { throw CommandFailure(.usage, "strata plan needs a configuration, or --paper; see strata plan --help") }
+        let ranks = ranks ?? 1
         guard (1...1_000_000).contains(ranks) else {
             throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
         }
         let configuration = try RunConfiguration.load(file: config, overrides: overrides)
-        let rounds = try measuredRun.map { try MeasuredRounds.mean(of: RunFolder(existing: $0)) }
+        let rounds = try measuredRun.map {
+            try MeasuredRounds.mean(of: RunFolder(existing: $0), for: configuration.model)
+        }
         let model = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary, measuredRounds: rounds)
         let report = PlanReport(

@@ -1,4 +1,5 @@
 import Foundation
+import TransformerModel
 
 /// The requested capacity that a run measured.
 enum MeasuredRounds {
@@ -7,8 +8,19 @@ enum MeasuredRounds {
 
     /// Strata that a token passes in a block, from the run's `metrics.jsonl`.
     ///
-    /// - Throws: `CommandFailure` if there is no run, or none that has such figures.
-    static func mean(of run: RunFolder) throws -> Double {
+    /// - Throws: `CommandFailure` if `model` is dense, if its tokens do not pass the strata that the run's do, or if the run has
+    ///   no such figures; `ConfigurationError` if the run's configuration cannot be used.
+    static func mean(of run: RunFolder, for model: ModelConfiguration) throws -> Double {
+        let trained = try RunConfiguration.load(file: run.configuration).model
+        guard model.mixture != nil else {
+            throw CommandFailure(
+                .usage, "--run is for a mixture of experts, but the configuration's model is dense: leave it out")
+        }
+        guard path(model) == path(trained) else {
+            throw CommandFailure(
+                .usage, "--run must be a run of the configuration's strata, \(path(model)), but \(run.path) has "
+                    + "\(path(trained)); name another, or leave --run out")
+        }
         struct Line: Decodable {
             let rounds_mean: Double?
         }
@@ -21,5 +33,11 @@ enum MeasuredRounds {
                     + "or leave --run out")
         }
         return measured.reduce(0, +) / Double(measured.count)
+    }
+
+    /// What a token may pass in a block.
+    private static func path(_ model: ModelConfiguration) -> String {
+        guard let mixture = model.mixture else { return "none (dense)" }
+        return mixture.strata.map(String.init).joined(separator: "-") + (mixture.stacked ? " stacked" : "")
     }
 }
