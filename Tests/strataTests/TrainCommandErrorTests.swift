@@ -48,6 +48,37 @@ import _TestSupport
         #expect(try folder.data("run/metrics.jsonl") == log)
     }
 
+    /// One that was ended before its first checkpoint is a run as well.
+    @Test(arguments: ["config.yaml", "metrics.jsonl"]) func aRunWithoutCheckpoints(name: String) throws {
+        try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+        try folder.write("run/\(name)", TinyCommandLine.runs.data("run/\(name)"))
+        expectError(try train(.alone), 64, "the folder already holds a run; add --resume")
+        #expect(try folder.names("run") == [name])
+    }
+
+    @Test(arguments: Launch.onOneAndTwo) func whatIsNoRun(launch: Launch) throws {
+        #expect(try Launch.alone.strata(["export", TinyCommandLine.run, "--out", out]).status == 0)
+        let before = try folder.names("run")
+        expectError(try train(launch, "--resume"), 64, "run: must be a new folder or that of a run, but holds an export; name another")
+        #expect(try folder.names("run") == before)
+        let outcome = try launch.strata(["train", TinyCommandLine.configuration, "--out", TinyCommandLine.data])
+        expectError(outcome, 64, "must be a new folder or that of a run, but holds prepared data")
+    }
+
+    @Test(arguments: Launch.onOneAndTwo) func fewerUpdatesThanAreDone(launch: Launch) throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let names = ["run/metrics.jsonl", "run/config.yaml"], before = try names.map(folder.data)
+        expectError(
+            try train(launch, "--resume", "--set", "training.updates=2"), 64,
+            "training.updates must be at least 12, the update of \(out)/checkpoints/step-00000012, but is 2")
+        #expect(try names.map(folder.data) == before)
+    }
+
+    @Test(arguments: Launch.onOneAndTwo) func aProfileThatCannotBeWritten(launch: Launch) throws {
+        expectError(try train(launch, "--profile", "\(folder.path)/none/trace.json"), 74, "none/trace.json: creating the profile failed")
+        #expect(!folder.exists("run"))
+    }
+
     @Test(arguments: Launch.onOneAndTwo) func aFolderThatCannotBeWritten(launch: Launch) throws {
         try folder.write("file", Data())
         let outcome = try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/file/run"])

@@ -156,6 +156,45 @@ import _TestSupport
         for (a, b) in zip(try TinyCommandLine.runs.losses("run"), losses) { #expect(abs(a - b) <= 1e-4 * a) }
     }
 
+    /// However short the run is; what was there before training is only checked.
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func aProfileHasEveryRank(launch: Launch) throws {
+        let folder = CommandLineFolder()
+        try folder.write("trace.json", Data("old".utf8))
+        let outcome = try Self.train(folder, launch, "--set", "training.updates=2", "--profile", "\(folder.path)/trace.json")
+        #expect(outcome.status == 0, "\(outcome)")
+        let trace = try JSONSerialization.jsonObject(with: folder.data("trace.json")) as? [String: Any]
+        let events = try #require(trace?["traceEvents"] as? [[String: Any]])
+        #expect(Set(events.compactMap { $0["tid"] as? Int }) == (launch == .alone ? [0] : [0, 1]))
+    }
+
+    /// A run that begins removes the analysis of an earlier one, and here the profile's folder with it.
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func aProfileThatIsLostIsNoFailure(launch: Launch) throws {
+        let folder = CommandLineFolder()
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/run/analysis", withIntermediateDirectories: true)
+        let outcome = try Self.train(folder, launch, "--profile", "\(folder.path)/run/analysis/trace.json")
+        #expect(outcome.status == 0, "\(outcome)")
+        let warning = "warning: \(folder.path)/run/analysis/trace.json: the profile cannot be written"
+        #expect(outcome.stderr.components(separatedBy: warning).count == 2, "\(outcome)")
+        #expect(try folder.names("run/checkpoints").contains("step-00000012"))
+    }
+
+    @Test func aRunThatBeginsHasNoFindingsOfAnEarlierOne() throws {
+        let folder = CommandLineFolder()
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/run/analysis", withIntermediateDirectories: true)
+        let findings = ["analysis/analysis.json", "evaluation-test.json", "evaluation-valid.json"]
+        func write() throws { for name in findings { try folder.write("run/\(name)", Data("{}".utf8)) } }
+        try write()
+        try folder.write("run/sweep.json", Data("{}".utf8))
+        #expect(try Self.train(folder, .alone, "--resume", "--set", "training.updates=1").status == 0)
+        for name in findings + ["analysis"] { #expect(!folder.exists("run/\(name)"), "\(name)") }
+        #expect(folder.exists("run/sweep.json"))
+        // Those of a run that goes on are of one of its updates, and stay.
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/run/analysis", withIntermediateDirectories: true)
+        try write()
+        #expect(try Self.train(folder, .alone, "--resume", "--set", "training.updates=2").status == 0)
+        for name in findings { #expect(folder.exists("run/\(name)"), "\(name)") }
+    }
+
     @Test func theTimeLimitEndsWith0() throws {
         let folder = CommandLineFolder()
         let outcome = try Self.train(folder, .simulated(2), "--set", "training.max_minutes=1e-12")

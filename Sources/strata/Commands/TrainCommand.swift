@@ -34,11 +34,9 @@ struct TrainCommand: ParsableCommand {
     var simulateRanks: Int?
 
     @Option(help: ArgumentHelp(
-        "Write the phases of the first \(Self.profiledUpdates) updates on each rank to a file, in Chrome's trace format.",
+        "Write the phases of the first \(TrainingProfile.updates) updates on each rank to a file, in Chrome's trace format.",
         valueName: "file"))
     var profile: String?
-
-    private static let profiledUpdates = 20
 
     func run() throws {
         StopRequest.listen()
@@ -51,7 +49,11 @@ struct TrainCommand: ParsableCommand {
     private func train(_ requested: RunConfiguration, on ranks: RankWorld) throws -> ExitStatus {
         let display = ranks.isFirst ? ProgressDisplay() : nil
         let folder = RunFolder(path: out)
-        try ranks.together { if ranks.isFirst { try checkFolder(folder) } }
+        try ranks.together {
+            guard ranks.isFirst else { return }
+            try checkFolder(folder)
+            if let profile { try TrainingProfile.check(profile) }
+        }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
         let strata = configuration.model.mixture?.strata ?? []
         try ranks.together {
@@ -80,10 +82,10 @@ struct TrainCommand: ParsableCommand {
             directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
             context: context)
-        let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
+        let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, training.updates, display) }
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
-            if start > 0 { try reportChanges(folder, configuration, display) }
+            if start > 0 { try reportChanges(folder, configuration, display) } else { try folder.removeFindings() }
             try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
@@ -98,22 +100,27 @@ struct TrainCommand: ParsableCommand {
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }
         let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
-        context.clock.isTracing = profile != nil
+        let profile = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
+        func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             progress.report(event)
             if let failure = events?.append(event) { display?.note("warning: \(failure); TensorBoard will lack these updates") }
-            if case let .update(metrics) = event, let profile, metrics.update == start + Self.profiledUpdates {
-                context.clock.isTracing = false
-                try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) }
-            }
+            if case let .update(metrics) = event { note(try profile?.finish(after: metrics.update, ranks)) }
         }
+        note(try profile?.finish(ranks))
         progress.finish(end, trainer.update, folder)
         return end == .interrupted ? .resumable : .done
     }
 
-    /// A run that exists is only gone on with if that was asked for.
+    /// A run that exists is only gone on with if that was asked for, and nothing else is made one.
     private func checkFolder(_ folder: RunFolder) throws {
-        guard !resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        try requirePath(out, of: "--out")
+        guard !folder.isExport, !folder.isPreparedData else {
+            throw CommandFailure(
+                .usage, "--out \(out): must be a new folder or that of a run, but holds "
+                    + "\(folder.isExport ? "an export" : "prepared data"); name another")
+        }
+        guard !resume, folder.isBegun else { return }
         throw CommandFailure(
             .usage, "--out \(folder.path): the folder already holds a run; add --resume to go on with it, or name another")
     }
@@ -149,10 +156,15 @@ struct TrainCommand: ParsableCommand {
     /// Loads the newest sound checkpoint if asked to; the update it is of, or 0.
     private func restore(
         _ checkpoints: CheckpointStore, _ folder: RunFolder, _ model: TranslationModel, _ optimizer: Adam,
-        _ display: ProgressDisplay?
+        _ updates: Int, _ display: ProgressDisplay?
     ) throws -> Int {
         guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
         let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
+        guard reader.manifest.step <= updates else {
+            throw CommandFailure(
+                .usage, "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
+                    + "\(updates): ask for more, or begin a run in another folder")
+        }
         try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
         return reader.manifest.step

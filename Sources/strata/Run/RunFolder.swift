@@ -1,6 +1,7 @@
 import DataPipeline
 import Foundation
 import TensorCore
+import Training
 
 /// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,
 /// and what commands found about it; while it runs `lock`, and `ranks/` with what each rank does.
@@ -42,6 +43,17 @@ struct RunFolder {
     init(path: String) { self.path = path }
 
     func create() throws { try Folder.create(path) }
+
+    /// Removes what was found out about a model that is no more: a training begins here.
+    ///
+    /// - Throws: `FileError`.
+    func removeFindings() throws {
+        for path in Split.allCases.map(evaluation) + [analysisFolder] where FileManager.default.fileExists(atPath: path) {
+            do { try FileManager.default.removeItem(atPath: path) } catch {
+                throw FileError(path: path, reason: "removing failed: \(error.localizedDescription)")
+            }
+        }
+    }
 
     func write(_ resolved: RunConfiguration, tokenizerModel: String) throws {
         do {
