@@ -24,9 +24,9 @@ import _TestSupport
     /// Ranks that wait give way to those that compute.
     private static let yielding = ["OMPI_MCA_mpi_yield_when_idle": "1"]
 
-    private func sweep(_ options: String...) throws -> Subprocess.Outcome {
+    private func sweep(_ options: String..., environment: [String: String] = yielding) throws -> Subprocess.Outcome {
         let outcome = try Subprocess.run(
-            BuiltProducts.path("strata"), ["sweep", specification] + options, environment: Self.yielding, timeout: 60)
+            BuiltProducts.path("strata"), ["sweep", specification] + options, environment: environment, timeout: 60)
         #expect(!outcome.timedOut, "\(outcome)")
         return outcome
     }
@@ -90,6 +90,54 @@ import _TestSupport
         #expect(outcome.stderr.contains("parallel.expert_parallel must divide the number of ranks"))
         #expect(try summary().map { $0["done"] as? Int } == [1, 0, 1])
         #expect(try folder.losses("out/c").count == 2)
+    }
+
+    /// What was trained otherwise is not passed off as what is asked for now; more updates are trained.
+    @Test func aRunOfAnotherConfigurationIsRefused() throws {
+        try write("{name: a, set: [training.updates=2]}")
+        #expect(try sweep().status == 0)
+        let metrics = try folder.data("out/a/metrics.jsonl")
+        try write("{name: a, set: [training.updates=2, training.learning_rate=0.5]}")
+        let refused = try sweep()
+        #expect(refused.status == 64, "\(refused)")
+        #expect(refused.stderr.contains("[1/1] a: failed with status 64"))
+        #expect(refused.stderr.contains(
+            "\(out)/a was trained under another configuration (training.learning_rate: 0.002 → 0.5): remove the folder or name "
+                + "another out"))
+        #expect(try folder.data("out/a/metrics.jsonl") == metrics && summary().map { $0["done"] as? Int } == [0])
+        try write("{name: a, set: [training.updates=1]}")
+        let fewer = try sweep()
+        #expect(fewer.status == 64 && fewer.stderr.contains("(training.updates: 2 → 1)"), "\(fewer)")
+
+        let extended = "{name: a, set: [training.updates=3, training.max_minutes=9, checkpoint.keep=2, parallel.threads_per_rank=2]}"
+        try write(extended)
+        let more = try sweep()
+        #expect(more.status == 0, "\(more)")
+        #expect(try folder.losses("out/a").count == 3 && summary()[0]["updates"] as? [Int] == [3])
+        // What was found out about one checkpoint says nothing of another.
+        try write(extended, "analyze: true\ncheckpoint: best")
+        let best = try sweep()
+        #expect(best.status == 0 && !best.stderr.contains("a: training") && best.stderr.contains("a: evaluating"), "\(best)")
+        let record = try JSONSerialization.jsonObject(with: folder.data("out/a/sweep.json")) as? [String: Any]
+        #expect(record?["analysis_arguments"] as? [String] == ["--checkpoint", "best"])
+        #expect((record?["evaluation_arguments"] as? [String])?.suffix(2) == ["--checkpoint", "best"])
+    }
+
+    /// The file that says what was done cannot be written: that is one run's failure, and ends no other.
+    @Test func anErrorOfOneRunLeavesTheOthersRunning() throws {
+        try FileManager.default.createDirectory(atPath: "\(out)/a/sweep.json", withIntermediateDirectories: true)
+        try write("{name: a, set: [training.updates=1]}, {name: b, set: [training.updates=12]}")
+        let outcome = try sweep("--parallel", "2")
+        #expect(outcome.status == 74, "\(outcome)")
+        #expect(outcome.stderr.contains("[1/2] a: failed with status 74") && outcome.stderr.contains("\(out)/a/sweep.json: renaming"))
+        #expect(try summary().map { $0["done"] as? Int } == [0, 1] && folder.losses("out/b").count == 12)
+    }
+
+    @Test func aProgramThatIsNotThereIsAFailureOfTheRuns() throws {
+        try write("{name: a}, {name: b}", "ranks: 2")
+        let outcome = try sweep(environment: ["PATH": "/nowhere"])
+        #expect(outcome.status == 70, "\(outcome)")
+        #expect(outcome.stderr.contains("[2/2] b: failed with status 70") && folder.exists("out/summary.json"))
     }
 
     @Test func ranksUnderMpirun() throws {

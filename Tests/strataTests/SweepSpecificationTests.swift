@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 import Testing
 
 @testable import strata
@@ -25,7 +26,8 @@ import Testing
     @Test func isReadWithItsDefaults() throws {
         let minimal = try load("{name: a, out: b, base: c.yaml, runs: [{name: one}]}")
         #expect(minimal.ranks == 1 && minimal.threads == nil && minimal.seeds.isEmpty && !minimal.analyze)
-        #expect(minimal.evaluate?.arguments == ["--split", "test", "--beam", "5"])
+        #expect(minimal.evaluationArguments == ["--split", "test", "--beam", "5", "--checkpoint", "latest"])
+        #expect(minimal.analysisArguments == nil)
         let full = try load("""
             name: a
             out: b
@@ -36,10 +38,12 @@ import Testing
             threads: 3
             evaluate: {split: valid, beam: 1, limit: 7}
             analyze: true
+            checkpoint: best
             """)
         #expect(full.runs == [.init(name: "one", config: "one.yaml", set: ["training.updates=5", "model.moe.strata=[4, 4]"])])
         #expect(full.seeds == [1, 2] && full.ranks == 2 && full.threads == 3 && full.analyze)
-        #expect(full.evaluate?.arguments == ["--split", "valid", "--beam", "1", "--limit", "7"])
+        #expect(full.evaluationArguments == ["--split", "valid", "--beam", "1", "--limit", "7", "--checkpoint", "best"])
+        #expect(full.analysisArguments == ["--checkpoint", "best"])
         #expect(try load("{name: a, out: b, base: c.yaml, runs: [{name: one}], evaluate: none}").evaluate == nil)
     }
 
@@ -49,6 +53,9 @@ import Testing
         ("{name: a, out: b, runs: [{name: one}]}", "runs[0].config is required where base is not given"),
         ("{name: a, out: b, base: c, runs: [{name: one}, {name: one}]}", "runs[1].name must be different for each run"),
         ("{name: a, out: b, base: c, runs: [{name: logs}]}", "runs[0].name must not be logs"),
+        ("{name: a, out: b, base: c, runs: [{name: summary.md}]}", "runs[0].name must not be summary.md"),
+        ("{name: a, out: b, base: c, runs: [{name: report.html}]}", "runs[0].name must not be report.html"),
+        ("{name: a, out: b, base: c, runs: [{name: one}], checkpoint: 5}", "checkpoint must be latest or best"),
         ("{name: a, out: b, base: c, runs: [{name: ../one}]}", "runs[0].name must be a name of letters"),
         ("{name: a, out: b, base: c, runs: [{name: one, sett: []}]}", "did you mean runs[0].set?"),
         ("{name: a, out: b, base: c, runs: [{name: one}], seeds: [1, 1]}", "seeds must hold each seed once"),
@@ -99,6 +106,25 @@ import Testing
         }
     }
 
+    /// One would prepare over what the other has prepared.
+    @Test func runsThatShareAFolderPrepareTheSameData() throws {
+        try folder.write("sweeps/base.yaml", "data: {format: numerals, prepared: p, vocabulary: 100}\n")
+        func text(_ overrides: String...) throws -> String {
+            let specification = SweepSpecification(
+                name: "a", out: "o", base: "base.yaml",
+                runs: [.init(name: "one"), .init(name: "two"), .init(name: "three", set: overrides)], seeds: [1, 2])
+            do {
+                _ = try SweepJob.jobs(specification, file: "\(folder.path)/sweeps/sweep.yaml", threads: nil)
+                return ""
+            } catch { return "\(error)" }
+        }
+        let problem = "\(folder.path)/sweeps/sweep.yaml: runs one and three prepare different data in"
+        #expect(try text("data.vocabulary=120") == "\(problem) p: give each a data.prepared of its own")
+        #expect(try text("data.numerals.pairs=7", "data.prepared=./q/../p").hasPrefix("\(problem) ./q/../p: "))
+        #expect(try text("data.vocabulary=120", "data.prepared=q") == "")
+        #expect(try text("data.temperature=2", "training.updates=3") == "")
+    }
+
     @Test func spreadOverSeeds() {
         #expect(SweepSummary.Spread([]) == nil)
         #expect(SweepSummary.Spread([3])?.deviation == nil && SweepSummary.Spread([3])?.text(1) == "3.0")
@@ -123,5 +149,6 @@ import Testing
         #expect(!SweepRecord(of: try job("training.updates=7")).isTrained)
         try folder.write("x/sweep.json", "{")
         #expect(!SweepRecord(of: try job()).isTrained)
+        #expect(throws: FileError.self) { try record.write(to: "\(folder.path)/none/sweep.json") }
     }
 }

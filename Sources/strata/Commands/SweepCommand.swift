@@ -52,7 +52,7 @@ struct SweepCommand: ParsableCommand {
         let display = ProgressDisplay()
         let runner = SweepRunner(specification, jobs: jobs, parallel: parallel, display: display)
         try runner.run()
-        let summary = try SweepSummary(specification, jobs: jobs, outcomes: runner.outcomes, cost: Self.cost)
+        let summary = try SweepSummary(specification, jobs: jobs, outcomes: runner.outcomes)
         try write(summary, to: specification.out)
         try report(zip(jobs, runner.outcomes).filter { $0.1 == .done }.map(\.0), to: specification.out, display)
         print(summary.text, terminator: "")
@@ -75,22 +75,9 @@ struct SweepCommand: ParsableCommand {
         if outcomes.contains(.stopped) { throw ExitCode(ExitStatus.resumable.rawValue) }
     }
 
-    private static func has(command: String) -> Bool {
-        StrataCommand.configuration.subcommands.contains { $0._commandName == command }
-    }
-
-    /// What `strata plan` says of a job's model.
-    private static func cost(_ job: SweepJob) throws -> SweepSummary.Cost? {
-        guard has(command: "plan") else { return nil }
-        let output = "\(job.log).out"
-        let child = try StrataProcess.startAlone(["plan", job.configurationFile, "--json"], output: output, log: job.log)
-        guard child.wait() == 0, let data = FileManager.default.contents(atPath: output) else { return nil }
-        return try? JSONDecoder().decode(SweepSummary.Cost.self, from: data)
-    }
-
     /// One page about all runs that are done.
     private func report(_ jobs: [SweepJob], to folder: String, _ display: ProgressDisplay) throws {
-        guard !jobs.isEmpty, Self.has(command: "report") else { return }
+        guard !jobs.isEmpty else { return }
         let page = "\(folder)/report.html", log = "\(folder)/logs/report.log"
         let child = try StrataProcess.startAlone(
             ["report"] + jobs.map(\.folder.path) + ["--out", page], output: "/dev/null", log: log)

@@ -1,3 +1,4 @@
+import DataPipeline
 import Foundation
 import TensorCore
 import Training
@@ -42,13 +43,62 @@ struct SweepJob {
                 }
             }
         }
+        problems += problemsOfData(jobs, file: file)
         guard problems.isEmpty else { throw ConfigurationError(problems) }
         return jobs
+    }
+
+    /// All data are prepared before the first training begins: what jobs prepare in the same folder must be the same.
+    private static func problemsOfData(_ jobs: [SweepJob], file: String) -> [ConfigurationError.Problem] {
+        var firsts: [String: SweepJob] = [:], problems: [ConfigurationError.Problem] = []
+        for job in jobs {
+            let folder = URL(fileURLWithPath: job.configuration.data.prepared).standardizedFileURL.path
+            guard let first = firsts[folder] else {
+                firsts[folder] = job
+                continue
+            }
+            guard first.preparation != job.preparation else { continue }
+            let problem = ConfigurationError.Problem(
+                origin: .init(source: file, line: nil),
+                text: "runs \(first.run) and \(job.run) prepare different data in \(job.configuration.data.prepared): give each "
+                    + "a data.prepared of its own")
+            if !problems.contains(problem) { problems.append(problem) }
+        }
+        return problems
+    }
+
+    /// What the content of `data.prepared` depends on, as `path: value`; where its text lies does not matter.
+    private var preparation: [String] {
+        configuration.values
+            .filter { $0.path.hasPrefix("data.") && !["data.prepared", "data.path", "data.temperature"].contains($0.path) }
+            .map { "\($0.path): \($0.value)" }
     }
 
     private static func relative(_ path: String, to file: String) -> String {
         let folder = file.parentFolder
         return path.hasPrefix("/") || folder.isEmpty ? path : (folder as NSString).appendingPathComponent(path)
+    }
+
+    /// Makes sure that what has been trained in the folder was trained as the job asks. `strata train --resume` would go on with
+    /// it whatever it is, and what is finished would count as the job's.
+    ///
+    /// - Throws: `CommandFailure` naming what differs; errors of reading the earlier configuration, or the prepared data.
+    func checkFolder() throws {
+        guard !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        var earlier = try RunConfiguration.load(file: folder.configuration), wanted = configuration
+        // As training resolves them.
+        if wanted.data.directions.isEmpty { wanted.data.directions = try PreparedCorpus(path: wanted.data.prepared).directions }
+        // What may change between the parts of a run: none of it says what is learned, and more updates are gone on to.
+        earlier.parallel = wanted.parallel
+        earlier.checkpoint = wanted.checkpoint
+        earlier.training.maxMinutes = wanted.training.maxMinutes
+        earlier.training.updates = max(earlier.training.updates, wanted.training.updates)
+        let differences = wanted.differences(from: earlier)
+        guard differences.isEmpty else {
+            throw CommandFailure(
+                .usage, "\(folder.path) was trained under another configuration (\(differences.joined(separator: ", "))): "
+                    + "remove the folder or name another out")
+        }
     }
 
     /// Writes the configuration where the commands read it.

@@ -1,4 +1,6 @@
+import Evaluation
 import Foundation
+import TensorCore
 
 /// `sweep.json` of a run's folder: what a sweep has done with it, so that it is not done again.
 struct SweepRecord: Codable, Equatable {
@@ -8,8 +10,9 @@ struct SweepRecord: Codable, Equatable {
     var isTrained = false
     /// The arguments of the evaluation, and what it found.
     var evaluationArguments: [String]?
-    var evaluation: EvaluationFigures?
-    var isAnalyzed = false
+    var evaluation: EvaluationResult?
+    /// The arguments of the analysis, once it is done.
+    var analysisArguments: [String]?
 
     init(_ configuration: RunConfiguration) {
         self.configuration = configuration.values.filter { !$0.path.hasPrefix("parallel.") }.map { "\($0.path): \($0.value)" }
@@ -23,39 +26,22 @@ struct SweepRecord: Codable, Equatable {
         self = old?.configuration == new.configuration ? old! : new
     }
 
+    /// Replaces the file at once: whatever happens, it is either as it was or whole.
+    ///
+    /// - Throws: `FileError`.
     func write(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
+        let partial = "\(path).partial", writer = try FileWriter(path: partial)
+        try writer.write(String(decoding: encoder.encode(self), as: UTF8.self))
+        _ = try writer.finish()
+        try Folder.rename(partial, to: path)
     }
 
     enum CodingKeys: String, CodingKey {
         case configuration, evaluation
         case isTrained = "trained"
         case evaluationArguments = "evaluation_arguments"
-        case isAnalyzed = "analyzed"
+        case analysisArguments = "analysis_arguments"
     }
-}
-
-/// The JSON of `strata evaluate`.
-struct EvaluationFigures: Codable, Equatable {
-    struct Figures: Codable, Equatable {
-        var bleu: Double
-        var chrf: Double
-        /// Percent.
-        var exact: Double
-        /// RC; nil of a dense model.
-        var roundsEncoder: Double?
-        var roundsDecoder: Double?
-
-        enum CodingKeys: String, CodingKey {
-            case bleu, chrf, exact
-            case roundsEncoder = "rounds_encoder"
-            case roundsDecoder = "rounds_decoder"
-        }
-    }
-
-    var average: Figures
-    var directions: [String: Figures]
-    var signature: String
 }

@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 
 /// Runs the jobs of a sweep: each is trained, scored and analysed, unless that has been done.
@@ -42,16 +43,16 @@ final class SweepRunner {
     /// Returns when all jobs have ended, or, once a stop was asked for, those that were running.
     func run() throws {
         for job in jobs { try job.writeConfiguration() }
-        var waiting = try prepareData()[...], isStopping = false
+        var waiting = prepareData()[...], isStopping = false
         while !active.isEmpty || (!waiting.isEmpty && !isStopping) {
             if StopRequest.isMade, !isStopping {
                 isStopping = true
                 display.note("stopping: \(active.count) job(s) are asked to end at a checkpoint")
                 for job in active { job.child.stop() }
             }
-            while active.count < process.parallel, !isStopping, let index = waiting.popFirst() { try begin(index) }
+            while active.count < process.parallel, !isStopping, let index = waiting.popFirst() { begin(index) }
             for ended in active.indices.reversed() where active[ended].child.hasEnded() {
-                try finish(active.remove(at: ended), isStopping: isStopping)
+                finish(active.remove(at: ended), isStopping: isStopping)
             }
             showProgress()
             usleep(20_000)
@@ -59,20 +60,13 @@ final class SweepRunner {
     }
 
     /// Prepares what is not prepared yet, once for all jobs that share it; gives the jobs whose data are there.
-    private func prepareData() throws -> [Int] {
+    private func prepareData() -> [Int] {
         var outcomeOfData: [DataKey: Outcome] = [:], ready: [Int] = []
         for (index, job) in jobs.enumerated() where !StopRequest.isMade {
             let key = DataKey(job.configuration)
             if outcomeOfData[key] == nil {
                 display.note("preparing \(job.configuration.data.prepared)")
-                let child = try StrataProcess.startAlone(
-                    ["prepare", job.configurationFile], output: "/dev/null", log: job.log)
-                while !child.hasEnded() {
-                    if StopRequest.isMade { child.stop() }
-                    usleep(5000)
-                }
-                let status = child.wait()
-                outcomeOfData[key] = status == 0 ? .done : .failed(status: status, text: child.lastWords)
+                do { outcomeOfData[key] = try prepare(job) } catch { outcomeOfData[key] = Self.failure(error) }
             }
             if outcomeOfData[key] == .done {
                 ready.append(index)
@@ -83,6 +77,16 @@ final class SweepRunner {
         return ready
     }
 
+    private func prepare(_ job: SweepJob) throws -> Outcome {
+        let child = try StrataProcess.startAlone(["prepare", job.configurationFile], output: "/dev/null", log: job.log)
+        while !child.hasEnded() {
+            if StopRequest.isMade { child.stop() }
+            usleep(5000)
+        }
+        let status = child.wait()
+        return status == 0 ? .done : .failed(status: status, text: child.lastWords)
+    }
+
     private struct DataKey: Hashable {
         let values: [String]
 
@@ -91,31 +95,40 @@ final class SweepRunner {
         }
     }
 
-    private func begin(_ index: Int) throws {
-        var record = SweepRecord(of: jobs[index])
-        if record.evaluationArguments != specification.evaluate?.arguments { record.evaluation = nil }
-        guard let stage = nextStage(jobs[index], record) else {
-            display.note("\(name(index)): done before")
-            outcomes[index] = .done
-            return
+    private func begin(_ index: Int) {
+        do {
+            try jobs[index].checkFolder()
+            var record = SweepRecord(of: jobs[index])
+            if record.evaluationArguments != specification.evaluationArguments { record.evaluation = nil }
+            guard let stage = nextStage(jobs[index], record) else {
+                display.note("\(name(index)): done before")
+                outcomes[index] = .done
+                return
+            }
+            let child = try start(stage, jobs[index])
+            display.note("\(name(index)): \(stage.rawValue)")
+            active.append(Active(index: index, stage: stage, child: child, record: record))
+        } catch {
+            conclude(index, Self.failure(error))
         }
-        let child = try start(stage, jobs[index])
-        display.note("\(name(index)): \(stage.rawValue)")
-        active.append(Active(index: index, stage: stage, child: child, record: record))
     }
 
     private func nextStage(_ job: SweepJob, _ record: SweepRecord) -> Stage? {
         if !record.isTrained { return .training }
         if specification.evaluate != nil, record.evaluation == nil { return .evaluating }
-        if specification.analyze, job.configuration.model.mixture != nil, !record.isAnalyzed { return .analyzing }
+        if specification.analyze, job.configuration.model.mixture != nil,
+            record.analysisArguments != specification.analysisArguments
+        {
+            return .analyzing
+        }
         return nil
     }
 
     private func start(_ stage: Stage, _ job: SweepJob) throws -> ChildProcess {
         let arguments = switch stage {
         case .training: ["train", job.configurationFile, "--out", job.folder.path, "--resume"]
-        case .evaluating: ["evaluate", job.folder.path, "--json"] + (specification.evaluate?.arguments ?? [])
-        case .analyzing: ["analyze", job.folder.path]
+        case .evaluating: ["evaluate", job.folder.path, "--json"] + (specification.evaluationArguments ?? [])
+        case .analyzing: ["analyze", job.folder.path] + (specification.analysisArguments ?? [])
         }
         return try process.start(arguments, output: output(job), log: job.log)
     }
@@ -123,7 +136,11 @@ final class SweepRunner {
     private func output(_ job: SweepJob) -> String { "\(job.log).out" }
 
     /// A command has ended: the next one of the job begins, or the job has ended.
-    private func finish(_ ended: Active, isStopping: Bool) throws {
+    private func finish(_ ended: Active, isStopping: Bool) {
+        do { try goOn(from: ended, isStopping: isStopping) } catch { conclude(ended.index, Self.failure(error)) }
+    }
+
+    private func goOn(from ended: Active, isStopping: Bool) throws {
         var job = ended
         let status = job.child.wait()
         guard status == 0 else {
@@ -137,13 +154,12 @@ final class SweepRunner {
             job.record.isTrained = true
         case .evaluating:
             let data = FileManager.default.contents(atPath: output(jobs[job.index])) ?? Data()
-            guard let figures = try? JSONDecoder().decode(EvaluationFigures.self, from: data) else {
-                return conclude(
-                    job.index, .failed(status: ExitStatus.internal.rawValue, text: "strata evaluate printed no figures"))
+            guard let result = try? JSONDecoder().decode(EvaluationResult.self, from: data) else {
+                throw CommandFailure(.internal, "strata evaluate printed no figures")
             }
-            job.record.evaluation = figures
-            job.record.evaluationArguments = specification.evaluate?.arguments
-        case .analyzing: job.record.isAnalyzed = true
+            job.record.evaluation = result
+            job.record.evaluationArguments = specification.evaluationArguments
+        case .analyzing: job.record.analysisArguments = specification.analysisArguments
         }
         try job.record.write(to: jobs[job.index].recordFile)
         guard let stage = nextStage(jobs[job.index], job.record) else {
@@ -157,6 +173,11 @@ final class SweepRunner {
         job.child = try start(stage, jobs[job.index])
         display.note("\(name(job.index)): \(stage.rawValue)")
         active.append(job)
+    }
+
+    /// What goes wrong with one job is that job's: the others, which may be running, go on.
+    private static func failure(_ error: any Error) -> Outcome {
+        .failed(status: ExitStatus(for: error).rawValue, text: "\(error)")
     }
 
     private func conclude(_ index: Int, _ outcome: Outcome) {

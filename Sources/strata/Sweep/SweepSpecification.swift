@@ -19,10 +19,17 @@ struct SweepSpecification: Equatable {
         /// Only the first sentences of each direction; nil: all.
         var limit: Int?
 
-        /// For `strata evaluate`.
+        /// For `strata evaluate`, of any checkpoint.
         var arguments: [String] {
             ["--split", split.rawValue, "--beam", "\(beam)"] + (limit.map { ["--limit", "\($0)"] } ?? [])
         }
+    }
+
+    /// Which of a run's checkpoints is scored and analysed.
+    enum Checkpoint: String, CaseIterable {
+        case latest
+        /// By validation loss.
+        case best
     }
 
     var name = ""
@@ -39,6 +46,16 @@ struct SweepSpecification: Equatable {
     /// nil: none.
     var evaluate: Scoring? = Scoring()
     var analyze = false
+    var checkpoint = Checkpoint.latest
+
+    /// For `strata evaluate`; nil: no scores.
+    var evaluationArguments: [String]? { evaluate.map { $0.arguments + checkpointArguments } }
+    /// For `strata analyze`; nil: no analysis.
+    var analysisArguments: [String]? { analyze ? checkpointArguments : nil }
+    private var checkpointArguments: [String] { ["--checkpoint", checkpoint.rawValue] }
+
+    /// What the sweep's folder has for itself.
+    private static let reservedNames = ["configurations", "logs", "summary.md", "summary.csv", "summary.json", "report.html"]
 
     static var form: ConfigurationForm<SweepSpecification> {
         .section(
@@ -52,6 +69,7 @@ struct SweepSpecification: Equatable {
                 .init("threads", \.threads, .either("auto", or: .integer(1...1024))),
                 .init("evaluate", \.evaluate, .either("none", or: Scoring.form)),
                 .init("analyze", \.analyze, .boolean),
+                .init("checkpoint", \.checkpoint, .choice),
             ],
             over: SweepSpecification())
     }
@@ -74,7 +92,7 @@ struct SweepSpecification: Equatable {
                 names.insert(run.name).inserted, "runs[\(index)].name", "runs",
                 text: "must be different for each run, but is \(run.name) again")
             problems.require(
-                !["configurations", "logs"].contains(run.name), "runs[\(index)].name", "runs",
+                !Self.reservedNames.contains(run.name), "runs[\(index)].name", "runs",
                 text: "must not be \(run.name), which the sweep's folder has for itself")
             problems.require(
                 base != nil || run.config != nil, "runs[\(index)].config", "runs",

@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 
 /// What the runs of a sweep came to, over their seeds: for people, tables and programs.
@@ -22,18 +23,6 @@ struct SweepSummary: Encodable {
         }
     }
 
-    /// What a model of the run's configuration costs, as `strata plan` says.
-    struct Cost: Decodable {
-        let parameters: Int
-        /// Of a token's way through the model forward, under uniform routing.
-        let flopsPerToken: Double
-
-        enum CodingKeys: String, CodingKey {
-            case parameters
-            case flopsPerToken = "flops_per_token"
-        }
-    }
-
     struct Run: Encodable {
         let name: String
         /// The seeds' runs, and how many of them are done: figures are over those.
@@ -41,8 +30,9 @@ struct SweepSummary: Encodable {
         let done: Int
         /// Updates of each that is done.
         let updates: [Int]
-        let parameters: Int?
-        let flopsPerToken: Double?
+        let parameters: Int
+        /// Of a token's way through the model forward, under uniform routing.
+        let flopsPerToken: Double
         let bleu: Spread?
         let chrf: Spread?
         /// Percent.
@@ -56,21 +46,20 @@ struct SweepSummary: Encodable {
     let name: String
     let runs: [Run]
 
-    /// `cost` of a job's configuration; nil where it is not known.
-    init(
-        _ specification: SweepSpecification, jobs: [SweepJob], outcomes: [SweepRunner.Outcome], cost: (SweepJob) throws -> Cost?
-    ) rethrows {
+    init(_ specification: SweepSpecification, jobs: [SweepJob], outcomes: [SweepRunner.Outcome]) throws {
         name = specification.name
         runs = try specification.runs.map { run in
             let seeds = zip(jobs, outcomes).filter { $0.0.run == run.name }
             let done = seeds.filter { $0.1 == .done }.map(\.0)
             let evaluations = done.compactMap { SweepRecord(of: $0).evaluation }
-            func spread(_ value: (EvaluationFigures) -> Double?) -> Spread? { Spread(evaluations.compactMap(value)) }
-            let cost = try seeds.first.flatMap { try cost($0.0) }
+            func spread(_ value: (EvaluationResult) -> Double?) -> Spread? { Spread(evaluations.compactMap(value)) }
+            // As `strata plan` counts; seeds change nothing.
+            let configuration = seeds[0].0.configuration
+            let plan = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
             let names = Set(evaluations.flatMap(\.directions.keys))
             return Run(
                 name: run.name, seeds: seeds.count, done: done.count, updates: done.map(\.updates),
-                parameters: cost?.parameters, flopsPerToken: cost?.flopsPerToken, bleu: spread { $0.average.bleu },
+                parameters: plan.parameters, flopsPerToken: plan.flopsPerToken, bleu: spread { $0.average.bleu },
                 chrf: spread { $0.average.chrf }, exact: spread { $0.average.exact },
                 roundsEncoder: spread { $0.average.roundsEncoder }, roundsDecoder: spread { $0.average.roundsDecoder },
                 directions: Dictionary(uniqueKeysWithValues: names.compactMap { name in
@@ -91,8 +80,8 @@ struct SweepSummary: Encodable {
             rows: runs.map { run in
                 [
                     run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
-                    cell(run.chrf, 2), cell(run.exact, 1), run.parameters.map(Format.count) ?? "-",
-                    run.flopsPerToken.map { Format.decimal($0 / 1e6, 1) } ?? "-", cell(run.roundsEncoder, 2),
+                    cell(run.chrf, 2), cell(run.exact, 1), Format.count(run.parameters),
+                    Format.decimal(run.flopsPerToken / 1e6, 1), cell(run.roundsEncoder, 2),
                     cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
                 ]
             })
@@ -124,8 +113,8 @@ struct SweepSummary: Encodable {
             let spreads = [run.bleu, run.chrf, run.exact, run.roundsEncoder, run.roundsDecoder]
                 + directions.map { run.directions[$0] }
             return [
-                run.name, "\(run.seeds)", "\(run.done)", run.parameters.map(String.init) ?? "",
-                run.flopsPerToken.map { "\($0)" } ?? "", run.updates.max().map(String.init) ?? "",
+                run.name, "\(run.seeds)", "\(run.done)", "\(run.parameters)", "\(run.flopsPerToken)",
+                run.updates.max().map(String.init) ?? "",
             ] + spreads.flatMap(cells)
         }
         return ([header] + rows).map { $0.joined(separator: ",") + "\n" }.joined()
