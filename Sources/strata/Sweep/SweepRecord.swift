@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// `sweep.json` of a run's folder: what a sweep has done with it, so that it is not done again.
 struct SweepRecord: Codable, Equatable {
@@ -24,9 +25,7 @@ struct SweepRecord: Codable, Equatable {
     }
 
     func write(to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
+        try FileWriter.replace(path, with: JSONText.pretty(self))
     }
 
     enum CodingKeys: String, CodingKey {

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 
 /// What the runs of a sweep came to, over their seeds: for people, tables and programs.
 struct SweepSummary: Encodable {
@@ -18,7 +19,7 @@ struct SweepSummary: Encodable {
         }
 
         func text(_ places: Int) -> String {
-            Format.decimal(mean, places) + (deviation.map { " ± " + Format.decimal($0, places) } ?? "")
+            NumberText.decimal(mean, places) + (deviation.map { " ± " + NumberText.decimal($0, places) } ?? "")
         }
     }
 
@@ -91,8 +92,8 @@ struct SweepSummary: Encodable {
             rows: runs.map { run in
                 [
                     run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
-                    cell(run.chrf, 2), cell(run.exact, 1), run.parameters.map(Format.count) ?? "-",
-                    run.flopsPerToken.map { Format.decimal($0 / 1e6, 1) } ?? "-", cell(run.roundsEncoder, 2),
+                    cell(run.chrf, 2), cell(run.exact, 1), run.parameters.map(NumberText.count) ?? "-",
+                    run.flopsPerToken.map { NumberText.decimal($0 / 1e6, 1) } ?? "-", cell(run.roundsEncoder, 2),
                     cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
                 ]
             })
@@ -106,10 +107,7 @@ struct SweepSummary: Encodable {
     var markdown: String { "# \(name)\n\n" + tables.map(\.markdown).joined(separator: "\n") }
 
     func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        try JSONText.pretty(self, keys: .convertToSnakeCase)
     }
 
     /// A line a run; of what is not known, nothing between the commas.
