@@ -16,6 +16,14 @@ public final class MPIEnvironment {
         return variables.contains { getenv($0) != nil }
     }
 
+    /// The number of ranks that were started together, as the launcher's variables say it, without initialising MPI; 1 where
+    /// they do not.
+    public static var launchedRanks: Int {
+        guard isLaunchedByMPI else { return 1 }
+        let variables: [String] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"]
+        return variables.lazy.compactMap { getenv($0).flatMap { Int(String(cString: $0)) } }.first ?? 1
+    }
+
     /// The library's name and version; needs no initialisation.
     public static var libraryVersion: String {
         MPISession.text(capacity: 4096) { _ = CMPI_library_version($0, $1) }

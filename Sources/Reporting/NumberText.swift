@@ -1,7 +1,7 @@
 import Foundation
 
-/// Numbers as a page shows them.
-enum NumberText {
+/// Numbers as people read them, on a page or on a terminal.
+public enum NumberText {
     /// A coordinate in pixels, to a hundredth.
     static func pixels(_ value: Double) -> String {
         precondition(value.isFinite && abs(value) < 1e9, "a mark must be at a finite place")
@@ -35,7 +35,7 @@ enum NumberText {
     }
 
     /// With thousands separated.
-    static func count(_ value: Int) -> String {
+    public static func count(_ value: Int) -> String {
         var digits = Substring(String(value.magnitude)), groups: [Substring] = []
         while digits.count > 3 {
             groups.insert(digits.suffix(3), at: 0)
@@ -44,7 +44,10 @@ enum NumberText {
         return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
 
-    static func decimal(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+    public static func decimal(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+
+    /// Bytes as MiB, to a tenth, without the unit.
+    public static func mebibytes(_ bytes: Int) -> String { decimal(Double(bytes) / 1_048_576, 1) }
 
     static func percent(_ fraction: Double) -> String { decimal(fraction * 100, 1) + "%" }
 
@@ -65,9 +68,9 @@ enum NumberText {
 }
 
 extension NumberText {
-    /// Seconds as people say them.
-    static func duration(_ seconds: Double) -> String {
-        guard seconds.isFinite, seconds < 1e9 else { return "–" }
+    /// Seconds as people say them; "–" for what is no time.
+    public static func duration(_ seconds: Double) -> String {
+        guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "–" }
         let whole = Int(seconds.rounded())
         func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         if whole >= 3600 { return "\(whole / 3600)h\(padded(whole % 3600 / 60))m" }

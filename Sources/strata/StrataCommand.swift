@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import MPICollectives
 
 /// The command `strata`.
 ///
@@ -35,6 +36,7 @@ struct StrataCommand: ParsableCommand {
         do {
             try checkSubcommand(arguments)
             command = try parseAsRoot(arguments)
+            try checkRanks(command)
         } catch {
             // All ranks have the same arguments, and find the same in them.
             return RankWorld.saidOnce { report(error, isSilent: $0) }
@@ -60,6 +62,25 @@ struct StrataCommand: ParsableCommand {
             FileHandle(fileDescriptor: parserStatus.isSuccess ? STDOUT_FILENO : STDERR_FILENO).write(Data((text + "\n").utf8))
         }
         return ExitStatus(rawValue: parserStatus.rawValue) ?? .internal
+    }
+
+    /// Every command that does something, with its full name.
+    static var leaves: [(name: String, type: any ParsableCommand.Type)] { leaves(below: Self.self, name: "strata") }
+
+    private static func leaves(
+        below command: any ParsableCommand.Type, name: String
+    ) -> [(name: String, type: any ParsableCommand.Type)] {
+        let subcommands = command.configuration.subcommands
+        guard !subcommands.isEmpty else { return [(name, command)] }
+        return subcommands.flatMap { leaves(below: $0, name: "\(name) \($0._commandName)") }
+    }
+
+    /// Refuses to do on every rank what is to be done once.
+    private static func checkRanks(_ command: any ParsableCommand) throws {
+        guard MPIEnvironment.launchedRanks > 1, !(command is any RunsOnRanks),
+            let leaf = leaves.first(where: { $0.type == type(of: command) })
+        else { return }
+        throw CommandFailure(.usage, "\(leaf.name) runs on one process: leave mpirun out")
     }
 
     /// The parser calls a misspelled subcommand an unexpected argument; this says which one was probably meant.

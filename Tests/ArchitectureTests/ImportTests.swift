@@ -60,6 +60,17 @@ import Testing
         #expect(folders.subtracting(Self.order) == [])
     }
 
+    /// The rows of the table whose first column is `target`, in order; a row may name several.
+    @Test func theDocumentListsTheTargetsInOrder() throws {
+        let text = try SourceTree.files(in: "Docs", extensions: ["md"]).first { $0.path == "Docs/Architecture.md" }?.text
+        let lines = try #require(text).split(separator: "\n", omittingEmptySubsequences: false)
+        let table = lines.drop { !$0.hasPrefix("| target |") }.dropFirst(2).prefix { $0.hasPrefix("|") }
+        let targets = table.flatMap { row in
+            row.split(separator: "|")[0].split(separator: ",").map { $0.filter { $0.isLetter } }
+        }
+        #expect(targets == Self.order, "the first column of the table and the order of this test must be the same")
+    }
+
     @Test func theTableSaysWhatItIsMeantTo() {
         for (module, target) in [
             ("Training", "Evaluation"), ("Evaluation", "Training"), ("DataPipeline", "TransformerModel"), ("TransformerModel", "DataPipeline"),

@@ -28,5 +28,7 @@ import Testing
     @Test func countsAndDurations() {
         #expect([0, 999, 1000, -1_234_567].map(NumberText.count) == ["0", "999", "1,000", "-1,234,567"])
         #expect([0.4, 59, 60, 3599, 3600, 86_399].map(NumberText.duration) == ["0s", "59s", "1m00s", "59m59s", "1h00m", "23h59m"])
+        #expect([-1, .infinity, .nan].map(NumberText.duration) == ["–", "–", "–"])
+        #expect([0, 1_048_576, 1_600_000].map(NumberText.mebibytes) == ["0.0", "1.0", "1.5"])
     }
 }

@@ -53,6 +53,24 @@ import Testing
         #expect(path.parentFolder == parent)
     }
 
+    @Test func aFileIsReplacedAsAWholeOrNotAtAll() throws {
+        try withFolder {
+            let path = "\(folder)/file"
+            for text in ["one", "two"] {
+                try FileWriter.replace(path, with: text)
+                #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
+            }
+            for (path, reason) in [
+                (folder, "must be a file, but is a folder, a device or a pipe; name another"),
+                ("/dev/null", "must be a file, but is a folder, a device or a pipe; name another"),
+                ("\(folder)/none/file", "creating failed: No such file or directory"),
+            ] {
+                #expect(throws: FileError(path: path, reason: reason)) { try FileWriter.replace(path, with: "three") }
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["file"])
+        }
+    }
+
     @Test func aFolderIsEmptied() throws {
         try withFolder {
             try Folder.create("\(folder)/a/b")

@@ -57,7 +57,7 @@ enum Launch: Equatable, Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Runs `strata`; simulated ranks are an option of `train` alone.
+    /// Runs `strata`; simulated ranks are an option of `train`, `analyze`, `bench step` and `bench alltoall`.
     func strata(_ arguments: [String], input: String = "", timeout: Double = 60) throws -> Subprocess.Outcome {
         let executable = try BuiltProducts.path("strata")
         let outcome = switch self {

@@ -80,6 +80,28 @@ import _TestSupport
         #expect(try folder.data("export") == Data("mine".utf8))
     }
 
+    @Test func anExportHasNoCheckpoints() throws {
+        #expect(try export(TinyCommandLine.run).status == 0)
+        for arguments in [
+            ["checkpoint", "list", out], ["checkpoint", "verify", out], ["checkpoint", "prune", out, "--keep", "1"],
+            ["export", out, "--out", "\(folder.path)/again"],
+        ] {
+            expectError(
+                try Launch.alone.strata(arguments), 64,
+                "\(out): must be the folder of a run, but is an export, one model without checkpoints")
+        }
+    }
+
+    /// A tilde that the shell has left is a name like any other.
+    @Test func thePathIsTakenAsItIs() throws {
+        let outcome = try Subprocess.run(
+            "sh", ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", folder.path, BuiltProducts.path("strata"), "export",
+                   TinyCommandLine.run, "--out", "~/export//"],
+            environment: ["HOME": "\(folder.path)/home"], timeout: 60)
+        #expect(outcome.status == 0 && folder.exists("~/export/config.yaml") && !folder.exists("home"), "\(outcome)")
+        #expect(outcome.stdout.contains(" MiB, in ~/export//"), "\(outcome)")
+    }
+
     @Test func whatCannotBeWrittenLeavesNothing() throws {
         try folder.write("file", Data())
         let outcome = try Launch.alone.strata(["export", TinyCommandLine.run, "--out", "\(folder.path)/file/export"])

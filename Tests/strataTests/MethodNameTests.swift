@@ -28,4 +28,24 @@ import TransformerModel
         model.mixture?.conditionalRouting = ConditionalRouting()
         #expect(model.methodName == "SMoE-4-12 + CMR")
     }
+
+    @Test func whatIsAddedToAModelIsNamed() {
+        func name(_ change: (inout MixtureConfiguration) -> Void) -> String {
+            var model = ModelConfiguration(), mixture = MixtureConfiguration(strata: [8])
+            change(&mixture)
+            model.mixture = mixture
+            return model.methodName
+        }
+        #expect(name { $0.routing = .expertChoice } == "vanilla MoE (8) + expert choice")
+        #expect(name { $0.routing = .forcedBalanced } == "vanilla MoE (8) + forced balance")
+        #expect(name { $0.sharedExperts = 2 } == "vanilla MoE (8) + shared experts (2)")
+        #expect(name { $0.batchPrioritized = true } == "vanilla MoE (8) + batch priority")
+        #expect(name { $0.biasBalancingRate = 0.001 } == "vanilla MoE (8) + bias balancing")
+        #expect(name { $0.routerZLoss = 0.001 } == "vanilla MoE (8) + z-loss")
+        #expect(name { $0.gatingDropout = 0.2 } == "vanilla MoE (8) + gating dropout")
+        #expect(
+            name {
+                ($0.topK, $0.expertOutputMasking, $0.gatingDropout) = (1, 0.1, 0.2)
+            } == "Switch (8) + EOM + gating dropout")
+    }
 }

@@ -71,7 +71,9 @@ import _TestSupport
         expectError(try report(folder.path), 64, "\(folder.path): must be the folder of a run")
         try folder.copy(TinyCommandLine.run, to: "run")
         expectError(
-            try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74, "no/report.html: writing failed")
+            try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74,
+            "\(folder.path)/no/report.html: creating failed: No such file or directory")
+        expectError(try report("\(folder.path)/run", "--out", folder.path), 74, "\(folder.path): must be a file, but is a folder")
         try folder.write("run/config.yaml", Data("model: {}\n".utf8))
         expectError(try report("\(folder.path)/run"), 64, "run/config.yaml:1: data is required")
     }

@@ -38,7 +38,7 @@ import Testing
 
     @Test func configurationOptionsTakeOverridesAsTheyAre() throws {
         let options = try ConfigurationOptions.parse(["a.yaml", "--set", "training.updates=1", "--set", "-x=-1"])
-        #expect(options.config == "a.yaml" && options.overrides == ["training.updates=1", "-x=-1"])
+        #expect(options.config == "a.yaml" && options.overrides.set == ["training.updates=1", "-x=-1"])
         #expect(throws: (any Error).self) { try ConfigurationOptions.parse([]) }
     }
 }

@@ -59,6 +59,11 @@ import Testing
         ("{name: a, out: b, base: c, runs: [{name: ../one}]}", "runs[0].name must be a name of letters"),
         ("{name: a, out: b, base: c, runs: [{name: one, sett: []}]}", "did you mean runs[0].set?"),
         ("{name: a, out: b, base: c, runs: [{name: one}], seeds: [1, 1]}", "seeds must hold each seed once"),
+        ("{name: a, out: b, base: c, runs: [{name: one, seeds: [2, 2]}]}", "runs[0].seeds must hold each seed once"),
+        (
+            "{name: a, out: b, base: c, runs: [{name: one-seed-1}, {name: one, seeds: [1]}]}",
+            "runs must have folders of their own"
+        ),
         ("{name: a, out: b, base: c, runs: [{name: one}], evaluate: {split: train}}", "evaluate.split must be test or valid"),
     ])
     func whatCannotBeUsed(text: String, problem: String) throws {
@@ -69,7 +74,7 @@ import Testing
     /// Those that come with the project.
     @Test(arguments: [
         ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
-        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2]]),
+        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], [8], [4, 4]]),
     ] as [(String, [[Int]?])])
     func theExamplesLoad(name: String, strata: [[Int]?]) throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -93,6 +98,11 @@ import Testing
         #expect(jobs[0].configuration.training.updates == 5 && jobs[0].configuration.parallel.threadsPerRank == 3)
         #expect(jobs[0].folder.path == "o/x-seed-1")
         var single = specification
+        single.runs[1].seeds = [3, 4, 5]
+        #expect(try SweepJob.jobs(single, file: file, threads: nil).map(\.name) == [
+            "x-seed-1", "y-seed-3", "x-seed-2", "y-seed-4", "y-seed-5",
+        ])
+        single.runs[1].seeds = []
         single.seeds = []
         let unseeded = try SweepJob.jobs(single, file: file, threads: nil)
         #expect(unseeded.map(\.name) == ["x", "y"] && unseeded.map(\.configuration.training.seed) == [42, 9])

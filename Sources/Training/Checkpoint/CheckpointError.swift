@@ -17,7 +17,7 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
             "\(path): \(reason): the checkpoint is damaged and was not loaded"
         case let .none(directory, rejected):
             rejected.isEmpty
-                ? "\(directory): there is no checkpoint: train first, or leave --resume out"
+                ? "\(directory): there is no checkpoint: train first"
                 : "\(directory): there is no sound checkpoint:\n" + rejected.map { "  \($0)" }.joined(separator: "\n")
         case let .absent(directory, step, present):
             "\(directory): there is no checkpoint of update \(step); there are "

@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reporting
 import TensorCore
 
 /// Writes a routing analysis: `analysis.json` and the tables, for people and for programs.
@@ -40,9 +41,7 @@ struct AnalysisReport {
     func removePartial() { try? FileManager.default.removeItem(atPath: partial) }
 
     static func json(_ analysis: RoutingAnalysis) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(analysis), as: UTF8.self) + "\n"
+        try JSONText.pretty(analysis)
     }
 
     /// RC by direction and by block.
@@ -50,7 +49,7 @@ struct AnalysisReport {
         let blocks = analysis.rcByBlock.filter { $0.direction == analysis.rcByDirection.first?.direction }
         let capacities = Dictionary(grouping: analysis.rcByBlock, by: \.direction)
         func row(_ name: String, _ encoder: Double, _ decoder: Double, _ byBlock: [Double]) -> [String] {
-            [name] + ([encoder, decoder] + byBlock).map { Format.decimal($0, 2) }
+            [name] + ([encoder, decoder] + byBlock).map { NumberText.decimal($0, 2) }
         }
         var rows = analysis.rcByDirection.map {
             row($0.direction, $0.encoder, $0.decoder, (capacities[$0.direction] ?? []).map(\.rc))

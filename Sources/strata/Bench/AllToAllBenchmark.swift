@@ -2,10 +2,11 @@ import ArgumentParser
 import Collectives
 import Foundation
 import MixtureOfExperts
+import Reporting
 import TensorCore
 
 /// `strata bench alltoall`: the dispatcher against a bare all-to-all of the same counts.
-struct AllToAllBenchmark: ParsableCommand {
+struct AllToAllBenchmark: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "alltoall",
         abstract: "The dispatcher's way to the experts and back against a bare row exchange of the same counts.",
@@ -14,12 +15,20 @@ struct AllToAllBenchmark: ParsableCommand {
 
             Example:
               mpirun -n 2 strata bench alltoall
+              strata bench alltoall --simulate-ranks 2 --json
             """)
 
-    @Option(help: "Width of a row.") var dim = 512
-    @Option(help: "Repetitions of which the median counts.") var repetitions = 9
-    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n")) var simulateRanks: Int?
-    @Flag(help: "Print the figures as JSON.") var json = false
+    @Option(help: ArgumentHelp("Width of a row.", valueName: "n"))
+    var dim = 512
+
+    @Option(help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
+    var repetitions = 9
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    @Flag(help: .json)
+    var json = false
 
     private struct Figures: Encodable {
         let mebibytes: Double
@@ -36,18 +45,21 @@ struct AllToAllBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        guard dim >= 1, repetitions >= 1 else { throw CommandFailure(.usage, "--dim and --repetitions must be at least 1") }
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            try ranks.together {
+                try require("--dim", dim, in: 1...65_536)
+                try require("--repetitions", repetitions, in: 1...1_000_000)
+            }
             let figures = try [1 << 18, 1 << 20, 1 << 22, 1 << 24].map { try measure($0, ranks) }
             guard ranks.isFirst else { return .done }
             if json {
-                try BenchOutput.print(figures)
+                print(try JSONText.pretty(figures), terminator: "")
             } else {
                 print(Table(
                     header: ["MiB a rank", "dispatcher ms", "bare ms", "ratio"],
                     rows: figures.map {
-                        [Format.decimal($0.mebibytes, 2), Format.decimal($0.dispatcherMilliseconds, 3),
-                         Format.decimal($0.bareMilliseconds, 3), Format.decimal($0.ratio, 2)]
+                        [NumberText.decimal($0.mebibytes, 2), NumberText.decimal($0.dispatcherMilliseconds, 3),
+                         NumberText.decimal($0.bareMilliseconds, 3), NumberText.decimal($0.ratio, 2)]
                     }
                 ).text, terminator: "")
             }

@@ -28,10 +28,6 @@ enum ChromeTrace {
         guard ranks.isFirst else { return }
         let body = parts.filter { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ",\n")
         let text = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n\(body)\n]}\n"
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw FileError(path: path, reason: "the profile cannot be written: \(error.localizedDescription)")
-        }
+        try FileWriter.replace(path, with: text)
     }
 }

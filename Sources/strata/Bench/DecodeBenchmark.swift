@@ -3,22 +3,35 @@ import Autograd
 import Collectives
 import Evaluation
 import Foundation
+import Reporting
 import TensorCore
 import TransformerModel
 
 /// `strata bench decode`: beam search on synthetic sentences.
-struct DecodeBenchmark: ParsableCommand {
+struct DecodeBenchmark: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "decode",
         abstract: "Beam search on synthetic sentences with a model of random parameters, to a fixed length.",
-        discussion: "Example:\n  strata bench decode --config configs/bench/small.yaml")
+        discussion: """
+            Every rank translates the same sentences; the figures are the first one's.
 
-    @Option(help: "The configuration: its model section and data.vocabulary are used.")
-    var config = "configs/bench/small.yaml"
-    @Option(help: "Sentences of a batch.") var sentences = 48
-    @Option(help: "Tokens of a source sentence, and positions that are decoded.") var length = 26
+            Example:
+              strata bench decode --config configs/bench/small.yaml --beam 1
+              strata bench decode --set model.moe.top_k=1 --json
+            """)
+
+    @OptionGroup var options: BenchmarkOptions
+
+    @Option(help: ArgumentHelp("Sentences of a batch.", valueName: "n"))
+    var sentences = 48
+
+    @Option(help: ArgumentHelp("Tokens of a source sentence, and positions that are decoded.", valueName: "n"))
+    var length = 26
+
     @OptionGroup var search: SearchOptions
-    @Flag(help: "Print the figures as JSON.") var json = false
+
+    @Flag(help: .json)
+    var json = false
 
     private struct Figures: Encodable {
         let sentencesPerSecond: Double
@@ -31,17 +44,22 @@ struct DecodeBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        guard sentences >= 1, length >= 2 else { throw CommandFailure(.usage, "--sentences must be at least 1 and --length 2") }
-        let configuration = try RunConfiguration.load(file: config), search = try search.beamSearch()
         let status = try RankWorld.run { ranks in
+            let (configuration, search) = try ranks.together { () -> (RunConfiguration, BeamSearch) in
+                try require("--sentences", sentences, in: 1...65_536)
+                try require("--length", length, in: 2...4096)
+                return (try options.load(), try self.search.beamSearch())
+            }
+            let words = configuration.data.vocabulary
             let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
             let model = TranslationModel(
-                configuration: configuration.model, vocabulary: configuration.data.vocabulary, context: context,
+                configuration: configuration.model, vocabulary: words, context: context,
                 expertGroup: try ranks.world.split(color: ranks.world.rank, key: 0), seed: 1)
             let key = RandomKey(seed: 1)
-            let source = (0 ..< sentences * length).map { Int32(4 + key.bits(UInt32($0)) % 1000) }
-            // The end of sentence is a token that a random model all but never prefers, so that the limit ends the search.
-            let vocabulary = BeamSearch.Vocabulary(start: 4, endOfSentence: 1, forbidden: [])
+            let source = (0 ..< sentences * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
+            // No token ends a sentence, so that the limit ends every search.
+            let vocabulary = BeamSearch.Vocabulary(
+                start: Int32(SyntheticSentences.firstWord), endOfSentence: -1, forbidden: [])
             var limited = search
             limited.lengthLimit = length
             let seconds = try Stopwatch.median(repetitions: 3) {
@@ -53,11 +71,11 @@ struct DecodeBenchmark: ParsableCommand {
             let figures = Figures(
                 sentencesPerSecond: Double(sentences) / seconds, tokensPerSecond: Double(sentences * length) / seconds)
             if json {
-                try BenchOutput.print(figures)
+                print(try JSONText.pretty(figures), terminator: "")
             } else {
                 print("beam \(search.beam), \(sentences) sentences of \(length) tokens: "
-                    + "\(Format.decimal(figures.sentencesPerSecond, 1)) sentences/s, "
-                    + "\(Format.count(Int(figures.tokensPerSecond))) tokens/s")
+                    + "\(NumberText.decimal(figures.sentencesPerSecond, 1)) sentences/s, "
+                    + "\(NumberText.count(Int(figures.tokensPerSecond))) tokens/s")
             }
             return .done
         }

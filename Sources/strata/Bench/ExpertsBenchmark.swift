@@ -2,6 +2,7 @@ import ArgumentParser
 import Autograd
 import Foundation
 import MixtureOfExperts
+import Reporting
 import TensorCore
 
 /// `strata bench experts`: grouped experts, forward and backward, against plain matrix products of as many operations.
@@ -10,19 +11,31 @@ struct ExpertsBenchmark: ParsableCommand {
         commandName: "experts",
         abstract: "Grouped experts, forward and backward, against one matrix product of equal operations a pass.",
         discussion: """
-            Rows are spread over the experts evenly, by Zipf's law, all to one expert, or to every second expert alone. The figure is the
-            speed of the experts over that of BLAS on matrices of the same total rows: 1 is as fast.
+            Rows are spread over the experts evenly, by Zipf's law, all to one expert, or to every second expert alone. The \
+            figure is the speed of the experts over that of BLAS on matrices of the same total rows: 1 is as fast.
 
             Example:
               strata bench experts --dim 512 --ffn 2048
+              strata bench experts --experts 4 --threads 1 --json
             """)
 
-    @Option(help: "Width of the model.") var dim = 512
-    @Option(help: "Width of the experts.") var ffn = 2048
-    @Option(help: "Experts on this rank.") var experts = 8
-    @Option(help: "Threads; the default is one for each core.") var threads: Int?
-    @Option(help: "Repetitions of which the median counts.") var repetitions = 5
-    @Flag(help: "Print the figures as JSON.") var json = false
+    @Option(help: ArgumentHelp("Width of the model.", valueName: "n"))
+    var dim = 512
+
+    @Option(help: ArgumentHelp("Width of the experts.", valueName: "n"))
+    var ffn = 2048
+
+    @Option(help: ArgumentHelp("Experts on this rank.", valueName: "n"))
+    var experts = 8
+
+    @Option(help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
+    var repetitions = 5
+
+    @Flag(help: .json)
+    var json = false
 
     private struct Figures: Encodable {
         let rowsPerExpert: Int
@@ -60,10 +73,13 @@ struct ExpertsBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        for (name, value) in [("--dim", dim), ("--ffn", ffn), ("--experts", experts), ("--repetitions", repetitions)] where value < 1 {
-            throw CommandFailure(.usage, "\(name) must be at least 1, but is \(value)")
-        }
-        let context = ComputeContext(threads: threads ?? Processors.available)
+        let threads = threads ?? Processors.available
+        try require("--dim", dim, in: 1...65_536)
+        try require("--ffn", ffn, in: 1...1_048_576)
+        try require("--experts", experts, in: 1...4096)
+        try require("--threads", threads, in: 1...1024)
+        try require("--repetitions", repetitions, in: 1...1_000_000)
+        let context = ComputeContext(threads: threads)
         let store = ParameterStore()
         let group = GroupedExperts(name: "bench", ids: Array(0..<experts), dim: dim, ffnDim: ffn, store: store)
         store.materialize(context, seed: 1)
@@ -84,10 +100,12 @@ struct ExpertsBenchmark: ParsableCommand {
                     overGemm: gemm / seconds))
             }
         }
-        if json { return try BenchOutput.print(figures) }
+        if json { return print(try JSONText.pretty(figures), terminator: "") }
         print(Table(
             header: ["rows an expert", "skew", "GFLOP/s", "over gemm"],
-            rows: figures.map { [String($0.rowsPerExpert), $0.skew, Format.decimal($0.gflops, 0), Format.decimal($0.overGemm, 2)] }
+            rows: figures.map {
+                [String($0.rowsPerExpert), $0.skew, NumberText.decimal($0.gflops, 0), NumberText.decimal($0.overGemm, 2)]
+            }
         ).text, terminator: "")
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Reporting
 import TensorCore
 
 /// `strata bench gemm`: what BLAS reaches on one core and on all.
@@ -7,12 +8,16 @@ struct GemmBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gemm",
         abstract: "Single-threaded BLAS calls on one core, and one on every core at once.",
-        discussion: "Example:\n  strata bench gemm --json")
+        discussion: """
+            Example:
+              strata bench gemm
+              strata bench gemm --threads 4 --json
+            """)
 
-    @Option(help: "Threads; the default is one for each core.")
+    @Option(help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
     var threads: Int?
 
-    @Flag(help: "Print the figures as JSON.")
+    @Flag(help: .json)
     var json = false
 
     private struct Figures: Encodable {
@@ -30,21 +35,12 @@ struct GemmBenchmark: ParsableCommand {
 
     func run() throws {
         let count = threads ?? Processors.available
-        guard (1...1024).contains(count) else { throw CommandFailure(.usage, "--threads must be 1 to 1024, but is \(count)") }
+        try require("--threads", count, in: 1...1024)
         let figures = Figures(
             core: BLASInformation.coreName, oneThreadGflops: SgemmPeak.gflops(ComputeContext(threads: 1)),
             allThreadsGflops: SgemmPeak.gflops(ComputeContext(threads: count)), threads: count)
-        if json { return try BenchOutput.print(figures) }
-        print("sgemm, \(figures.core) kernels: \(Format.decimal(figures.oneThreadGflops, 0)) GFLOP/s on one thread, "
-            + "\(Format.decimal(figures.allThreadsGflops, 0)) on \(count)")
-    }
-}
-
-/// Figures as JSON alone on standard output.
-enum BenchOutput {
-    static func print(_ figures: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        Swift.print(String(decoding: try encoder.encode(figures), as: UTF8.self))
+        if json { return print(try JSONText.pretty(figures), terminator: "") }
+        print("sgemm, \(figures.core) kernels: \(NumberText.decimal(figures.oneThreadGflops, 0)) GFLOP/s on one thread, "
+            + "\(NumberText.decimal(figures.allThreadsGflops, 0)) on \(count)")
     }
 }

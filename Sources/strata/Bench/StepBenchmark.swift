@@ -1,37 +1,34 @@
 import ArgumentParser
 import Collectives
 import Foundation
+import Reporting
 import TensorCore
 import Training
 import TransformerModel
 
 /// `strata bench step`: whole training updates on synthetic sentences.
-struct StepBenchmark: ParsableCommand {
+struct StepBenchmark: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "step",
         abstract: "Whole training updates on synthetic sentences; under mpirun on as many ranks as were started.",
         discussion: """
             Example:
-              mpirun -n 2 strata bench step --config configs/bench/base.yaml --steps 5
+              mpirun -n 2 strata bench step --config configs/bench/base.yaml
+              strata bench step --set training.recompute=true --steps 5 --json
             """)
 
-    @Option(help: "The configuration: its model, training and parallel sections and data.vocabulary are used.")
-    var config = "configs/bench/small.yaml"
+    @OptionGroup var options: BenchmarkOptions
 
-    @Option(name: .customLong("set"), parsing: .unconditionalSingleValue,
-            help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
-    var overrides: [String] = []
-
-    @Option(help: "Updates that are timed, after one that is not.")
+    @Option(help: ArgumentHelp("Updates that are timed, after one that is not.", valueName: "n"))
     var steps = 10
 
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
-    @Option(help: ArgumentHelp("Write each rank's phases to FILE, in Chrome's trace format.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write each rank's phases to a file, in Chrome's trace format.", valueName: "file"))
     var profile: String?
 
-    @Flag(help: "Print the figures as JSON.")
+    @Flag(help: .json)
     var json = false
 
     private struct Figures: Codable {
@@ -39,6 +36,7 @@ struct StepBenchmark: ParsableCommand {
         var secondsPerStep: Double
         var modelFlopsUtilization: Double
         var sgemmGflops: Double
+        /// MiB, of the rank that had most.
         var peakRssMb: Double
         /// Seconds of a step by phase, of the first rank.
         var phases: [String: Double]
@@ -56,9 +54,11 @@ struct StepBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        guard steps >= 1 else { throw CommandFailure(.usage, "--steps must be at least 1, but is \(steps)") }
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
-            let configuration = try ranks.together { try RunConfiguration.load(file: config, overrides: overrides) }
+            let configuration = try ranks.together {
+                try require("--steps", steps, in: 1...1_000_000)
+                return try options.load()
+            }
             let figures = try measure(configuration, ranks)
             if ranks.isFirst { try show(figures) }
             return .done
@@ -92,7 +92,7 @@ struct StepBenchmark: ParsableCommand {
             for step in 1...steps {
                 let metrics = try trainer.step().metrics
                 tokens += metrics.targetTokens
-                display?.show("step \(step)/\(steps)  \(Format.count(Int(metrics.tokensPerSecond))) tokens/s")
+                display?.show("step \(step)/\(steps)  \(NumberText.count(Int(metrics.tokensPerSecond))) tokens/s")
             }
         }
         if let profile { try ranks.together { try ChromeTrace.write(context.clock, to: profile, ranks) } }
@@ -108,17 +108,17 @@ struct StepBenchmark: ParsableCommand {
     }
 
     private func show(_ figures: Figures) throws {
-        if json {
-            return try BenchOutput.print(figures)
-        }
-        print("\(figures.ranks) rank(s) × \(figures.threads) thread(s): \(Format.count(Int(figures.tokensPerSecond))) target tokens/s, "
-            + "\(Format.decimal(figures.secondsPerStep, 3)) s a step")
-        print("model FLOPs utilization \(Format.decimal(100 * figures.modelFlopsUtilization, 1))% of "
-            + "\(Format.decimal(figures.sgemmGflops, 0)) GFLOP/s sgemm; peak memory \(Format.count(Int(figures.peakRssMb))) MiB a rank")
+        if json { return print(try JSONText.pretty(figures), terminator: "") }
+        print("\(figures.ranks) rank(s) × \(figures.threads) thread(s): "
+            + "\(NumberText.count(Int(figures.tokensPerSecond))) target tokens/s, "
+            + "\(NumberText.decimal(figures.secondsPerStep, 3)) s a step")
+        print("model FLOPs utilization \(NumberText.decimal(100 * figures.modelFlopsUtilization, 1))% of "
+            + "\(NumberText.decimal(figures.sgemmGflops, 0)) GFLOP/s sgemm; "
+            + "peak memory \(NumberText.count(Int(figures.peakRssMb))) MiB a rank")
         print(Table(
             header: ["phase", "s a step", "share"],
             rows: figures.phases.sorted { $0.value > $1.value }.map {
-                [$0.key, Format.decimal($0.value, 3), Format.decimal(100 * $0.value / figures.secondsPerStep, 1) + "%"]
+                [$0.key, NumberText.decimal($0.value, 3), NumberText.decimal(100 * $0.value / figures.secondsPerStep, 1) + "%"]
             }
         ).text, terminator: "")
     }

@@ -10,14 +10,22 @@ struct SyntheticSentences: TokenGroupSource {
     let vocabulary: Int
     let seed: UInt64
 
-    private static let firstWord = 4
+    /// Tokens below it stand for control tokens, as a tokenizer's do.
+    static let firstWord = 4
+
+    /// Token `index` of a text: any word of the vocabulary.
+    ///
+    /// - Precondition: the vocabulary has a word.
+    static func word(_ key: RandomKey, _ index: Int, vocabulary: Int) -> Int32 {
+        Int32(firstWord) + Int32(key.bits(UInt32(index)) % UInt32(vocabulary - firstWord))
+    }
 
     func group(update: Int, index: Int) -> TokenGroup {
         let key = RandomKey(seed: seed).derived(update).derived(index)
         let lengths = lengths(key), segments = Segments(lengths: lengths)
         func tokens(_ purpose: Int) -> [Int32] {
             let key = key.derived(purpose)
-            return (0..<segments.rows).map { Int32(Self.firstWord) + Int32(key.bits(UInt32($0)) % UInt32(vocabulary - Self.firstWord)) }
+            return (0..<segments.rows).map { Self.word(key, $0, vocabulary: vocabulary) }
         }
         return TokenGroup(
             index: index, source: tokens(1), sourceSegments: segments, targetInput: tokens(2), targetOutput: tokens(3),

@@ -5,25 +5,25 @@ import Evaluation
 import Foundation
 
 /// `strata analyze`: how the gates route a text.
-struct AnalyzeCommand: ParsableCommand {
+struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "analyze",
         abstract: "Count how the gates route a text: requested capacity, expert load, entropy, drops.",
         discussion: """
-            Runs a checkpoint, the newest sound one, over sentence pairs, the translation given, and writes analysis.json and tables
-            (.csv) into the folder. RC, the requested capacity, is the strata that tokens pass, on average. Under mpirun the
-            ranks share the text, and find the same. Docs/Analysis.md says what each figure means.
+            Runs a checkpoint, the newest sound one, over sentence pairs, the translation given, and writes analysis.json and \
+            tables (.csv) into the folder. RC, the requested capacity, is the strata that tokens pass, on average. Under mpirun \
+            the ranks share the text, and find the same. Docs/Analysis.md says what each figure means.
 
             Example:
               strata analyze runs/quickstart
               strata analyze runs/quickstart --split valid --direction eng-cat --json
-              strata analyze runs/quickstart --source text.eng --target text.cat --direction eng-cat --out analysis
+              strata analyze run --source a.eng --target a.cat --direction eng-cat
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
-    @Option(help: "The part of the data: test, valid or train.")
+    @Option(help: ArgumentHelp("The part of the data: test, valid or train.", valueName: "name"))
     var split: String?
 
     @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
@@ -50,7 +50,7 @@ struct AnalyzeCommand: ParsableCommand {
 
     @OptionGroup var checkpoint: CheckpointOptions
 
-    @Flag(help: "Print analysis.json, and nothing else, on standard output.")
+    @Flag(help: .json)
     var json = false
 
     func run() throws {

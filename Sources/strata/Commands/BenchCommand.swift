@@ -5,6 +5,11 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure the speed of training on this machine.",
+        discussion: """
+            Example:
+              strata bench gemm
+              mpirun -n 2 strata bench step --config configs/bench/base.yaml
+            """,
         subcommands: [
             GemmBenchmark.self, ExpertsBenchmark.self, AllToAllBenchmark.self, StepBenchmark.self, DecodeBenchmark.self,
         ])

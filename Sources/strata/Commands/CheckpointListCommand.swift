@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Reporting
 import Training
 
 /// `strata checkpoint list`: one line a checkpoint.
@@ -8,8 +9,8 @@ struct CheckpointListCommand: ParsableCommand {
         commandName: "list",
         abstract: "Show the checkpoints of a run.",
         discussion: """
-            A checkpoint is complete if its manifest is sound and every file has the size that it lists; strata checkpoint
-            verify also reads what is in the files. Ranks are those that wrote it; it can be loaded on any number.
+            A checkpoint is complete if its manifest is sound and every file has the size that it lists; strata \
+            checkpoint verify also reads what is in the files. Ranks are those that wrote it; it can be loaded on any number.
 
             Example:
               strata checkpoint list runs/quickstart
@@ -19,7 +20,7 @@ struct CheckpointListCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
     var folder: String
 
-    @Flag(help: "Print the list as JSON, and nothing else, on standard output.")
+    @Flag(help: .json)
     var json = false
 
     private struct Line: Encodable {
@@ -47,15 +48,16 @@ struct CheckpointListCommand: ParsableCommand {
         var cells: [String] {
             let marks = [isLatest ? "latest" : nil, isBest ? "best" : nil].compactMap { $0 }
             return [
-                "\(step)", date ?? "-", Format.decimal(Double(bytes) / 1e6, 1),
-                ranks.map { "\($0) × EP \(expertParallel ?? 1)" } ?? "-", validationLoss.map { Format.decimal($0, 4) } ?? "-",
+                "\(step)", date ?? "-", NumberText.mebibytes(bytes),
+                ranks.map { "\($0) × EP \(expertParallel ?? 1)" } ?? "-", validationLoss.map { NumberText.decimal($0, 4) } ?? "-",
                 marks.isEmpty ? "-" : marks.joined(separator: ", "), isComplete ? "complete" : "damaged",
             ]
         }
     }
 
     func run() throws {
-        let summaries = CheckpointSummary.all(try RunFolder(existing: folder).checkpoints), losses = summaries.losses
+        let directory = try RunFolder(trained: folder).checkpoints
+        let summaries = CheckpointSummary.all(directory), losses = summaries.losses
         let latest = losses.keys.max(), best = CheckpointRetention.bestFirst(losses).first
         let lines = summaries.map { summary in
             Line(
@@ -65,11 +67,11 @@ struct CheckpointListCommand: ParsableCommand {
                 isComplete: summary.problem == nil, problem: summary.problem?.description)
         }
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(lines), as: UTF8.self))
+            print(try JSONText.pretty(lines), terminator: "")
+        } else if lines.isEmpty {
+            print("\(directory): there is no checkpoint")
         } else {
-            let header = ["update", "committed", "MB", "ranks", "validation loss", "", "files"]
+            let header = ["update", "committed", "MiB", "ranks", "validation loss", "", "files"]
             print(Table(header: header, rows: lines.map(\.cells)).text, terminator: "")
             for line in lines { if let problem = line.problem { print(problem) } }
         }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Reporting
 import TensorCore
 import Training
 
@@ -9,8 +10,8 @@ struct CheckpointPruneCommand: ParsableCommand {
         commandName: "prune",
         abstract: "Remove all but the newest and the best checkpoints of a run.",
         discussion: """
-            Damaged checkpoints do not count, and are left where they are: see strata checkpoint verify. Not for a run that is
-            being trained: it prunes its checkpoints itself.
+            Damaged checkpoints do not count, and are left where they are: see strata checkpoint verify. Not for a run \
+            that is being trained: it prunes its checkpoints itself.
 
             Example:
               strata checkpoint prune runs/quickstart --keep 1 --dry-run
@@ -32,7 +33,8 @@ struct CheckpointPruneCommand: ParsableCommand {
     func run() throws {
         guard keep >= 1 else { throw CommandFailure(.usage, "--keep must be at least 1, but is \(keep)") }
         guard keepBest >= 0 else { throw CommandFailure(.usage, "--keep-best must be at least 0, but is \(keepBest)") }
-        let directory = try RunFolder(existing: folder).checkpoints, summaries = CheckpointSummary.all(directory)
+        let directory = try RunFolder(trained: folder).checkpoints, summaries = CheckpointSummary.all(directory)
+        guard !summaries.isEmpty else { return print("\(directory): there is no checkpoint, and nothing to remove") }
         for summary in summaries {
             guard let problem = summary.problem else { continue }
             FileHandle.standardError.write(Data("strata: warning: \(problem); it is left\n".utf8))
@@ -48,6 +50,6 @@ struct CheckpointPruneCommand: ParsableCommand {
             }
             print("\(dryRun ? "would remove" : "removed") \(path)")
         }
-        print("\(Format.decimal(Double(bytes) / 1e6, 1)) MB \(dryRun ? "would be freed" : "freed")")
+        print("\(NumberText.mebibytes(bytes)) MiB \(dryRun ? "would be freed" : "freed")")
     }
 }

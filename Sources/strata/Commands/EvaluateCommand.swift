@@ -5,13 +5,13 @@ import Evaluation
 import Foundation
 
 /// `strata evaluate`: BLEU, chrF and exact match per direction and on average.
-struct EvaluateCommand: ParsableCommand {
+struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
         abstract: "Translate a split with beam search and score it, per direction and on average.",
         discussion: """
-            BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the
-            reference given. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run folder, as
+            BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the \
+            reference given. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run folder, as \
             evaluation-<split>.json, for strata report.
 
             Example:
@@ -22,7 +22,7 @@ struct EvaluateCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
-    @Option(help: "The part of the data: test or valid.")
+    @Option(help: ArgumentHelp("The part of the data: test or valid.", valueName: "name"))
     var split = "test"
 
     @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
@@ -38,7 +38,7 @@ struct EvaluateCommand: ParsableCommand {
 
     @OptionGroup var search: SearchOptions
 
-    @Flag(help: "Print the figures as JSON, and nothing else, on standard output.")
+    @Flag(help: .json)
     var json = false
 
     func run() throws {

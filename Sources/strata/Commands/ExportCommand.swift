@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Reporting
 import Training
 
 /// `strata export`: a trained model for other programs.
@@ -8,8 +9,8 @@ struct ExportCommand: ParsableCommand {
         commandName: "export",
         abstract: "Write a trained model as one safetensors file with its configuration and tokenizer.",
         discussion: """
-            The folder has model.safetensors (parameters in 32-bit floats, without the optimizer's moments), config.json,
-            config.yaml and tokenizer.model. strata translate and strata evaluate take it in place of a run.
+            The folder has model.safetensors (parameters in 32-bit floats, without the optimizer's moments), \
+            config.json, config.yaml and tokenizer.model. strata translate and strata evaluate take it in place of a run.
 
             Example:
               strata export runs/quickstart --out exports/quickstart
@@ -26,7 +27,7 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         try requirePath(out, of: "--out")
-        let run = try RunFolder(existing: folder), choice = try options.choice()
+        let run = try RunFolder(trained: folder), choice = try options.choice()
         guard !FileManager.default.fileExists(atPath: out) else {
             throw CommandFailure(.usage, "--out \(out): must be a new folder, but exists; name another, or remove it")
         }
@@ -34,6 +35,6 @@ struct ExportCommand: ParsableCommand {
             FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
         }
         let bytes = try ModelExport.write(reader, of: run, to: out)
-        print("update \(reader.manifest.step), \(Format.decimal(Double(bytes) / 1e6, 1)) MB, in \(out)")
+        print("update \(reader.manifest.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
     }
 }

@@ -7,8 +7,8 @@ struct PlanCommand: ParsableCommand {
         commandName: "plan",
         abstract: "Show what a configuration asks for: parameters, operations, memory, traffic, where the experts live.",
         discussion: """
-            Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary of
-            data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
+            Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary \
+            of data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
 
             Example:
               strata plan configs/m4/smoe-4-4.yaml --ranks 8
@@ -19,10 +19,7 @@ struct PlanCommand: ParsableCommand {
     @Argument(help: "The configuration: a YAML file.", completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    @Option(
-        name: .customLong("set"), parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
-    var overrides: [String] = []
+    @OptionGroup var overrides: OverrideOptions
 
     @Option(help: ArgumentHelp("The number of ranks (default: 1).", valueName: "n"))
     var ranks: Int?
@@ -33,12 +30,12 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Show the models of the paper beside its figures.")
     var paper = false
 
-    @Flag(help: "Print the figures as JSON, and nothing else, on standard output.")
+    @Flag(help: .json)
     var json = false
 
     func run() throws {
         guard !paper else {
-            guard config == nil, measuredRun == nil, overrides.isEmpty, ranks == nil else {
+            guard config == nil, measuredRun == nil, overrides.set.isEmpty, ranks == nil else {
                 throw CommandFailure(
                     .usage, "--paper shows the paper's models: leave the configuration, --set, --ranks and --run out")
             }
@@ -50,7 +47,7 @@ struct PlanCommand: ParsableCommand {
         guard (1...1_000_000).contains(ranks) else {
             throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
         }
-        let configuration = try RunConfiguration.load(file: config, overrides: overrides)
+        let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
         let rounds = try measuredRun.map {
             try MeasuredRounds.mean(of: RunFolder(existing: $0), for: configuration.model)
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DataPipeline
 import Foundation
+import Reporting
 
 /// `strata prepare`: tokenizer and shards, under `data.prepared`.
 struct PrepareCommand: ParsableCommand {
@@ -8,8 +9,8 @@ struct PrepareCommand: ParsableCommand {
         commandName: "prepare",
         abstract: "Train the tokenizer and write the token shards that training reads.",
         discussion: """
-            Reads the text that the configuration's data section names, reports what cannot be used, and writes the folder
-            data.prepared. Done again with the same text and settings, it does nothing.
+            Reads the text that the configuration's data section names, reports what cannot be used, and writes the \
+            folder data.prepared. Done again with the same text and settings, it does nothing.
 
             Example:
               strata prepare configs/quickstart.yaml
@@ -36,20 +37,21 @@ struct PrepareCommand: ParsableCommand {
         switch progress.phase {
         case .examining: return "examining text  \(progress.done + 1)/\(progress.total)\(detail)"
         case .reading: return "reading text  \(progress.done + 1)/\(progress.total)\(detail)"
-        case .tokenizer: return "training the tokenizer on \(Format.count(progress.total)) sentences\(detail)"
+        case .tokenizer: return "training the tokenizer on \(NumberText.count(progress.total)) sentences\(detail)"
         case .tokenizing:
             let percent = progress.total > 0 ? 100 * progress.done / progress.total : 100
-            return "tokenizing  \(percent)% of \(Format.count(progress.total)) pairs\(detail)"
+            return "tokenizing  \(percent)% of \(NumberText.count(progress.total)) pairs\(detail)"
         }
     }
 
     private static func summary(_ report: PreparationReport) -> String {
         let manifest = report.manifest
-        var text = "vocabulary \(Format.count(manifest.vocabularySize)), languages \(manifest.languages.joined(separator: " "))\n"
+        var text = "vocabulary \(NumberText.count(manifest.vocabularySize)), "
+        text += "languages \(manifest.languages.joined(separator: " "))\n"
         text += Table(
             header: ["pair", "split", "pairs", "skipped"],
             rows: manifest.parts.map { part in
-                [part.pair, part.split.rawValue, Format.count(part.count), Format.count(part.skipped.total)]
+                [part.pair, part.split.rawValue, NumberText.count(part.count), NumberText.count(part.skipped.total)]
             }
         ).text
         return text

@@ -35,11 +35,7 @@ struct ReportCommand: ParsableCommand {
         let format = Date.ISO8601FormatStyle.iso8601.year().month().day().time(includingFractionalSeconds: false)
         let date = Date.now.formatted(format.dateTimeSeparator(.space))
         let html = Report(runs: runs, date: "\(date) UTC").html
-        do {
-            try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
-        }
+        try FileWriter.replace(path, with: html)
         print(path)
     }
 

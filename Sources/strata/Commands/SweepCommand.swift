@@ -11,19 +11,20 @@ struct SweepCommand: ParsableCommand {
         discussion: """
             The specification is YAML:
               name: strata-or-not
-              out: runs/strata-or-not      # a folder for each run and seed, logs/, summary.{md,csv,json}
-              base: quickstart.yaml        # a configuration, relative to this file
+              out: runs/strata-or-not  # of runs, logs and summary.{md,csv,json}
+              base: quickstart.yaml    # a configuration, relative to this file
               runs:
                 - {name: vanilla, set: [model.moe.strata=8]}
                 - {name: smoe-4-4, set: ["model.moe.strata=[4, 4]"]}
                 - {name: dense, config: dense.yaml}
               seeds: [1, 2]
-              ranks: 2                     # under mpirun; 1: no mpirun
-              threads: auto                # of a rank
-              evaluate: {split: test}      # or none; beam, limit
+              ranks: 2                 # under mpirun; 1: no mpirun
+              threads: auto            # of a rank
+              evaluate: {split: test}  # or none; beam, limit
               analyze: true
-            Data are prepared where they are not. Started again, it goes on where it stopped: runs that are done are left as they
-            are, others resumed. A run that fails is reported, and the others go on. SIGTERM, SIGUSR1 or Ctrl-C stop it, with
+
+            Data are prepared where they are not. Started again, it goes on where it stopped: runs that are done are left as \
+            they are, others resumed. A run that fails is reported, and the others go on. SIGTERM, SIGUSR1 or Ctrl-C stop it, with \
             status 75, once the runs under way have written a checkpoint.
 
             Example:

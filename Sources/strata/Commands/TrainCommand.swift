@@ -3,19 +3,20 @@ import Collectives
 import DataPipeline
 import Foundation
 import MixtureOfExperts
+import Reporting
 import TensorCore
 import Training
 import TransformerModel
 
 /// `strata train`: trains a model, on as many ranks as mpirun started.
-struct TrainCommand: ParsableCommand {
+struct TrainCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "train",
         abstract: "Train a model; under mpirun on as many ranks as were started.",
         discussion: """
-            Needs what strata prepare wrote. SIGTERM, SIGUSR1 or Ctrl-C write a checkpoint and end with status 75; --resume goes
-            on from the newest sound checkpoint, on the same or another number of ranks. Send SIGUSR1 to mpirun, which passes it
-            on: after SIGTERM it leaves the ranks little time and ends with a status of its own.
+            Needs what strata prepare wrote. SIGTERM, SIGUSR1 or Ctrl-C write a checkpoint and end with status 75; --resume \
+            goes on from the newest sound checkpoint, on the same or another number of ranks. Send SIGUSR1 to mpirun, which \
+            passes it on: after SIGTERM it leaves the ranks little time and ends with a status of its own.
 
             Example:
               mpirun -n 2 strata train configs/quickstart.yaml --out runs/quickstart
@@ -52,7 +53,7 @@ struct TrainCommand: ParsableCommand {
         try ranks.together {
             guard ranks.isFirst else { return }
             try checkFolder(folder)
-            if let profile { try TrainingProfile.check(profile) }
+            if let path = self.profile { try TrainingProfile.check(path) }
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
         let strata = configuration.model.mixture?.strata ?? []
@@ -184,78 +185,9 @@ struct TrainCommand: ParsableCommand {
         let layout = groups.layout, mixture = configuration.model.mixture
         let experts = mixture.map { "strata \($0.strata.map(String.init).joined(separator: "-")), top-\($0.topK)" } ?? "dense"
         display.note(
-            "\(experts); \(Format.count(model.store.count)) parameters on this rank; "
+            "\(experts); \(NumberText.count(model.store.count)) parameters on this rank; "
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
                 + "\(model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
-                + "vocabulary \(Format.count(corpus.vocabularySize))")
-    }
-}
-
-/// Draws a training run's events on the display of the first rank.
-private final class TrainingProgress {
-    private let display: ProgressDisplay?
-    private let updates: Int
-    private let maxMinutes: Double
-    private let start = ContinuousClock.now
-    private var first: Int?
-    private var tokens = 0
-    private var skipped = 0
-
-    init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
-        self.display = display
-        self.updates = updates
-        self.maxMinutes = maxMinutes
-    }
-
-    func report(_ event: TrainingEvent) {
-        guard let display else { return }
-        switch event {
-        case let .update(metrics):
-            if first == nil { first = metrics.update - 1 }
-            tokens += metrics.targetTokens
-            if metrics.skipped {
-                skipped += 1
-                display.note(
-                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
-                        + "\(metrics.gradientNorm)")
-            }
-            display.show(line(metrics))
-        case let .validation(metrics):
-            display.note(
-                "update \(metrics.update): validation loss \(Format.decimal(metrics.validLoss, 3)), perplexity "
-                    + Format.decimal(metrics.validPerplexity, 2))
-        case let .checkpoint(path, seconds):
-            display.note("checkpoint \(path) (\(Format.decimal(seconds, 1)) s)")
-        case let .checkpointFailed(error, count):
-            display.note("warning: \(error)\ntraining goes on without it (\(count) not written so far); the next save tries again")
-        case let .metricsFailed(error):
-            display.note("warning: \(error); training goes on, and these lines are written as soon as they can be")
-        }
-    }
-
-    private func line(_ metrics: UpdateMetrics) -> String {
-        let elapsed = (ContinuousClock.now - start) / .seconds(1), done = metrics.update - (first ?? 0)
-        var left = elapsed / Double(done) * Double(updates - metrics.update)
-        if maxMinutes > 0 { left = min(left, maxMinutes * 60 - elapsed) }
-        var text = "update \(metrics.update)/\(updates)  loss \(Format.decimal(metrics.loss, 3))  "
-        if !metrics.load.isEmpty {
-            text += "RC \(Format.decimal(metrics.roundsMean, 2))  dropped \(Format.decimal(100 * metrics.droppedFraction, 1))%  "
-        }
-        return text + "\(Format.count(Int(Double(tokens) / elapsed))) tokens/s  ETA \(Format.duration(left))"
-    }
-
-    func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
-        let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        let why = switch end {
-        case .finished: "finished"
-        case .timeLimit: "training.max_minutes reached"
-        case .interrupted: "stopped as asked; add --resume to go on"
-        }
-        if skipped > 0 {
-            display?.note("\(skipped) update(s) skipped: their loss or gradient norm was not finite")
-        }
-        display?.note(
-            "\(why): update \(update), \(Format.duration(elapsed)), \(Format.count(Int(Double(tokens) / elapsed))) target tokens/s, "
-                + "in \(folder.path)")
+                + "vocabulary \(NumberText.count(corpus.vocabularySize))")
     }
 }

@@ -3,11 +3,13 @@ import Evaluation
 import Foundation
 
 /// `strata translate`: a line in, a line out.
-struct TranslateCommand: ParsableCommand {
+struct TranslateCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "translate",
         abstract: "Translate standard input to standard output, line by line.",
         discussion: """
+            Reads until the input ends. Under mpirun the first rank translates.
+
             Example:
               echo "forty-two" | strata translate runs/quickstart --direction eng-cat
             """)
@@ -50,23 +52,5 @@ struct TranslateCommand: ParsableCommand {
             return .done
         }
         if status != .done { throw ExitCode(status.rawValue) }
-    }
-}
-
-/// How translations are searched for.
-struct SearchOptions: ParsableArguments {
-    @Option(help: "Hypotheses a sentence; 1 is greedy search.")
-    var beam = 5
-
-    @Option(help: "Scores are log-probabilities over length to this power.")
-    var lengthPenalty: Float = 1
-
-    /// - Throws: `CommandFailure` for values that are out of range.
-    func beamSearch() throws -> BeamSearch {
-        guard (1...64).contains(beam) else { throw CommandFailure(.usage, "--beam must be 1 to 64, but is \(beam)") }
-        guard lengthPenalty.isFinite, (0...10).contains(lengthPenalty) else {
-            throw CommandFailure(.usage, "--length-penalty must be 0 to 10, but is \(lengthPenalty)")
-        }
-        return BeamSearch(beam: beam, lengthPenalty: lengthPenalty)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 
 /// The paper's tables beside what the configurations give.
 ///
@@ -45,22 +46,20 @@ struct PaperReport {
     }
 
     func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return String(decoding: try encoder.encode(["models": rows]), as: UTF8.self) + "\n"
+        try JSONText.pretty(["models": rows])
     }
 
     var text: String {
-        func millions(_ value: Double) -> String { Format.decimal(value / 1e6, 1) }
-        func percent(_ value: Double) -> String { (value < 0 ? "-" : "+") + Format.decimal(abs(value), 1) + "%" }
+        func millions(_ value: Double) -> String { NumberText.decimal(value / 1e6, 1) }
+        func percent(_ value: Double) -> String { (value < 0 ? "-" : "+") + NumberText.decimal(abs(value), 1) + "%" }
         let tables = PaperModel.corpora.map { corpus in
             Table(
                 header: [corpus.name, "params (M)", "paper", "", "FLOPs/token (M)", "paper", "", "products (M)"],
                 rows: rows.filter { $0.corpus == corpus.name }.map { row in
                     [
-                        row.model, millions(Double(row.parameters)), Format.decimal(row.paperParameters, 0),
+                        row.model, millions(Double(row.parameters)), NumberText.decimal(row.paperParameters, 0),
                         percent(row.parametersDeviation), millions(row.flopsPerToken),
-                        Format.decimal(row.paperFlopsPerToken, 0), percent(row.flopsDeviation),
+                        NumberText.decimal(row.paperFlopsPerToken, 0), percent(row.flopsDeviation),
                         millions(row.productFlopsPerToken),
                     ]
                 }).text

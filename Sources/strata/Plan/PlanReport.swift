@@ -1,5 +1,6 @@
 import Foundation
 import MixtureOfExperts
+import Reporting
 
 /// What a configuration asks for, for people and for programs.
 struct PlanReport {
@@ -27,9 +28,6 @@ struct PlanReport {
     }
 
     func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
         let document = Document(
             parameters: model.parameters, activeParameters: model.activeParameters, flopsPerToken: model.flopsPerToken,
             expectedRounds: model.configuration.mixture.map { UniformRouting($0).rounds },
@@ -38,7 +36,7 @@ struct PlanReport {
             memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
             allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
             placement: placement)
-        return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
+        return try JSONText.pretty(document, keys: .convertToSnakeCase)
     }
 
     private var placement: [[[Int]]] {
@@ -50,12 +48,12 @@ struct PlanReport {
 
     var text: String {
         var facts = [
-            ["parameters", Format.count(model.parameters)], ["active parameters", Format.count(model.activeParameters)],
+            ["parameters", NumberText.count(model.parameters)], ["active parameters", NumberText.count(model.activeParameters)],
             ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
         ]
         if let routing = model.routing {
-            facts.append(["\(isMeasured ? "measured" : "expected") rounds", Format.decimal(routing.rounds, 3)])
-            facts.append(["experts a token and block", Format.decimal(routing.expertsPerToken, 3)])
+            facts.append(["\(isMeasured ? "measured" : "expected") rounds", NumberText.decimal(routing.rounds, 3)])
+            facts.append(["experts a token and block", NumberText.decimal(routing.expertsPerToken, 3)])
         }
         let memory = [
             ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
@@ -68,8 +66,8 @@ struct PlanReport {
         let layout = rank.layout
         return Table(header: ["model", ""], rows: facts).text
             + "\n\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s)\n\n"
-            + Table(header: ["memory a rank", "MiB"], rows: memory.map { [$0.0, Self.mebibytes($0.1)] }).text + "\n"
-            + Table(header: ["sent by a rank", "MiB"], rows: traffic.map { [$0.0, Self.mebibytes($0.1)] }).text
+            + Table(header: ["memory a rank", "MiB"], rows: memory.map { [$0.0, NumberText.mebibytes($0.1)] }).text + "\n"
+            + Table(header: ["sent by a rank", "MiB"], rows: traffic.map { [$0.0, NumberText.mebibytes($0.1)] }).text
             + placementText
     }
 
@@ -92,6 +90,5 @@ struct PlanReport {
         experts.count > 2 ? "\(experts[0])-\(experts[experts.count - 1])" : experts.map(String.init).joined(separator: " ")
     }
 
-    private static func millions(_ value: Double) -> String { Format.decimal(value / 1e6, 1) + " M" }
-    private static func mebibytes(_ bytes: Int) -> String { Format.decimal(Double(bytes) / 1_048_576, 1) }
+    private static func millions(_ value: Double) -> String { NumberText.decimal(value / 1e6, 1) + " M" }
 }

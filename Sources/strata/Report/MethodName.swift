@@ -15,8 +15,26 @@ extension ModelConfiguration {
             name = mixture.stacked ? stacking : "SMoE-\(joined)"
             if isSwitch { name += ", top-1" }
         }
-        if mixture.expertOutputMasking > 0 { name += " + EOM" }
-        if mixture.conditionalRouting != nil { name += " + CMR" }
-        return name
+        return ([name] + mixture.additions).joined(separator: " + ")
+    }
+}
+
+extension MixtureConfiguration {
+    /// What makes it another method than its strata and top-k say.
+    fileprivate var additions: [String] {
+        var names: [String] = []
+        if expertOutputMasking > 0 { names.append("EOM") }
+        if conditionalRouting != nil { names.append("CMR") }
+        switch routing {
+        case .tokenChoice: break
+        case .expertChoice: names.append("expert choice")
+        case .forcedBalanced: names.append("forced balance")
+        }
+        if sharedExperts > 0 { names.append("shared experts (\(sharedExperts))") }
+        if batchPrioritized { names.append("batch priority") }
+        if biasBalancingRate > 0 { names.append("bias balancing") }
+        if routerZLoss > 0 { names.append("z-loss") }
+        if gatingDropout > 0 { names.append("gating dropout") }
+        return names
     }
 }

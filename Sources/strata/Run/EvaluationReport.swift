@@ -1,6 +1,7 @@
 import DataPipeline
 import Evaluation
 import Foundation
+import Reporting
 
 /// One direction's translations and what they are worth.
 struct DirectionScore {
@@ -63,9 +64,10 @@ struct EvaluationReport {
 
     func text(samples: Int) -> String {
         func cells(_ name: String, _ figures: EvaluationResult.Scores) -> [String] {
-            func rounds(_ value: Double?) -> String { value.map { Format.decimal($0, 2) } ?? "-" }
+            func rounds(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "-" }
             return [
-                name, Format.decimal(figures.bleu, 2), Format.decimal(figures.chrf, 2), Format.decimal(figures.exact, 1) + "%",
+                name, NumberText.decimal(figures.bleu, 2), NumberText.decimal(figures.chrf, 2),
+                NumberText.decimal(figures.exact, 1) + "%",
                 rounds(figures.roundsEncoder), rounds(figures.roundsDecoder),
             ]
         }

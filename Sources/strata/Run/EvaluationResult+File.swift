@@ -3,11 +3,7 @@ import Foundation
 import TensorCore
 
 extension EvaluationResult {
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
+    func json() throws -> String { try JSONText.pretty(self) }
 
     /// Writes the file that `strata report` reads, keeping the means of the evaluations that it replaces.
     ///
@@ -15,10 +11,6 @@ extension EvaluationResult {
     func save(to path: String) throws {
         let data = FileManager.default.contents(atPath: path)
         let previous = data.flatMap { try? JSONDecoder().decode(EvaluationResult.self, from: $0) }
-        do {
-            try Data((previous.map(replacing) ?? self).json().utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
-        }
+        try FileWriter.replace(path, with: (previous.map(replacing) ?? self).json())
     }
 }

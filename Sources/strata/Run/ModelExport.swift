@@ -71,7 +71,8 @@ struct ModelExport {
     ///
     /// - Returns: The model file's size in bytes.
     static func write(_ checkpoint: CheckpointReader, of run: RunFolder, to out: String) throws -> Int {
-        let folder = (out as NSString).standardizingPath, partial = folder + ".partial"
+        // A shell would have expanded what it is to: the path is taken as it is, but for slashes at its end.
+        let folder = String(out.reversed().drop { $0 == "/" }.reversed()), partial = folder + ".partial"
         try Folder.createEmpty(partial)
         do {
             let model = try writeModel(checkpoint.tensors, to: "\(partial)/model.safetensors")
@@ -83,9 +84,8 @@ struct ModelExport {
                 step: checkpoint.manifest.step, vocabulary: try Tokenizer(modelFile: run.tokenizer).vocabularySize,
                 languages: languages.sorted(), data: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "",
                 model: model)
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try write(encoder.encode(Document(facts: facts, configuration: RunConfiguration.form.write(configuration))), to: "\(partial)/config.json")
+            let document = Document(facts: facts, configuration: RunConfiguration.form.write(configuration))
+            try write(Data(JSONText.pretty(document).utf8), to: "\(partial)/config.json")
             try Folder.sync(partial)
             try Folder.rename(partial, to: folder)
             return model.size

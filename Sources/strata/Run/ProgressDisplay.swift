@@ -27,28 +27,3 @@ final class ProgressDisplay {
 
     private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }
-
-/// Numbers as people read them.
-enum Format {
-    static func duration(_ seconds: Double) -> String {
-        guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "?" }
-        let whole = Int(seconds.rounded())
-        if whole >= 3600 { return "\(whole / 3600)h\(padded(whole % 3600 / 60))m" }
-        if whole >= 60 { return "\(whole / 60)m\(padded(whole % 60))s" }
-        return "\(whole)s"
-    }
-
-    /// With thousands separated.
-    static func count(_ value: Int) -> String {
-        var digits = String(abs(value)), groups: [String] = []
-        while digits.count > 3 {
-            groups.insert(String(digits.suffix(3)), at: 0)
-            digits.removeLast(3)
-        }
-        return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
-    }
-
-    static func decimal(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
-
-    private static func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-}

@@ -39,6 +39,18 @@ struct RunFolder {
         }
     }
 
+    /// An existing run that may have checkpoints.
+    ///
+    /// - Throws: `CommandFailure` if the folder is not one, or is an export.
+    init(trained path: String) throws {
+        try self.init(existing: path)
+        guard !isExport else {
+            throw CommandFailure(
+                .usage, "\(path): must be the folder of a run, but is an export, one model without checkpoints; "
+                    + "give the run's folder")
+        }
+    }
+
     /// The folder of a new run, or of one to go on with.
     init(path: String) { self.path = path }
 
@@ -55,12 +67,9 @@ struct RunFolder {
         }
     }
 
+    /// - Throws: `FileError`.
     func write(_ resolved: RunConfiguration, tokenizerModel: String) throws {
-        do {
-            try Data(resolved.yaml().utf8).write(to: URL(fileURLWithPath: configuration), options: .atomic)
-            try Data(contentsOf: URL(fileURLWithPath: tokenizerModel)).write(to: URL(fileURLWithPath: tokenizer), options: .atomic)
-        } catch {
-            throw FileError(path: path, reason: "writing failed: \(error.localizedDescription)")
-        }
+        try FileWriter.replace(configuration, with: resolved.yaml())
+        try FileWriter.replace(tokenizer, with: FileReader(path: tokenizerModel).contents())
     }
 }

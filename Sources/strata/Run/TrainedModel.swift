@@ -64,7 +64,7 @@ struct TrainedModel {
     func direction(_ text: String) throws -> Direction {
         if let direction = Direction(text), directions.contains(direction) { return direction }
         let names = directions.map(\.description)
-        let nearest = nearestName(to: text, among: names).map { "; did you mean \($0)?" } ?? ""
+        let nearest = nearestName(to: text, among: names).map { "; did you mean \($0)?" } ?? "."
         throw CommandFailure(
             .usage, "--direction must be one that the model was trained for, but is \(text)\(nearest) "
                 + "Directions: \(names.joined(separator: ", "))")

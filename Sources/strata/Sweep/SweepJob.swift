@@ -26,16 +26,17 @@ struct SweepJob {
         _ specification: SweepSpecification, file: String, threads: Int?
     ) throws -> [SweepJob] {
         var problems: [ConfigurationError.Problem] = [], jobs: [SweepJob] = []
-        let seeds = specification.seeds.isEmpty ? [nil] : specification.seeds.map(Optional.some)
-        for seed in seeds {
-            for run in specification.runs {
+        let seeds = specification.runs.map(specification.seeds)
+        for round in 0 ..< (seeds.map(\.count).max() ?? 0) {
+            for (run, seeds) in zip(specification.runs, seeds) where round < seeds.count {
+                let seed = seeds[round]
                 let overrides = run.set + (seed.map { ["training.seed=\($0)"] } ?? [])
                     + (threads.map { ["parallel.threads_per_rank=\($0)"] } ?? [])
                 guard let path = run.config ?? specification.base else { preconditionFailure("checked when it was read") }
                 do {
                     let configuration = try RunConfiguration.load(file: relative(path, to: file), overrides: overrides)
                     jobs.append(SweepJob(
-                        run: run.name, name: run.name + (seed.map { "-seed-\($0)" } ?? ""), configuration: configuration,
+                        run: run.name, name: SweepSpecification.name(run, seed: seed), configuration: configuration,
                         out: specification.out))
                 } catch let error as ConfigurationError {
                     // A problem of a configuration is one for each seed.

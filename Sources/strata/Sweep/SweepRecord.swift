@@ -30,12 +30,7 @@ struct SweepRecord: Codable, Equatable {
     ///
     /// - Throws: `FileError`.
     func write(to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let partial = "\(path).partial", writer = try FileWriter(path: partial)
-        try writer.write(String(decoding: encoder.encode(self), as: UTF8.self))
-        _ = try writer.finish()
-        try Folder.rename(partial, to: path)
+        try FileWriter.replace(path, with: JSONText.pretty(self))
     }
 
     enum CodingKeys: String, CodingKey {

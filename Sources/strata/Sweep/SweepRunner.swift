@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reporting
 
 /// Runs the jobs of a sweep: each is trained, scored and analysed, unless that has been done.
 final class SweepRunner {
@@ -164,7 +165,7 @@ final class SweepRunner {
         try job.record.write(to: jobs[job.index].recordFile)
         guard let stage = nextStage(jobs[job.index], job.record) else {
             let seconds = (ContinuousClock.now - job.start) / .seconds(1)
-            display.note("\(name(job.index)): done in \(Format.duration(seconds)), update \(jobs[job.index].updates)")
+            display.note("\(name(job.index)): done in \(NumberText.duration(seconds)), update \(jobs[job.index].updates)")
             outcomes[job.index] = .done
             return
         }
@@ -199,7 +200,7 @@ final class SweepRunner {
                 return "\(jobs[job.index].name) \(job.stage.rawValue)"
             }
             return "\(jobs[job.index].name) update \(metrics.update)/\(jobs[job.index].configuration.training.updates) "
-                + "loss \(Format.decimal(metrics.loss, 3))"
+                + "loss \(NumberText.decimal(metrics.loss, 3))"
         }.joined(separator: " · "))
     }
 }

@@ -10,6 +10,8 @@ struct SweepSpecification: Equatable {
         var config: String?
         /// Overrides of the configuration, `path.to.key=value`.
         var set: [String] = []
+        /// In place of the sweep's.
+        var seeds: [UInt64] = []
     }
 
     /// How the trained models are scored.
@@ -38,7 +40,7 @@ struct SweepSpecification: Equatable {
     /// The configuration of runs that name none; relative to the specification.
     var base: String?
     var runs: [Run] = []
-    /// Empty: once, with the configuration's own.
+    /// Of runs that name none; empty: once, with the configuration's own.
     var seeds: [UInt64] = []
     var ranks = 1
     /// Of a rank; nil: as configured, or the processors shared out.
@@ -47,6 +49,15 @@ struct SweepSpecification: Equatable {
     var evaluate: Scoring? = Scoring()
     var analyze = false
     var checkpoint = Checkpoint.latest
+
+    /// What a run is trained with; nil: with the configuration's own seed.
+    func seeds(of run: Run) -> [UInt64?] {
+        let seeds = run.seeds.isEmpty ? seeds : run.seeds
+        return seeds.isEmpty ? [nil] : seeds
+    }
+
+    /// The name of a run's folder.
+    static func name(_ run: Run, seed: UInt64?) -> String { run.name + (seed.map { "-seed-\($0)" } ?? "") }
 
     /// For `strata evaluate`; nil: no scores.
     var evaluationArguments: [String]? { evaluate.map { $0.arguments + checkpointArguments } }
@@ -64,7 +75,7 @@ struct SweepSpecification: Equatable {
                 .init("out", \.out, .text("the path of a folder"), isRequired: true),
                 .init("base", \.base, .optional(.text("the path of a configuration"))),
                 .init("runs", \.runs, .list(of: Run.form, count: 1...10_000), isRequired: true),
-                .init("seeds", \.seeds, .list(of: .integer(0...UInt64.max), count: 0...1000)),
+                .init("seeds", \.seeds, .seeds),
                 .init("ranks", \.ranks, .integer(1...4096)),
                 .init("threads", \.threads, .either("auto", or: .integer(1...1024))),
                 .init("evaluate", \.evaluate, .either("none", or: Scoring.form)),
@@ -98,7 +109,14 @@ struct SweepSpecification: Equatable {
                 base != nil || run.config != nil, "runs[\(index)].config", "runs",
                 text: "is required where base is not given, but run \(run.name) has none")
         }
-        problems.require(Set(seeds).count == seeds.count, "seeds", text: "must hold each seed once, but holds one again")
+        let lists = [("seeds", seeds)] + runs.enumerated().map { ("runs[\($0)].seeds", $1.seeds) }
+        for (path, seeds) in lists {
+            problems.require(Set(seeds).count == seeds.count, path, text: "must hold each seed once, but holds one again")
+        }
+        let folders = runs.flatMap { run in Set(seeds(of: run)).map { Self.name(run, seed: $0) } }
+        problems.require(
+            Set(folders).count == folders.count || Set(runs.map(\.name)).count < runs.count, "runs",
+            text: "must have folders of their own, but with its seed one run's name is another's")
         problems.require(
             evaluate?.split != .train, "evaluate.split", text: "must be test or valid, but is train: its text is not kept")
     }
@@ -111,6 +129,7 @@ extension SweepSpecification.Run {
                 .init("name", \.name, .fileName, isRequired: true),
                 .init("config", \.config, .optional(.text("the path of a configuration"))),
                 .init("set", \.set, .list(of: .text("an override such as training.updates=1000"), count: 0...1000)),
+                .init("seeds", \.seeds, .seeds),
             ],
             over: Self())
     }
@@ -126,6 +145,10 @@ extension SweepSpecification.Scoring {
             ],
             over: Self())
     }
+}
+
+extension ConfigurationForm where Value == [UInt64] {
+    fileprivate static var seeds: Self { .list(of: .integer(0...UInt64.max), count: 0...1000) }
 }
 
 extension ConfigurationForm where Value == String {

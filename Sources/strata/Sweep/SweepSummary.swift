@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reporting
 
 /// What the runs of a sweep came to, over their seeds: for people, tables and programs.
 struct SweepSummary: Encodable {
@@ -19,7 +20,7 @@ struct SweepSummary: Encodable {
         }
 
         func text(_ places: Int) -> String {
-            Format.decimal(mean, places) + (deviation.map { " ± " + Format.decimal($0, places) } ?? "")
+            NumberText.decimal(mean, places) + (deviation.map { " ± " + NumberText.decimal($0, places) } ?? "")
         }
     }
 
@@ -80,8 +81,8 @@ struct SweepSummary: Encodable {
             rows: runs.map { run in
                 [
                     run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
-                    cell(run.chrf, 2), cell(run.exact, 1), Format.count(run.parameters),
-                    Format.decimal(run.flopsPerToken / 1e6, 1), cell(run.roundsEncoder, 2),
+                    cell(run.chrf, 2), cell(run.exact, 1), NumberText.count(run.parameters),
+                    NumberText.decimal(run.flopsPerToken / 1e6, 1), cell(run.roundsEncoder, 2),
                     cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
                 ]
             })
@@ -95,10 +96,7 @@ struct SweepSummary: Encodable {
     var markdown: String { "# \(name)\n\n" + tables.map(\.markdown).joined(separator: "\n") }
 
     func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        try JSONText.pretty(self, keys: .convertToSnakeCase)
     }
 
     /// A line a run; of what is not known, nothing between the commas.

@@ -14,15 +14,3 @@ enum CRC32C {
         return (crc >> 15 | crc << 17) &+ 0xA282_EAD8
     }
 }
-
-/// One record of a TFRecord file: the length, its check, the content, its check; little-endian.
-enum TFRecord {
-    static func framed(_ content: [UInt8]) -> [UInt8] {
-        let length = littleEndian(UInt64(content.count))
-        return length + littleEndian(CRC32C.masked(length)) + content + littleEndian(CRC32C.masked(content))
-    }
-
-    private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
-        withUnsafeBytes(of: value.littleEndian) { Array($0) }
-    }
-}

@@ -5,13 +5,10 @@ struct ConfigurationOptions: ParsableArguments {
     @Argument(help: "The configuration: a YAML file.", completion: .file(extensions: ["yaml", "yml"]))
     var config: String
 
-    @Option(
-        name: .customLong("set"), parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("Override a key of the configuration; may be repeated.", valueName: "path.to.key=value"))
-    var overrides: [String] = []
+    @OptionGroup var overrides: OverrideOptions
 
     /// - Throws: `ConfigurationError`.
     func load() throws -> RunConfiguration {
-        try RunConfiguration.load(file: config, overrides: overrides)
+        try RunConfiguration.load(file: config, overrides: overrides.set)
     }
 }

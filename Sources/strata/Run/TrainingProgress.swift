@@ -1,0 +1,75 @@
+import Foundation
+import Reporting
+import Training
+
+/// Draws a training run's events on the display of the first rank.
+final class TrainingProgress {
+    private let display: ProgressDisplay?
+    private let updates: Int
+    private let maxMinutes: Double
+    private let start = ContinuousClock.now
+    private var first: Int?
+    private var tokens = 0
+    private var skipped = 0
+
+    init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
+        self.display = display
+        self.updates = updates
+        self.maxMinutes = maxMinutes
+    }
+
+    func report(_ event: TrainingEvent) {
+        guard let display else { return }
+        switch event {
+        case let .update(metrics):
+            if first == nil { first = metrics.update - 1 }
+            tokens += metrics.targetTokens
+            if metrics.skipped {
+                skipped += 1
+                display.note(
+                    "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
+                        + "\(metrics.gradientNorm)")
+            }
+            display.show(line(metrics))
+        case let .validation(metrics):
+            display.note(
+                "update \(metrics.update): validation loss \(NumberText.decimal(metrics.validLoss, 3)), perplexity "
+                    + NumberText.decimal(metrics.validPerplexity, 2))
+        case let .checkpoint(path, seconds):
+            display.note("checkpoint \(path) (\(NumberText.decimal(seconds, 1)) s)")
+        case let .checkpointFailed(error, count):
+            display.note(
+                "warning: \(error)\ntraining goes on without it (\(count) not written so far); the next save tries again")
+        case let .metricsFailed(error):
+            display.note("warning: \(error); training goes on, and these lines are written as soon as they can be")
+        }
+    }
+
+    private func line(_ metrics: UpdateMetrics) -> String {
+        let elapsed = (ContinuousClock.now - start) / .seconds(1), done = metrics.update - (first ?? 0)
+        var left = elapsed / Double(done) * Double(updates - metrics.update)
+        if maxMinutes > 0 { left = min(left, maxMinutes * 60 - elapsed) }
+        var text = "update \(metrics.update)/\(updates)  loss \(NumberText.decimal(metrics.loss, 3))  "
+        if !metrics.load.isEmpty {
+            text += "RC \(NumberText.decimal(metrics.roundsMean, 2))  "
+            text += "dropped \(NumberText.decimal(100 * metrics.droppedFraction, 1))%  "
+        }
+        return text + "\(NumberText.count(Int(Double(tokens) / elapsed))) tokens/s  ETA \(NumberText.duration(left))"
+    }
+
+    func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        let why = switch end {
+        case .finished: "finished"
+        case .timeLimit: "training.max_minutes reached"
+        case .interrupted: "stopped as asked; add --resume to go on"
+        }
+        if skipped > 0 {
+            display?.note("\(skipped) update(s) skipped: their loss or gradient norm was not finite")
+        }
+        display?.note(
+            "\(why): update \(update), \(NumberText.duration(elapsed)), "
+                + "\(NumberText.count(Int(Double(tokens) / elapsed))) target tokens/s, "
+                + "in \(folder.path)")
+    }
+}

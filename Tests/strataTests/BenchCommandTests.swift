@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `strata bench` at a tiny size: what it prints, and what it refuses.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct BenchCommandTests {
+    private let folder = CommandLineFolder()
+    private var configuration: [String] { ["--config", "\(folder.path)/bench.yaml"] }
+
+    init() throws {
+        try folder.write("bench.yaml", Data("""
+            model: {dim: 16, ffn_dim: 32, heads: 2, encoder_layers: 2, decoder_layers: 2, moe: {strata: [2, 2]}}
+            data: {format: numerals, prepared: none, vocabulary: 40}
+            training: {token_groups: 2, tokens_per_group: 100}
+            parallel: {threads_per_rank: 1}
+
+            """.utf8))
+    }
+
+    /// The JSON that a benchmark prints, and nothing else.
+    private func figures(_ launch: Launch, _ arguments: [String]) throws -> Any {
+        let outcome = try launch.strata(["bench"] + arguments + ["--json"])
+        try #require(outcome.status == 0, "\(outcome)")
+        return try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8))
+    }
+
+    @Test(arguments: [(Launch.alone, 1), (.simulated(2), 2), (.mpirun(2), 2)]) func step(launch: Launch, ranks: Int) throws {
+        let figures = try #require(
+            try figures(launch, ["step", "--steps", "2", "--set", "data.vocabulary=5"] + configuration) as? [String: Any])
+        #expect(
+            Set(figures.keys) == [
+                "tokens_per_second", "seconds_per_step", "model_flops_utilization", "sgemm_gflops", "peak_rss_mb", "phases",
+                "ranks", "threads",
+            ])
+        func number(_ key: String) -> Double { figures[key] as? Double ?? .nan }
+        #expect(number("tokens_per_second") > 0 && number("sgemm_gflops") > 0 && number("ranks") == Double(ranks))
+        #expect((0..<1).contains(number("model_flops_utilization")) && number("model_flops_utilization") > 0)
+        // The products that measure the speed have 12 MiB of matrices; a process of less than 12 GiB.
+        #expect((12..<12_288).contains(number("peak_rss_mb")))
+        let phases = try #require(figures["phases"] as? [String: Double])
+        #expect(abs(phases.values.reduce(0, +) - number("seconds_per_step")) < 1e-9 && phases.keys.contains("gemm"), "\(phases)")
+    }
+
+    @Test func stepAsTextAndItsProfile() throws {
+        let outcome = try Launch.alone.strata(
+            ["bench", "step", "--steps", "1", "--profile", "\(folder.path)/profile.json"] + configuration)
+        #expect(outcome.status == 0 && outcome.stdout.contains("1 rank(s) × 1 thread(s)"), "\(outcome)")
+        #expect(outcome.stdout.contains("MiB a rank"), "\(outcome)")
+        let profile = try JSONSerialization.jsonObject(with: folder.data("profile.json")) as? [String: Any]
+        #expect((profile?["traceEvents"] as? [Any])?.isEmpty == false)
+        let refused = try Launch.alone.strata(
+            ["bench", "step", "--steps", "1", "--json", "--profile", folder.path] + configuration)
+        expectError(refused, 74, "\(folder.path): must be a file, but is a folder")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func decode(launch: Launch) throws {
+        let figures = try #require(
+            try figures(launch, ["decode", "--sentences", "1", "--length", "3", "--set", "data.vocabulary=5"] + configuration)
+                as? [String: Double])
+        #expect(Set(figures.keys) == ["sentences_per_second", "tokens_per_second"])
+        let speeds = (figures["sentences_per_second"] ?? 0, figures["tokens_per_second"] ?? 0)
+        #expect(speeds.0 > 0 && abs(speeds.1 / speeds.0 - 3) < 1e-9)
+    }
+
+    @Test func theParts() throws {
+        let gemm = try #require(try figures(.alone, ["gemm", "--threads", "1"]) as? [String: Any])
+        #expect(Set(gemm.keys) == ["core", "one_thread_gflops", "all_threads_gflops", "threads"])
+        let experts = try #require(
+            try figures(.alone, ["experts", "--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "2"])
+                as? [[String: Any]])
+        #expect(experts.count == 32 && Set(experts[0].keys) == ["rows_per_expert", "skew", "gflops", "over_gemm"])
+        let exchanges = try #require(try figures(.simulated(2), ["alltoall", "--repetitions", "1"]) as? [[String: Double]])
+        #expect(exchanges.count == 4 && Set(exchanges[0].keys) == ["mebibytes_a_rank", "dispatcher_ms", "bare_ms", "ratio"])
+    }
+
+    @Test func whatIsOutOfRangeIsRefused() throws {
+        for (arguments, text) in [
+            (["experts", "--threads", "0"], "--threads must be 1 to 1024, but is 0"),
+            (["experts", "--dim", "0"], "--dim must be 1 to 65536, but is 0"),
+            (["gemm", "--threads", "0"], "--threads must be 1 to 1024, but is 0"),
+            (["alltoall", "--repetitions", "0"], "--repetitions must be 1 to 1000000, but is 0"),
+        ] {
+            expectError(try Launch.alone.strata(["bench"] + arguments), 64, text)
+        }
+    }
+
+    /// Under mpirun too an error is said once.
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func modelsThatCannotBeMeasured(launch: Launch) throws {
+        for (arguments, text) in [
+            (["step", "--steps", "0"], "--steps must be 1 to 1000000, but is 0"),
+            (["decode", "--length", "1"], "--length must be 2 to 4096, but is 1"),
+            (["step", "--set", "data.vocabulary=4"], "data.vocabulary must be at least 5, but is 4"),
+            (["decode", "--set", "data.vocabulary=4"], "data.vocabulary must be at least 5, but is 4"),
+        ] {
+            expectError(try launch.strata(["bench"] + arguments + configuration), 64, text)
+        }
+        expectError(try launch.strata(["bench", "decode", "--config", "\(folder.path)/none.yaml"]), 64, "none.yaml")
+    }
+}
