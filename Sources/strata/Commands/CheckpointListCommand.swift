@@ -55,7 +55,7 @@ struct CheckpointListCommand: ParsableCommand {
     }
 
     func run() throws {
-        let summaries = CheckpointSummary.all(try RunFolder(existing: folder).checkpoints), losses = summaries.losses
+        let summaries = try CheckpointSummary.all(RunFolder(existing: folder).checkpoints), losses = summaries.losses
         let latest = losses.keys.max(), best = CheckpointRetention.bestFirst(losses).first
         let lines = summaries.map { summary in
             Line(

@@ -80,7 +80,8 @@ struct TrainCommand: ParsableCommand {
             directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
             context: context)
-        let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, display) }
+        let resumed = try ranks.together { try restore(checkpoints, model, optimizer, display) }
+        let start = resumed?.step ?? 0
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) }
@@ -93,7 +94,8 @@ struct TrainCommand: ParsableCommand {
             return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
         let trainer = try Trainer(
-            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
+            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start,
+            applied: resumed?.applied)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }
@@ -113,7 +115,7 @@ struct TrainCommand: ParsableCommand {
 
     /// A run that exists is only gone on with if that was asked for.
     private func checkFolder(_ folder: RunFolder) throws {
-        guard !resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        guard !resume, try !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
         throw CommandFailure(
             .usage, "--out \(folder.path): the folder already holds a run; add --resume to go on with it, or name another")
     }
@@ -146,16 +148,16 @@ struct TrainCommand: ParsableCommand {
         return (sampler, heldOut.isEmpty ? nil : heldOut)
     }
 
-    /// Loads the newest sound checkpoint if asked to; the update it is of, or 0.
+    /// Loads the newest sound checkpoint if asked to; nil if not, or there is none.
     private func restore(
-        _ checkpoints: CheckpointStore, _ folder: RunFolder, _ model: TranslationModel, _ optimizer: Adam,
-        _ display: ProgressDisplay?
-    ) throws -> Int {
-        guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
-        let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
+        _ checkpoints: CheckpointStore, _ model: TranslationModel, _ optimizer: Adam, _ display: ProgressDisplay?
+    ) throws -> CheckpointManifest? {
+        guard resume,
+            let reader = try checkpoints.openNewest(report: { display?.note("warning: \($0); trying the one before it") })
+        else { return nil }
         try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
-        return reader.manifest.step
+        return reader.manifest
     }
 
     /// Names the keys whose values are not those the run had so far.

@@ -60,7 +60,7 @@ struct SweepJob {
     }
 
     /// Updates done, as the newest checkpoint says.
-    var updates: Int { CheckpointStore.steps(folder.checkpoints).last ?? 0 }
+    var updates: Int { (try? CheckpointStore.steps(folder.checkpoints))?.last ?? 0 }
 
     /// The last line of the run's metrics that is an update's, for progress.
     var latestMetrics: UpdateMetrics? {
