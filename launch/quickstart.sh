@@ -20,10 +20,12 @@ step "Prepare the corpus: numbers written out in eight languages"
 "$strata" prepare "$config"
 
 step "Train on 2 MPI ranks"
-if [ -e "$run/checkpoints/latest" ]; then
+# A checkpoint says only that training has begun.
+if [ -e "$run/.trained" ]; then
   echo "$run is already trained; remove the folder to train again"
 else
   ./launch/run.sh -n 2 -- train "$config" --out "$run" --resume
+  touch "$run/.trained"
 fi
 
 step "Evaluate on held-out numbers"

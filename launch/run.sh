@@ -49,7 +49,20 @@ strata=${STRATA:-$(swift build -c release --package-path "$root" --show-bin-path
 
 mpirun=(mpirun -n "$ranks")
 [ -z "$hostfile" ] || mpirun+=(--hostfile "$hostfile")
-cores=$(nproc)
+# The cores that this shell may run on. Open MPI counts cores; nproc counts hardware threads, or says what OMP_NUM_THREADS does.
+allowed_cores() {
+  local range processor siblings
+  for range in $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status | tr , ' '); do
+    for ((processor = ${range%-*}; processor <= ${range#*-}; processor++)); do
+      # Hardware threads of one core name the same siblings.
+      siblings=$processor
+      { read -r siblings <"/sys/devices/system/cpu/cpu$processor/topology/thread_siblings_list"; } 2>/dev/null || true
+      echo "$siblings"
+    done
+  done | sort -u | wc -l
+}
+
+cores=$(allowed_cores)
 if [ -n "$threads" ]; then
   mpirun+=(--map-by "slot:PE=$threads")
 elif [ -z "$hostfile" ] && [ "$ranks" -gt "$cores" ]; then
@@ -91,23 +104,28 @@ end_session() {
 running='' stops=0
 stop() {
   stops=$((stops + 1))
-  [ -n "$running" ] || exit 75
-  if [ "$stops" -gt 1 ]; then end_session "$running"; else kill -USR1 "$running" 2>/dev/null; fi
+  # Between two jobs it is the loop that looks.
+  [ -n "$running" ] || return 0
+  # The job may have ended just now: that is no error.
+  if [ "$stops" -gt 1 ]; then end_session "$running"; else kill -USR1 "$running" 2>/dev/null || true; fi
 }
 trap stop TERM INT USR1
 
 stuck=0 pause=$backoff
 while :; do
+  [ "$stops" -eq 0 ] || exit 75
   before=$(newest)
   setsid "${mpirun[@]}" "$strata" "${command[@]}" <&0 &
   running=$!
+  # Asked since the loop looked.
+  [ "$stops" -eq 0 ] || kill -USR1 "$running" 2>/dev/null || true
   status=0
   # A signal interrupts wait: the status counts only once mpirun has ended.
   wait "$running" || status=$?
   while kill -0 "$running" 2>/dev/null; do status=0; wait "$running" || status=$?; done
-  # An mpirun that was killed may leave ranks behind.
-  end_session "$running"
-  running=''
+  # From here on a stop has nobody to be passed on to. An mpirun that was killed may leave ranks behind.
+  session=$running running=''
+  end_session "$session"
   # The request came before the ranks listened to it: nothing was done that could be lost.
   if [ "$stops" -gt 0 ] && [ "$status" -eq $((128 + $(kill -l USR1))) ]; then status=75; fi
   # 64 and 65 would fail again, and 75 is a stop that was asked for.

@@ -47,14 +47,6 @@ void CMPI_error_string(int code, char *text, size_t capacity) {
     copy_text(full, text, capacity);
 }
 
-int CMPI_library_version(char *text, size_t capacity) {
-    char full[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-    int length = 0;
-    int code = MPI_Get_library_version(full, &length);
-    copy_text(full, text, capacity);
-    return code;
-}
-
 int CMPI_processor_name(char *text, size_t capacity) {
     char full[MPI_MAX_PROCESSOR_NAME] = "";
     int length = 0;
@@ -80,12 +72,6 @@ static int made(int code, MPI_Comm comm, void **result) {
 int CMPI_comm_split(CMPI_Comm comm, int color, int key, void **part) {
     MPI_Comm result = MPI_COMM_NULL;
     int code = MPI_Comm_split(comm, color, key, &result);
-    return made(code, result, part);
-}
-
-int CMPI_comm_split_shared(CMPI_Comm comm, int key, void **part) {
-    MPI_Comm result = MPI_COMM_NULL;
-    int code = MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, key, MPI_INFO_NULL, &result);
     return made(code, result, part);
 }
 

@@ -92,10 +92,4 @@ extension Communicator {
             initialized = array.count
         }
     }
-
-    /// Tells rank r `counts[r]`; returns what rank r told this one, in rank order. It precedes a row all-to-all.
-    public func allToAll(counts: [Int]) throws -> [Int] {
-        precondition(counts.count == size, "allToAll(counts:): must be one count a rank (\(size)), but is \(counts.count)")
-        return try allToAll(counts.map(Int64.init)).map(Int.init)
-    }
 }

@@ -1,7 +1,10 @@
 import Glibc
 
-/// Ranks as threads of this process.
+/// Ranks as threads of this process. Never as Tasks: ranks block, and a cooperative pool would run out of threads.
 public enum SimulatedCluster {
+    /// A recorded backward pass over a deep model nests deeply; secondary threads get 8 MiB at best by default.
+    private static let stackSize = 64 << 20
+
     /// Runs `body` once on each of `ranks` threads, with that rank's communicator over all of them, and returns the
     /// results in rank order.
     ///
@@ -16,9 +19,9 @@ public enum SimulatedCluster {
         // The threads are joined before this function returns, whatever happens.
         return try withoutActuallyEscaping(body) { body in
             let outcomes = (0..<ranks).map { _ in Outcome<Result>() }
-            var threads: [RankThread] = []
+            var threads: [SystemThread] = []
             for (rank, outcome) in outcomes.enumerated() {
-                let thread = RankThread {
+                let thread = SystemThread(stackSize: stackSize) {
                     outcome.value = Swift.Result { try body(SimulatedCommunicator(group: group, position: rank)) }
                     switch outcome.value! {
                     case .success: world.finish(rank)

@@ -187,11 +187,6 @@ public final class MPICommunicator: Communicator {
         try make("duplicate") { CMPI_comm_duplicate(comm, &$0) }
     }
 
-    /// The ranks that share this one's memory, in the order they have here.
-    func splitByNode() throws -> MPICommunicator {
-        try make("split by node") { CMPI_comm_split_shared(comm, Int32(rank), &$0) }
-    }
-
     /// As `duplicate`, with smaller limits: what is beyond 2³¹ elements for others can be tested on this one.
     package func duplicate(maximumCount: Int) throws -> any Communicator {
         try make("duplicate", maximumCount: maximumCount) { CMPI_comm_duplicate(comm, &$0) }

@@ -24,17 +24,8 @@ public final class MPIEnvironment {
         return variables.lazy.compactMap { getenv($0).flatMap { Int(String(cString: $0)) } }.first ?? 1
     }
 
-    /// The library's name and version; needs no initialisation.
-    public static var libraryVersion: String {
-        MPISession.text(capacity: 4096) { _ = CMPI_library_version($0, $1) }
-    }
-
     /// All ranks that were started together.
     public let world: MPICommunicator
-    /// This process's position among the ranks of its node, 0 ..< localSize.
-    public let localRank: Int
-    /// The number of ranks on this node.
-    public let localSize: Int
     /// The node's name, as MPI gives it.
     public let processorName: String
 
@@ -70,9 +61,6 @@ public final class MPIEnvironment {
         try session.check(CMPI_is_thread_main(&flag), "initialize")
         precondition(flag != 0, "MPI must be initialised on the main thread")
         world = try MPICommunicator(comm, session: session, isOwned: false)
-        let node = try world.splitByNode()
-        localRank = node.rank
-        localSize = node.size
         processorName = try MPISession.text { [session] in try session.check(CMPI_processor_name($0, $1), "processor name") }
     }
 

@@ -48,8 +48,9 @@ final class MPISession {
         text { CMPI_error_string(code, $0, $1) }
     }
 
-    static func text(capacity: Int = 1024, _ write: (UnsafeMutablePointer<CChar>, Int) throws -> Void) rethrows -> String {
-        try withUnsafeTemporaryAllocation(of: CChar.self, capacity: capacity) {
+    static func text(_ write: (UnsafeMutablePointer<CChar>, Int) throws -> Void) rethrows -> String {
+        let capacity = 1024
+        return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: capacity) {
             try write($0.baseAddress!, capacity)
             return String(cString: $0.baseAddress!)
         }

@@ -10,7 +10,7 @@ public enum AdamKernel {
         let correction1: Float
         let correction2: Float
 
-        /// `update` counts from 1.
+        /// `update` counts from 1 what the moments have seen: the correction for their beginning at zero depends on it.
         public init(
             update: Int, learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, gradientScale: Float = 1
         ) {

@@ -28,7 +28,7 @@ public final class PhaseClock {
         public let duration: Double
     }
 
-    /// Seconds by phase since the last `reset`; `other` stays zero here.
+    /// Seconds by phase since the last `reset`; `other` has only what was measured under that name.
     public private(set) var seconds: [Phase: Double] = [:]
     /// Multiplications and additions of matrix products and attention, forward and backward, since the last `reset`.
     public private(set) var flops = 0

@@ -30,12 +30,6 @@ public struct Tensor: @unchecked Sendable {
         return Tensor(storage: storage, offset: offset + range.lowerBound * columns, rows: range.count, columns: columns)
     }
 
-    /// The same elements under other extents.
-    public func reshaped(rows: Int, columns: Int) -> Tensor {
-        precondition(rows * columns == count, "[\(self.rows), \(self.columns)] cannot become [\(rows), \(columns)]")
-        return Tensor(storage: storage, offset: offset, rows: rows, columns: columns)
-    }
-
     public func row(_ index: Int) -> UnsafeMutablePointer<Float> { pointer + index * columns }
 
     public subscript(row: Int, column: Int) -> Float {

@@ -55,7 +55,8 @@ public final class Adam {
     /// The moments of `share(placement)`, which begin with its first element's.
     public func moments(_ placement: ParameterPlacement) -> Moments { part(placement).moments }
 
-    /// Update number `update`, from 1; gradients are multiplied by `gradientScale` first, and all are zero afterwards.
+    /// Update number `update`, from 1, of those that the moments have seen: skipped ones do not count. Gradients are multiplied
+    /// by `gradientScale` first, and all are zero afterwards.
     public func step(update: Int, learningRate: Float, gradientScale: Float) {
         let step = AdamKernel.Step(
             update: update, learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,

@@ -11,6 +11,8 @@ public final class MetricsLog {
     private var size: Int
     private var unwritten = Data()
     private let encoder = JSONEncoder()
+    /// Puts on disk what was written. Tests put other things in its place.
+    var putOnDisk: (_ descriptor: Int32) -> Int32 = { fsync($0) }
     /// Why the lines of the latest updates are not in the file; nil while all are.
     public private(set) var failure: FileError?
 
@@ -40,9 +42,15 @@ public final class MetricsLog {
         flush()
     }
 
-    /// - Throws: `FileError` if lines are still held back.
-    public func finish() throws {
+    /// Puts the lines so far on disk, to survive the host's end.
+    public func sync() {
         flush()
+        if failure == nil, putOnDisk(descriptor) != 0 { failure = FileError(path: path, while: "writing") }
+    }
+
+    /// - Throws: `FileError` if lines are still held back, or may not be on disk.
+    public func finish() throws {
+        sync()
         if let failure { throw failure }
     }
 

@@ -23,16 +23,18 @@ public final class Trainer {
     private var skipped = 0
     /// The last update done.
     public private(set) var update: Int
+    /// Updates that were applied: those that were not skipped.
+    public private(set) var applied: Int
 
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
-    /// `startingAfter` is the update that the parameters and moments come from; 0 for a new run. Gradients are summed in buckets
-    /// of `bucketBytes`.
+    /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
+    /// up to it were not skipped; nil: all. Gradients are summed in buckets of `bucketBytes`.
     public init(
         model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
-        bucketBytes: Int = GradientSynchronizer.bucketBytes
+        applied: Int? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes
     ) throws {
         self.model = model
         self.optimizer = optimizer
@@ -40,6 +42,7 @@ public final class Trainer {
         self.source = source
         self.configuration = configuration
         self.update = update
+        self.applied = applied ?? update
         synchronizer = try GradientSynchronizer(
             groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
             bucketBytes: bucketBytes)
@@ -115,10 +118,11 @@ public final class Trainer {
             return false
         }
         skipped = 0
+        applied += 1
         let limit = Double(configuration.clipNorm)
         let scale = limit > 0 && norm > limit ? limit / norm : 1
         model.context.clock.measure(.optimizer, "adam") {
-            optimizer.step(update: update, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+            optimizer.step(update: applied, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
         }
         if optimizer.isSharded {
             try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }

@@ -29,7 +29,7 @@ public struct TrainingConfiguration: Equatable, Sendable {
 public struct ParallelConfiguration: Equatable, Sendable {
     /// Ranks that share one copy of the experts; nil: the largest divisor of the ranks that the smallest stratum allows.
     public var expertParallel: Int?
-    /// Worker threads of a rank; nil: the cores of the node over its ranks.
+    /// Worker threads of a rank; nil: the processors that it may run on over the ranks that may run on exactly those.
     public var threadsPerRank: Int?
     /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:
     /// less memory, with the same results.

@@ -98,9 +98,14 @@ public final class TrainingCoordinator {
     }
 
     private func append(_ metrics: some Encodable, _ report: (TrainingEvent) throws -> Void) throws {
+        try log(report) { try $0.append(metrics) }
+    }
+
+    /// Has the first rank's log do something, and reports if that is when it begins to fail.
+    private func log(_ report: (TrainingEvent) throws -> Void, _ body: (MetricsLog) throws -> Void) throws {
         guard let log else { return }
         let wasComplete = log.failure == nil
-        try log.append(metrics)
+        try body(log)
         if wasComplete, let failure = log.failure { try report(.metricsFailed(failure)) }
     }
 
@@ -108,7 +113,7 @@ public final class TrainingCoordinator {
     private func save(_ validation: ValidationMetrics?, _ report: (TrainingEvent) throws -> Void) throws {
         try settle(report)
         do {
-            try begin(validation, copying: cadence.asynchronous)
+            try begin(validation, copying: cadence.asynchronous, report)
             if !cadence.asynchronous { try settle(report) }
         } catch let error as CheckpointError {
             try note(.failure(error), report)
@@ -118,15 +123,20 @@ public final class TrainingCoordinator {
     /// What training ends with must be written.
     private func saveLast(_ validation: ValidationMetrics?, _ report: (TrainingEvent) throws -> Void) throws {
         try settle(report)
-        try begin(validation, copying: false)
+        try begin(validation, copying: false, report)
         guard let outcome = try checkpoints.complete() else { return }
         if case let .failure(error) = outcome { throw error }
         try note(outcome, report)
     }
 
-    private func begin(_ validation: ValidationMetrics?, copying: Bool) throws {
+    private func begin(
+        _ validation: ValidationMetrics?, copying: Bool, _ report: (TrainingEvent) throws -> Void
+    ) throws {
+        // A run that goes on from the checkpoint finds the lines of all updates before it.
+        try log(report) { $0.sync() }
         try checkpoints.begin(
-            step: trainer.update, seed: trainer.configuration.seed, validationLoss: validation?.validLoss,
+            step: trainer.update, applied: trainer.applied, seed: trainer.configuration.seed,
+            validationLoss: validation?.validLoss,
             state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), copying: copying)
     }
 

@@ -8,7 +8,7 @@ import _TestSupport
         let outcome = try MPILauncher.run(
             executable: BuiltProducts.path("mpi-conformance"), arguments: [suite], ranks: ranks, timeout: 60)
         #expect(outcome.status == 0, "\(outcome)")
-        #expect(outcome.stdout.contains("\(ranks) ranks, \(ranks) on "))
+        #expect(outcome.stdout.hasPrefix("\(ranks) ranks\n"))
         #expect(outcome.stdout.hasSuffix("conformance passed\n"))
     }
 
@@ -23,7 +23,7 @@ import _TestSupport
 
     @Test func ranksThatDoNotEndAreKilled() throws {
         let outcome = try MPILauncher.run(
-            executable: "/bin/sh", arguments: ["-c", "echo $$; exec sleep 600"], ranks: 2, timeout: 2)
+            executable: "/bin/sh", arguments: ["-c", "echo $$; exec sleep 600"], ranks: 2, timeout: 10)
         #expect(outcome.timedOut)
         let ranks = outcome.stdout.split(separator: "\n").compactMap { Int32($0) }
         #expect(ranks.count == 2, "\(outcome)")

@@ -150,6 +150,25 @@ import _TestSupport
         #expect(steps.talk.all.count == 2 && steps.talk.all[1].contains("waiting for 15 s"))
     }
 
+    /// A rank may make communicators and enter them while its watchdog looks.
+    @Test func thePlaceIsAmongTheGroups() throws {
+        let journal = CollectiveJournal(), made = 20_000
+        let thread = try #require(SystemThread {
+            for number in 1...made {
+                let group = journal.add(.init(id: "\(number)", members: [0]))
+                journal.note(.init(operation: .barrier, group: group, number: 1, isWaiting: true))
+            }
+        })
+        var count = 0, strays = 0
+        while count < made {
+            let (place, groups) = journal.state
+            if let place, place.group >= groups.count { strays += 1 }
+            count = groups.count
+        }
+        thread.join()
+        #expect(strays == 0)
+    }
+
     @Test func placesFitInAWord() {
         #expect(CollectivePlace(packed: 0) == nil)
         for operation in WatchedOperation.allCases {

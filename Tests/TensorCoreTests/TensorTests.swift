@@ -10,8 +10,6 @@ import Testing
         #expect(view.elements == [3, 4, 5, 6] && view.rows == 2)
         view[0, 0] = 30
         #expect(tensor.elements == [1, 2, 30, 4, 5, 6])
-        let wide = tensor.reshaped(rows: 1, columns: 6)
-        #expect(wide.rows == 1 && wide.elements == tensor.elements)
         #expect(tensor.rows(1..<1).elements.isEmpty)
     }
 

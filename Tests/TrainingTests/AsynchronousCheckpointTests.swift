@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Synchronization
 import TensorCore
 import Testing
 
@@ -26,6 +27,11 @@ import Testing
         }
     }
 
+    /// What the threads that write have seen.
+    private final class Seen<Value: Hashable & Sendable>: Sendable {
+        let values = Mutex<Set<Value>>([])
+    }
+
     private static func begin(_ run: TinyRun, copying: Bool = true) throws {
         try run.checkpoints.begin(
             step: run.trainer.update, seed: 7, validationLoss: nil, state: run.rankState, copying: copying)
@@ -48,7 +54,7 @@ import Testing
             for _ in 0..<3 {
                 _ = try run.trainer.step()
                 try #require(try run.checkpoints.poll() == nil && run.checkpoints.isSaving)
-                try #require(CheckpointStore.steps(run.checkpoints.directory).isEmpty, "not before all ranks have written")
+                try #require(try CheckpointStore.steps(run.checkpoints.directory).isEmpty, "not before all ranks have written")
                 try world.barrier()
             }
             try #require(run.state != state)
@@ -90,23 +96,31 @@ import Testing
     /// Snapshot after snapshot goes into the same memory.
     @Test func theMemoryOfSnapshotsIsUsedAgain() throws {
         let folder = TemporaryFolder()
-        _ = try SimulatedCluster.run(ranks: 2) { world in
-            let run = try TinyRun(world, .stratified(), in: folder.path)
-            var reserved: [Int] = []
+        let addresses = try SimulatedCluster.run(ranks: 2) { world in
+            let run = try TinyRun(world, .stratified(), in: folder.path), addresses = Seen<UInt>()
+            run.checkpoints.writeShard = { content, path in
+                addresses.values.withLock { _ = $0.insert(UInt(bitPattern: content.parts[0].buffer.baseAddress)) }
+                return try content.write(to: path)
+            }
+            let parameters = UInt(bitPattern: run.model.store.section(.replicated).values.pointer)
             for _ in 0..<3 {
                 _ = try run.trainer.step()
                 try Self.begin(run)
                 _ = try run.checkpoints.complete()
-                reserved.append(run.model.context.allocator.bytesReserved)
             }
-            let before = run.model.context.allocator.bytesReserved
-            for _ in 0..<3 {
-                try Self.begin(run)
-                _ = try run.checkpoints.complete()
-            }
-            try #require(run.model.context.allocator.bytesReserved == before)
+            return addresses.values.withLock { $0.subtracting([parameters]) }
         }
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 2, 3])
+        #expect(addresses.map(\.count) == [1, 1])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 2, 3])
+    }
+
+    /// A save that never ends would never let training end either.
+    @Test func aThreadThatIsRefusedFailsAtOnce() {
+        // More than there are addresses.
+        let task = BackgroundTask(writing: "/a/shard", stackSize: 1 << 50) { true }
+        #expect(task.isFinished)
+        let error = #expect(throws: FileError.self) { _ = try task.wait().get() }
+        #expect(error?.path == "/a/shard" && error?.reason.hasPrefix("starting a thread to write it failed: ") == true)
     }
 
     /// A disk that is full on one rank: nothing is left of the save, the one before it stays, and the next succeeds.
@@ -138,7 +152,7 @@ import Testing
         let path = "\(folder.path)/checkpoints/step-00000002.partial/shard-0000\(failing).safetensors"
         #expect(outcomes[0] == .failure(.notWritten(
             step: 2, reasons: ["rank \(failing): \(path): writing failed: No space left on device"])))
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 3])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 3])
     }
 
     /// A save under way when the next is due, or the end comes, is waited for and reported first.
@@ -169,22 +183,32 @@ import Testing
         #expect(events[0] == events[1])
     }
 
-    /// What diverges ends, but what was saved before it is not lost.
+    /// What diverges ends, but what was saved before it is not lost: updates 2 to 12 are skipped, and the last is one too many.
     @Test func aSaveUnderWayIsFinishedWhenTrainingDiverges() throws {
         let folder = TemporaryFolder()
-        let errors = try SimulatedCluster.run(ranks: 2) { world in
-            var plan = TinyPlan.stratified(updates: 100)
+        let outcomes = try SimulatedCluster.run(ranks: 2) { world in
+            var plan = TinyPlan.stratified(updates: 100), committed: [String] = []
             plan.cadence.every = 1
             plan.training.learningRate = 1e30
             plan.training.warmup = 0
             let gate = Gate(), run = try TinyRun(world, plan, in: folder.path)
             run.checkpoints.writeShard = { content, path in
-                if path.contains("step-00000012") { gate.pass() }
+                if path.contains("step-00000011") { gate.pass() }
                 return try content.write(to: path)
             }
-            return "\(try #require(throws: TrainingError.self) { _ = try run.run { if case .update = $0 { gate.open() } } })"
+            let error = try #require(throws: TrainingError.self) {
+                _ = try run.run { event in
+                    if case let .checkpoint(path, _) = event { committed.append(path) }
+                } beforeUpdate: { update in
+                    // The one that throws: nobody looks at the save again but who has caught that.
+                    if update == 12 { gate.open() }
+                }
+            }
+            return ("\(error)", committed)
         }
-        #expect(errors[0].contains("diverged"))
+        #expect(outcomes[0].0.contains("diverged"))
+        #expect(outcomes.allSatisfy { $0.1.last == "\(folder.path)/checkpoints/step-00000011" })
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints").last == 11)
         #expect(try !folder.names("checkpoints").contains { $0.hasSuffix(".partial") })
     }
 }

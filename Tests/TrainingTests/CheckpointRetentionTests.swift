@@ -28,13 +28,30 @@ import Testing
         }
         let directory = "\(folder.path)/checkpoints"
         try save([(1, 3), (2, 1), (3, 2)])
-        #expect(CheckpointStore.steps(directory) == [2, 3])
+        #expect(try CheckpointStore.steps(directory) == [2, 3])
         try save([(4, nil), (5, .nan), (6, 1.5)])
-        #expect(CheckpointStore.steps(directory) == [2, 6])
+        #expect(try CheckpointStore.steps(directory) == [2, 6])
         #expect(try CheckpointManifest(folder: "\(directory)/step-00000002").validationLoss == 1)
         try save([(7, 0.5), (8, .infinity)])
-        #expect(CheckpointStore.steps(directory) == [7, 8])
+        #expect(try CheckpointStore.steps(directory) == [7, 8])
         #expect(try CheckpointManifest(folder: "\(directory)/step-00000008").validationLoss == nil)
+    }
+
+    /// Neither do they take a sound one's place, nor are they removed.
+    @Test func damagedCheckpointsDoNotCount() throws {
+        let folder = TemporaryFolder(), directory = "\(folder.path)/checkpoints"
+        _ = try SimulatedCluster.run(ranks: 1) { world in
+            var plan = TinyPlan.stratified()
+            (plan.cadence.keep, plan.cadence.keepBest) = (3, 1)
+            let run = try TinyRun(world, plan, in: folder.path)
+            for (step, loss) in [(1, 2.0), (2, 1.0), (3, 3.0)] { try run.save(step: step, validationLoss: loss) }
+            try folder.write("checkpoints/step-00000002/shard-00000.safetensors", Data())
+            try folder.write("checkpoints/step-00000003/manifest.json", Data())
+            for step in 4...6 { try run.save(step: step, validationLoss: 4) }
+            try #require(try CheckpointStore.steps(directory) == [1, 2, 3, 4, 5, 6], "of those that are sound 1 is the best")
+            try run.save(step: 7, validationLoss: 1.5)
+        }
+        #expect(try CheckpointStore.steps(directory) == [2, 3, 5, 6, 7])
     }
 
     @Test func aCheckpointIsChosen() throws {
@@ -64,7 +81,7 @@ import Testing
         _ = try SimulatedCluster.run(ranks: 1) { world in try TinyRun(world, .stratified(), in: folder.path).save(step: 1) }
         try FileManager.default.copyItem(atPath: "\(directory)/step-00000001", toPath: "\(directory)/step-00000002")
         try FileManager.default.copyItem(atPath: "\(directory)/step-00000001", toPath: "\(directory)/step-+0000009")
-        #expect(CheckpointStore.steps(directory) == [1, 2])
+        #expect(try CheckpointStore.steps(directory) == [1, 2])
         #expect(try CheckpointStore.open(directory).manifest.step == 1)
         #expect(CheckpointReader.problems(directory, 2).count == 1)
     }

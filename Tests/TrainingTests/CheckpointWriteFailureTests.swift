@@ -38,7 +38,7 @@ import Training
             #expect(reasons.count == 1)
             #expect(reasons[0].hasPrefix("rank \(failing): \(folder.path)/file"), "\(reasons)")
         }
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
         #expect(try folder.data("checkpoints/latest") == Data("step-00000001\n".utf8))
         _ = try SimulatedCluster.run(ranks: 1) { world in
             let run = try TinyRun(world, .stratified(), in: folder.path)

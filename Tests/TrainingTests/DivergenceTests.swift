@@ -45,6 +45,32 @@ import Training
         }
     }
 
+    /// Adam corrects moments for the updates that have moved them: the first to be applied moves by the learning rate, whatever
+    /// was skipped before it, and so does a run that goes on from there.
+    @Test func skippedUpdatesDoNotCountForTheMoments() throws {
+        let folder = TemporaryFolder()
+        @Sendable func largestMove(_ run: TinyRun) throws -> Double {
+            let values = run.model.store.section(.replicated).values, before = values.elements
+            let metrics = try run.trainer.step().metrics
+            return zip(values.elements, before).map { Double(abs($0 - $1)) }.max()! / metrics.learningRate
+        }
+        _ = try SimulatedCluster.run(ranks: 1) { world in
+            let run = try TinyRun(world, .stratified(), in: folder.path)
+            let healthy = run.model.store.section(.replicated).values.buffer[0]
+            Self.poison(run, .nan)
+            for _ in 0..<4 { _ = try run.trainer.step() }
+            Self.poison(run, healthy)
+            try run.save()
+            let again = try TinyRun(world, .stratified(), in: folder.path)
+            for run in [run, again] {
+                try #require(run.trainer.update == 4 && run.trainer.applied == 0)
+                let move = try largestMove(run)
+                try #require(abs(move - 1) < 0.01, "\(move)")
+                try #require(run.trainer.update == 5 && run.trainer.applied == 1)
+            }
+        }
+    }
+
     @Test(arguments: [1, 2]) func tooManyInARowEndTraining(ranks: Int) throws {
         _ = try SimulatedCluster.run(ranks: ranks) { world in
             let run = try TinyRun(world, .stratified())

@@ -1,4 +1,7 @@
+import Collectives
 import Foundation
+import Synchronization
+import TensorCore
 import Testing
 
 @testable import Training
@@ -96,6 +99,55 @@ import Testing
         #expect(throws: (any Error).self) { try MetricsLog(path: path, continuingAfter: 1) }
         var isFolder: ObjCBool = false
         #expect(FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue)
+    }
+
+    /// How much of a log is on disk, and was so at several times.
+    private final class Disk: Sendable {
+        private let state = Mutex((size: 0, noted: [Int]()))
+        var sizes: [Int] { state.withLock { $0.noted } }
+        func note() { state.withLock { $0.noted.append($0.size) } }
+        func sync(_ descriptor: Int32) -> Int32 {
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else { return -1 }
+            state.withLock { $0.size = Int(status.st_size) }
+            return 0
+        }
+    }
+
+    /// A run that goes on from a checkpoint misses no line of before it, even if the host went down.
+    @Test(arguments: [true, false]) func linesAreOnDiskBeforeACheckpointIs(asynchronous: Bool) throws {
+        let folder = folder
+        let lines = try SimulatedCluster.run(ranks: 1) { world in
+            var plan = TinyPlan.stratified(updates: 5)
+            (plan.cadence.every, plan.cadence.asynchronous) = (2, asynchronous)
+            let run = try TinyRun(world, plan, in: folder.path), disk = Disk()
+            run.log?.putOnDisk = disk.sync
+            run.checkpoints.writeShard = { content, path in
+                disk.note()
+                return try content.write(to: path)
+            }
+            _ = try run.run()
+            return try disk.sizes.map { size in
+                try folder.data("metrics.jsonl").prefix(size).split(separator: UInt8(ascii: "\n"))
+                    .count { String(decoding: $0, as: UTF8.self).contains("\"loss\"") }
+            }
+        }[0]
+        #expect(lines == [2, 4, 5])
+    }
+
+    @Test func aDiskThatTakesNothingIsAnError() throws {
+        let log = try MetricsLog(path: path, continuingAfter: 0)
+        try log.append(metrics(1))
+        log.putOnDisk = { _ in
+            errno = EIO
+            return -1
+        }
+        log.sync()
+        #expect(log.failure?.description == "\(path): writing failed: Input/output error")
+        #expect(throws: FileError.self) { try log.finish() }
+        log.putOnDisk = { fsync($0) }
+        try log.finish()
+        #expect(log.failure == nil)
     }
 
     @Test func aFolderThatIsNotThereIsAnError() {

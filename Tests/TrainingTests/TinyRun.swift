@@ -66,7 +66,7 @@ final class TinyRun {
     let optimizer: Adam
     let trainer: Trainer
     let checkpoints: CheckpointStore
-    private let log: MetricsLog?
+    let log: MetricsLog?
     private let heldOut: EvaluationGroups
 
     /// The run in `folder`, from its newest sound checkpoint if there is one.
@@ -85,12 +85,12 @@ final class TinyRun {
         checkpoints = CheckpointStore(
             directory: "\(folder)/checkpoints", groups: groups, retention: plan.cadence.retention, identity: plan.identity,
             context: context)
-        var start = 0
-        if !CheckpointStore.steps(checkpoints.directory).isEmpty {
-            let reader = try checkpoints.openNewest { _ in }
+        var resumed: CheckpointManifest?
+        if let reader = try checkpoints.openNewest(report: { _ in }) {
             try reader.load(into: RankState(store: model.store, optimizer: optimizer))
-            start = reader.manifest.step
+            resumed = reader.manifest
         }
+        let start = resumed?.step ?? 0
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
         trainer = try Trainer(
@@ -98,16 +98,22 @@ final class TinyRun {
             source: try TokenGroupSampler(
                 corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
                 groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
-            configuration: training, startingAfter: start, bucketBytes: plan.bucketBytes)
+            configuration: training, startingAfter: start, applied: resumed?.applied, bucketBytes: plan.bucketBytes)
         heldOut = try EvaluationGroups(
             corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: training.tokensPerGroup)
     }
 
-    /// Leads the run; `interruption` is the update that an interruption precedes.
-    func run(interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }) throws -> TrainingEnd {
+    /// Leads the run; `interruption` is the update that an interruption precedes, and `beforeUpdate` is told of every update.
+    func run(
+        interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }, beforeUpdate: (Int) -> Void = { _ in }
+    ) throws -> TrainingEnd {
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: plan.cadence, heldOut: heldOut, log: log)
-        return try coordinator.run(isInterrupted: { self.trainer.update + 1 == interruption }, report: report)
+        let isInterrupted = {
+            beforeUpdate(self.trainer.update + 1)
+            return self.trainer.update + 1 == interruption
+        }
+        return try coordinator.run(isInterrupted: isInterrupted, report: report)
     }
 
     @discardableResult
@@ -117,7 +123,9 @@ final class TinyRun {
 
     @discardableResult
     func save(step: Int, validationLoss: Double? = nil) throws -> String {
-        try checkpoints.save(step: step, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
+        let applied = step == trainer.update ? trainer.applied : nil
+        return try checkpoints.save(
+            step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
     }
 
     var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
@@ -126,6 +134,19 @@ final class TinyRun {
 
     /// Parameters and moments that this rank holds.
     var state: ModelState { ModelState(model.store, optimizer) }
+}
+
+extension CheckpointStore {
+    /// Saves and waits.
+    ///
+    /// - Returns: The checkpoint's folder.
+    @discardableResult
+    func save(
+        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double? = nil, state: RankState
+    ) throws -> String {
+        try begin(step: step, applied: applied, seed: seed, validationLoss: validationLoss, state: state, copying: false)
+        return try complete()!.get().path
+    }
 }
 
 /// Parameters and moments by name, as bits: equal only if every bit is. Moments that the rank does not have are nil.

@@ -78,7 +78,7 @@ import Training
         let expected = try Self.run(plan, in: undisturbed, ranks: ranks)
         let half = try Self.run(plan, in: stopped, ranks: ranks, interruption: stop)
         #expect(half.ends == Array(repeating: .interrupted, count: ranks))
-        #expect(CheckpointStore.steps("\(stopped.path)/checkpoints").last == stop)
+        #expect(try CheckpointStore.steps("\(stopped.path)/checkpoints").last == stop)
         let whole = try Self.run(plan, in: stopped, ranks: ranks)
         #expect(whole.ends == Array(repeating: .finished, count: ranks))
         #expect(whole.state.differences(from: expected.state) == [])
@@ -121,10 +121,10 @@ import Training
         limited.training.maxMinutes = 1e-12
         let plan = limited
         #expect(try Self.run(plan, in: folder, ranks: 2).ends == [.timeLimit, .timeLimit])
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
         #expect(try Self.lines(folder).last?["valid_loss"] != nil, "what it has come to is measured")
         #expect(try Self.run(plan, in: folder, ranks: 2).ends == [.timeLimit, .timeLimit])
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 2], "each start does an update at least")
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 2], "each start does an update at least")
     }
 
     /// Clocks differ: one rank finds the time up when another does not.
@@ -136,7 +136,7 @@ import Training
             return try TinyRun(world, plan, in: folder.path).run()
         }
         #expect(ends == [.timeLimit, .timeLimit])
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1])
     }
 
     @Test func aFinishedRunResumedIsLeftAsItIs() throws {
@@ -152,13 +152,13 @@ import Training
     @Test func anInterruptionAtTheLastUpdateFinishes() throws {
         let folder = TemporaryFolder()
         #expect(try Self.run(Self.plan(), in: folder, ranks: 2, interruption: 10).ends == [.finished, .finished])
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints").last == 10)
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints").last == 10)
     }
 
     @Test func withoutUpdatesTheInitialModelIsSaved() throws {
         let folder = TemporaryFolder()
         #expect(try Self.run(Self.plan(updates: 0), in: folder, ranks: 1).ends == [.finished])
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [0])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [0])
         #expect(try Self.lines(folder).count == 1)
     }
 
@@ -201,7 +201,7 @@ import Training
         #expect(reports[0] == "step-00000004" && reports[2] == "step-00000010")
         #expect(reports[1].hasPrefix("1: the checkpoint of update 8 was not written; the ones before it are untouched:"))
         #expect(reports[1].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints") == [4, 10])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [4, 10])
         _ = try Self.run(Self.plan(), in: undisturbed, ranks: 2)
         #expect(try Self.lines(folder) == Self.lines(undisturbed))
         for name in ["manifest.json", "shard-00000.safetensors", "shard-00001.safetensors"] {
@@ -217,6 +217,6 @@ import Training
         #expect(reports[1].contains("update 8 was not written"))
         #expect(reports[2].hasPrefix("the checkpoint of update 10 was not written"))
         #expect(reports[2].contains("rank 0: \(folder.path)/checkpoints: must be a folder"))
-        #expect(CheckpointStore.steps("\(folder.path)/checkpoints.away") == [4])
+        #expect(try CheckpointStore.steps("\(folder.path)/checkpoints.away") == [4])
     }
 }

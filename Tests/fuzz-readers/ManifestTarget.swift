@@ -32,7 +32,7 @@ enum ManifestTarget {
     private static func change(_ manifest: inout CheckpointManifest, _ record: FileRecord, _ random: inout Mutator) {
         let numbers = [-1, 0, 1, 2, 3, Int.max, Int.min, 1 << 40]
         switch random.below(6) {
-        case 0: manifest.step = random.pick(numbers)
+        case 0: (manifest.step, manifest.applied) = (random.pick(numbers), random.pick(numbers))
         case 1: manifest.formatVersion = random.pick(numbers)
         case 2: (manifest.ranks, manifest.expertParallel) = (random.pick(numbers), random.pick(numbers))
         case 3: manifest.files = Array(repeating: record, count: random.below(2000))

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import _TestSupport
 
-/// `launch/run.sh`: what it refuses, how it starts ranks, how it passes a stop on.
+/// The scripts in `launch/`: what they refuse, how they start ranks, how they pass a stop on.
 @Suite struct LaunchScriptTests {
     private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("launch/run.sh").path
@@ -31,6 +31,108 @@ import _TestSupport
         let outcome = try Self.run(["-n", "3", "--", "train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"])
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stderr.contains("; 3 rank(s) = 1 expert-parallel × 3 replica(s)"))
+    }
+
+    /// Runs a piece of shell in the repository, with some programs in the place of what PATH finds.
+    private static func shell(
+        _ script: String, programs: [String: String] = [:], in folder: CommandLineFolder, environment: [String: String] = [:]
+    ) throws -> Subprocess.Outcome {
+        for (name, text) in programs {
+            try folder.write(name, Data("#!/bin/bash\n\(text)\n".utf8))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/\(name)")
+        }
+        let scripts = URL(fileURLWithPath: Self.script).deletingLastPathComponent()
+        let variables = [
+            "PATH": "\(folder.path):\(ProcessInfo.processInfo.environment["PATH"] ?? "")", "FOLDER": folder.path,
+            "SCRIPTS": scripts.path,
+        ]
+        let outcome = try Subprocess.run(
+            "bash", ["-c", "cd '\(scripts.deletingLastPathComponent().path)'; \(script)"],
+            environment: variables.merging(environment) { $1 }, timeout: 60)
+        #expect(!outcome.timedOut, "\(outcome)")
+        return outcome
+    }
+
+    /// Open MPI counts cores, and so must who tells it how many a rank gets. Here 0 and 8 are one, 1 and 9, 2, 3, and 12, of
+    /// which nothing is known.
+    @Test func hardwareThreadsOfOneCoreCountOnce() throws {
+        let folder = CommandLineFolder()
+        try folder.write("status", Data("Name:\tx\nCpus_allowed_list:\t0-3,8-9,12\n".utf8))
+        for processor in 0..<12 {
+            let topology = "cpu\(processor)/topology"
+            try FileManager.default.createDirectory(atPath: "\(folder.path)/\(topology)", withIntermediateDirectories: true)
+            try folder.write("\(topology)/thread_siblings_list", Data("\(processor % 8),\(processor % 8 + 8)\n".utf8))
+        }
+        let outcome = try Self.shell(
+            """
+            set -euo pipefail
+            eval "$(sed -n '/^allowed_cores()/,/^}/p' launch/run.sh |
+              sed "s:/proc/self/status:$FOLDER/status:; s:/sys/devices/system/cpu:$FOLDER:")"
+            allowed_cores
+            """, in: folder)
+        #expect(outcome.status == 0 && outcome.stdout == "5\n", "\(outcome)")
+    }
+
+    @Test func theCoresAreNotWhatTheEnvironmentSays() throws {
+        let outcome = try Self.shell(
+            "launch/run.sh -n 2 -- doctor", programs: ["mpirun": "printf '%s ' \"$@\""], in: CommandLineFolder(),
+            environment: ["OMP_NUM_THREADS": "64", "STRATA": "/bin/true"])
+        #expect(outcome.status == 0 && outcome.stdout.hasSuffix("/bin/true doctor "), "\(outcome)")
+        #expect(!outcome.stdout.contains("PE=32"), "\(outcome)")
+    }
+
+    /// A stop that comes when the job has just ended is no failure of the script.
+    @Test(arguments: [
+        "end_session() { :; }; stops=0; eval \"$(sed -n '/^stop()/,/^}/p' launch/run.sh)\"; trap stop USR1 TERM",
+        "eval \"$(grep ^trap launch/slurm.sbatch)\"",
+    ])
+    func aStopThatComesTooLate(traps: String) throws {
+        for signal in ["USR1", "TERM"] {
+            let outcome = try Self.shell(
+                """
+                set -euo pipefail
+                sleep 0 & running=$!
+                wait $running
+                \(traps)
+                kill -\(signal) $$
+                echo goes on
+                """, in: CommandLineFolder())
+            #expect(outcome.status == 0 && outcome.stdout == "goes on\n", "\(outcome)")
+        }
+    }
+
+    /// A training that was stopped has left a checkpoint, but is not done.
+    @Test func quickstartGoesOnWithATrainingThatWasStopped() throws {
+        let folder = CommandLineFolder()
+        let outcome = try Self.shell(
+            """
+            cd "$FOLDER"
+            mkdir -p repository/launch
+            cp "$SCRIPTS/quickstart.sh" run.sh install-deps.sh repository/launch
+            for start in 1 2 3; do
+              status=0
+              repository/launch/quickstart.sh >output-$start || status=$?
+              echo "start $start: $status, $(wc -l <trained) trainings, $(grep -c 'already trained' output-$start) passed over"
+            done
+            """,
+            programs: [
+                "install-deps.sh": "", "swift": "echo \"$FOLDER\"", "strata": "[ \"$1\" != translate ] || cat",
+                // The first training is stopped.
+                "run.sh": """
+                    [ "$4" = train ] || exit 0
+                    mkdir -p runs/quickstart/checkpoints; touch runs/quickstart/checkpoints/latest
+                    echo "${*:4}" >>"$FOLDER/trained"
+                    [ "$(wc -l <"$FOLDER/trained")" -gt 1 ] || exit 75
+                    """,
+            ], in: folder)
+        #expect(
+            outcome.stdout == """
+                start 1: 75, 1 trainings, 0 passed over
+                start 2: 0, 2 trainings, 0 passed over
+                start 3: 0, 2 trainings, 1 passed over
+
+                """, "\(outcome)")
+        #expect(String(decoding: try folder.data("trained"), as: UTF8.self).components(separatedBy: " --resume\n").count == 3)
     }
 
     /// A failure that will come again is not tried again.

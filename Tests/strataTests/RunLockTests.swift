@@ -40,14 +40,15 @@ import _TestSupport
     /// It waits until the first has gone, and goes on from what that has written.
     @Test func aSecondTrainingWaitsForTheFirstToEnd() throws {
         let script = """
-            "$STRATA" train "$CONFIG" --out "$OUT" --set training.updates=100000 2>/dev/null & first=$!
+            first= second=
+            trap 'kill -KILL $first $second 2>/dev/null' EXIT
+            "$STRATA" train "$CONFIG" --out "$OUT" --set training.updates=1000000 2>/dev/null & first=$!
             until [ -e "$OUT/checkpoints/latest" ]; do sleep 0.02; kill -0 $first || exit 1; done
             "$STRATA" train "$CONFIG" --out "$OUT" --resume --set training.max_minutes=0.001 2>"$OUT/log" &
             second=$!
             until grep -q waiting "$OUT/log"; do sleep 0.02; kill -0 $second || exit 2; done
             before=$(wc -l <"$OUT/metrics.jsonl")
-            sleep 0.1
-            [ $(wc -l <"$OUT/metrics.jsonl") -gt $before ] || exit 3
+            until [ $(wc -l <"$OUT/metrics.jsonl") -gt $before ]; do sleep 0.02; kill -0 $first || exit 3; done
             kill -KILL $first
             wait $second
             """

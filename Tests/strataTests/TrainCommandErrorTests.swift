@@ -87,12 +87,26 @@ import _TestSupport
 
     @Test(arguments: Launch.onOneAndTwo) func checkpointsThatCannotBeWritten(launch: Launch) throws {
         try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
-        try folder.write("run/checkpoints", Data())
+        // To a disk that is not there.
+        try FileManager.default.createSymbolicLink(atPath: "\(out)/checkpoints", withDestinationPath: "\(folder.path)/none")
         let outcome = try train(launch)
         expectError(
             outcome, 74, "warning: the checkpoint of update 5 was not written", "(2 not written so far)",
             "strata: error: the checkpoint of update 12 was not written")
-        #expect(outcome.stderr.contains("rank 0: \(out)/checkpoints: must be a folder"))
+        #expect(outcome.stderr.contains("rank 0: \(out)/checkpoints/step-00000012.partial: creating the folder failed"))
+    }
+
+    /// What cannot be read may be all there: nothing begins anew, and nothing older is gone on from.
+    @Test(arguments: Launch.onOneAndTwo, ["checkpoints", "checkpoints/step-00000012/shard-00000.safetensors"])
+    func checkpointsThatCannotBeRead(launch: Launch, name: String) throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        try FileManager.default.moveItem(atPath: "\(out)/\(name)", toPath: "\(folder.path)/away")
+        try FileManager.default.createSymbolicLink(atPath: "\(out)/\(name)", withDestinationPath: "\(out)/\(name)")
+        let log = try folder.data("run/metrics.jsonl")
+        let outcome = try train(launch, "--resume", "--set", "training.updates=14")
+        let operation = name == "checkpoints" ? "listing" : "opening"
+        expectError(outcome, 74, "strata: error: \(out)/\(name): \(operation) failed: Too many levels of symbolic links")
+        #expect(try folder.data("run/metrics.jsonl") == log)
     }
 
     @Test(arguments: Launch.onOneAndTwo) func aDamagedCheckpointIsPassedOver(launch: Launch) throws {

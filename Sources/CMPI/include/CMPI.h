@@ -33,7 +33,6 @@ int CMPI_is_thread_main(int *_Nonnull flag);
 
 // Texts; `capacity` counts the terminating zero, longer texts are cut.
 void CMPI_error_string(int code, char *_Nonnull text, size_t capacity);
-int CMPI_library_version(char *_Nonnull text, size_t capacity);
 int CMPI_processor_name(char *_Nonnull text, size_t capacity);
 
 CMPI_Comm _Nonnull CMPI_comm_world(void);
@@ -42,8 +41,6 @@ int CMPI_comm_size(CMPI_Comm _Nonnull comm, int *_Nonnull size);
 // New communicators return errors instead of ending the process.
 int CMPI_comm_return_errors(CMPI_Comm _Nonnull comm);
 int CMPI_comm_split(CMPI_Comm _Nonnull comm, int color, int key, void *_Nullable *_Nonnull part);
-// The ranks that share memory with this one.
-int CMPI_comm_split_shared(CMPI_Comm _Nonnull comm, int key, void *_Nullable *_Nonnull part);
 int CMPI_comm_duplicate(CMPI_Comm _Nonnull comm, void *_Nullable *_Nonnull copy);
 int CMPI_comm_free(CMPI_Comm _Nonnull comm);
 

@@ -24,6 +24,13 @@ final class CollectiveJournal: Sendable {
     var current: CollectivePlace? { CollectivePlace(packed: place.load(ordering: .acquiring)) }
     var groups: [Group] { made.withLock { $0 } }
 
+    /// Where the rank is, and its communicators, that of the place among them: the place is read first, for the rank may make
+    /// another and enter it meanwhile.
+    var state: (place: CollectivePlace?, groups: [Group]) {
+        let place = current
+        return (place, groups)
+    }
+
     /// The number of the group in this journal.
     func add(_ group: Group) -> Int {
         made.withLock {

@@ -54,9 +54,9 @@ final class Watch: @unchecked Sendable {
 
     private func post() {
         beat += 1
-        let groups = journal.groups
+        let (place, groups) = journal.state
         board.post(RankReport(
-            rank: rank, process: getpid(), host: host, beat: beat, place: journal.current.map { $0.named(in: groups) },
+            rank: rank, process: getpid(), host: host, beat: beat, place: place.map { $0.named(in: groups) },
             entered: Dictionary(groups.map { ($0.id, $0.entered.load(ordering: .relaxed)) }) { max($0, $1) }))
     }
 

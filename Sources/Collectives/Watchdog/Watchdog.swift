@@ -21,7 +21,7 @@ public final class Watchdog {
     /// The world under watch, with all communicators that are made from it.
     public let world: any Communicator
     private let watch: Watch
-    private let thread: RankThread
+    private let thread: SystemThread
     private var isStopped = false
 
     /// Every rank makes one. Reports that an earlier job left on the board must be gone by then.
@@ -38,7 +38,7 @@ public final class Watchdog {
         self.world = WatchedCommunicator(world, id: "world", members: Array(0..<world.size), journal: journal)
         let watch = Watch(
             journal: journal, rank: world.rank, host: host, board: board, limits: limits, say: say, giveUp: giveUp)
-        guard let thread = RankThread({ watch.run() }) else {
+        guard let thread = SystemThread({ watch.run() }) else {
             throw CollectiveError.transport(
                 operation: "watchdog", rank: world.rank,
                 detail: "the system refuses a thread (\(String(cString: strerror(errno))))")

@@ -1,6 +1,7 @@
 /// What is wrong with a checkpoint, or went wrong with writing one.
 public enum CheckpointError: Error, Equatable, CustomStringConvertible {
-    /// A file of the checkpoint is missing, or is not what was written.
+    /// A file of the checkpoint is missing, or is not what was written. A file that the system cannot read is a `FileError`: it
+    /// may well be sound.
     case damaged(path: String, reason: String)
     case none(directory: String, rejected: [String])
     case absent(directory: String, step: Int, present: [Int])

@@ -14,6 +14,8 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var formatVersion = currentVersion
     /// Updates done. With the seed, it is the position of the sampler and of all random draws.
     public var step: Int
+    /// Those of them that were not skipped, which is how often the moments were moved; nil: all.
+    public var applied: Int?
     public var seed: UInt64
     public var ranks: Int
     public var expertParallel: Int
@@ -25,10 +27,11 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     private var checksum = ""
 
     public init(
-        step: Int, seed: UInt64, ranks: Int, expertParallel: Int, validationLoss: Double?, identity: [String: String],
-        files: [FileRecord]
+        step: Int, applied: Int? = nil, seed: UInt64, ranks: Int, expertParallel: Int, validationLoss: Double?,
+        identity: [String: String], files: [FileRecord]
     ) {
         self.step = step
+        self.applied = applied == step ? nil : applied
         self.seed = seed
         self.ranks = ranks
         self.expertParallel = expertParallel
@@ -37,7 +40,7 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         self.files = files
     }
 
-    /// - Throws: `CheckpointError.damaged`.
+    /// - Throws: `CheckpointError.damaged`; `FileError` if it cannot be read, and may be sound.
     public init(folder: String) throws {
         let path = "\(folder)/\(Self.fileName)"
         func damaged(_ reason: String) -> CheckpointError { .damaged(path: path, reason: reason) }
@@ -46,14 +49,17 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
             let file = try FileReader(path: path)
             guard file.size <= Self.mostBytes else { throw damaged("the manifest is not what was written") }
             data = try file.contents()
-        } catch let error as FileError {
-            throw damaged("the manifest is missing or cannot be read: \(error.reason)")
+        } catch let error as FileError where CheckpointError(damage: error) != nil {
+            throw damaged("the manifest is missing or not whole: \(error.reason)")
         }
         guard let manifest = try? JSONDecoder().decode(Self.self, from: data), (try? manifest.encoded()) == data else {
             throw damaged("the manifest is not what was written")
         }
         guard Self.readableVersions.contains(manifest.formatVersion) else {
             throw damaged("the format version must be at most \(Self.currentVersion), but is \(manifest.formatVersion)")
+        }
+        if let applied = manifest.applied, applied < 0 || applied > manifest.step {
+            throw damaged("applied must be at most the step, \(manifest.step), but is \(applied)")
         }
         // Names lead to nothing outside the folder.
         guard manifest.files.allSatisfy({ !$0.name.utf8.contains(UInt8(ascii: "/")) && !$0.name.utf8.contains(0) }) else {

@@ -1,5 +1,4 @@
 import Autograd
-import Foundation
 import TensorCore
 
 /// A committed checkpoint, verified and open: any rank of any world reads from it what it needs, in bounded memory.
@@ -8,11 +7,32 @@ public final class CheckpointReader {
     public let manifest: CheckpointManifest
     public let tensors: TensorCatalog
 
-    /// Opens a checkpoint; `verify` compares every file's checksum first.
+    /// Opens a checkpoint; `verify` compares every file's size and checksum first.
     ///
-    /// - Throws: `CheckpointError.damaged` naming the file.
+    /// - Throws: `CheckpointError.damaged` naming the file; `FileError` where one cannot be read, and may be sound.
     public convenience init(path: String, verify: Bool = true) throws {
-        try self.init(path: path, verify: verify) { throw $0 }
+        try self.init(path: path, verify: verify ? .all : .none) { throw $0 }
+    }
+
+    /// As one of `ranks` that share out the checksums between them; the sizes of all files are compared by each.
+    convenience init(path: String, verifyingAs rank: Int, of ranks: Int) throws {
+        try self.init(path: path, verify: .share(rank: rank, ranks: ranks)) { throw $0 }
+    }
+
+    /// Which files are compared with the manifest.
+    private enum Verification {
+        case all, none
+        case share(rank: Int, ranks: Int)
+
+        func verify(_ path: String, _ index: Int, _ record: FileRecord) throws {
+            if case .none = self { return }
+            try CheckpointReader.verifySize(path, record)
+            if case let .share(rank, ranks) = self, index % ranks != rank { return }
+            let checksum = try Checksum.text(ofFile: path)
+            guard checksum == record.checksum else {
+                throw CheckpointError.damaged(path: path, reason: "its checksum must be \(record.checksum), but is \(checksum)")
+            }
+        }
     }
 
     /// Everything that is wrong with the checkpoint of an update, files that its manifest does not list included.
@@ -20,33 +40,31 @@ public final class CheckpointReader {
         let path = CheckpointStore.path(directory, step)
         var found: [CheckpointError] = []
         do {
-            let reader = try CheckpointReader(path: path, verify: true) { found.append($0) }
+            let reader = try CheckpointReader(path: path, verify: .all) { found.append(CheckpointError(problem: $0, at: path)) }
             do { try reader.requireStep(step) } catch let error as CheckpointError { found.append(error) }
-            let names = try FileManager.default.contentsOfDirectory(atPath: path)
+            let names = try Folder.names(path)
             let listed = Set(reader.manifest.files.map(\.name) + [CheckpointManifest.fileName])
             for name in names.sorted() where !listed.contains(name) {
                 found.append(.damaged(path: "\(path)/\(name)", reason: "the manifest does not list it"))
             }
         } catch {
-            found.append(error as? CheckpointError ?? .damaged(path: path, reason: "\(error)"))
+            found.append(CheckpointError(problem: error, at: path))
         }
         return found
     }
 
     /// `report` is told of every problem but those of the manifest, and may throw what it is told.
-    private init(path: String, verify: Bool, report: (CheckpointError) throws -> Void) throws {
+    private init(path: String, verify: Verification, report: (any Error) throws -> Void) throws {
         self.path = path
         manifest = try CheckpointManifest(folder: path)
         var files: [SafeTensorsFile] = []
-        for record in manifest.files {
+        for (index, record) in manifest.files.enumerated() {
             let name = "\(path)/\(record.name)"
             do {
-                if verify { try Self.verify(name, record) }
+                try verify.verify(name, index, record)
                 files.append(try SafeTensorsFile(path: name))
-            } catch let error as CheckpointError {
-                try report(error)
             } catch {
-                try report(.damaged(path: name, reason: "\(error)"))
+                try report(CheckpointError(damage: error) ?? error)
             }
         }
         // Of what tensors lack because a file could not be read nothing more is said.
@@ -56,19 +74,9 @@ public final class CheckpointReader {
 
     static func verifySize(_ path: String, _ record: FileRecord) throws {
         let size: Int
-        do { size = try FileReader(path: path).size } catch {
-            throw CheckpointError.damaged(path: path, reason: "\(error)")
-        }
+        do { size = try FileReader(path: path).size } catch { throw CheckpointError(damage: error) ?? error }
         guard size == record.size else {
             throw CheckpointError.damaged(path: path, reason: "it must have \(record.size) bytes, but has \(size)")
-        }
-    }
-
-    private static func verify(_ path: String, _ record: FileRecord) throws {
-        try verifySize(path, record)
-        let checksum = try Checksum.text(ofFile: path)
-        guard checksum == record.checksum else {
-            throw CheckpointError.damaged(path: path, reason: "its checksum must be \(record.checksum), but is \(checksum)")
         }
     }
 
@@ -114,7 +122,7 @@ public final class CheckpointReader {
 extension TensorCatalog {
     /// Reads the parameters of a store; `path` names what the catalog is of.
     ///
-    /// - Throws: `CheckpointError.damaged` where one is absent or has another shape.
+    /// - Throws: `CheckpointError.damaged` where one is absent or has another shape; `FileError` where a file cannot be read.
     public func load(into store: ParameterStore, path: String) throws {
         for placement in [ParameterPlacement.replicated, .expert] {
             let values = store.section(placement).values
@@ -133,8 +141,6 @@ extension TensorCatalog {
             let found = self.shape(name).map { "F32 of shape \($0)" } ?? "absent"
             throw CheckpointError.damaged(path: path, reason: "\(name) must be F32 of shape \(shape), but is \(found)")
         }
-        do { try read(name, elements, into: target) } catch {
-            throw CheckpointError.damaged(path: path, reason: "\(error)")
-        }
+        do { try read(name, elements, into: target) } catch { throw CheckpointError(damage: error) ?? error }
     }
 }

@@ -37,11 +37,13 @@ extension CheckpointStore {
     }
 
     /// Removes what interrupted saves have left, and of the checkpoints up to `newest` those that need not stay. Later ones are
-    /// those that were found damaged when the run was resumed before them: they do not count.
+    /// those that were found damaged when the run was resumed before them: they do not count, and neither do others that show
+    /// damage. These stay: another is not to go in their place, and somebody may want to look at them.
     static func prune(_ directory: String, _ retention: CheckpointRetention, newest: Int) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         let unfinished = names.filter { $0.hasPrefix("step-") && ($0.hasSuffix(".partial") || $0.hasSuffix(".replaced")) }
-        let old = retention.expendable(validationLosses(directory).filter { $0.key <= newest }).map(folder)
+        let losses = ((try? CheckpointSummary.all(directory)) ?? []).losses.filter { $0.key <= newest }
+        let old = retention.expendable(losses).map(folder)
         // What cannot be removed is no reason to stop training.
         for name in unfinished + old { try? FileManager.default.removeItem(atPath: "\(directory)/\(name)") }
     }

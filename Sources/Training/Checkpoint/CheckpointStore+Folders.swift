@@ -19,43 +19,46 @@ extension CheckpointStore {
     /// Where the checkpoint of an update is, once committed.
     public static func path(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step))" }
 
-    /// The committed checkpoints' updates, ascending.
-    public static func steps(_ directory: String) -> [Int] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    /// The committed checkpoints' updates, ascending; none where there is no such folder.
+    ///
+    /// - Throws: `FileError` if the folder cannot be listed. That must not be taken for a folder without checkpoints: a run would
+    ///   begin anew where it should go on.
+    public static func steps(_ directory: String) throws -> [Int] {
+        let names: [String]
+        do { names = try Folder.names(directory) } catch let error as FileError where error.code == ENOENT { return [] }
         return names.compactMap { name in
             Int(name.dropFirst("step-".count)).flatMap { $0 >= 0 && folder($0) == name ? $0 : nil }
         }.sorted()
     }
 
-    /// Every committed checkpoint's validation loss, by its manifest; nil where it has none, or the manifest is damaged.
-    static func validationLosses(_ directory: String) -> [Int: Double?] {
-        Dictionary(uniqueKeysWithValues: steps(directory).map { step in
-            (step, (try? CheckpointManifest(folder: path(directory, step)))?.validationLoss)
-        })
-    }
-
     /// Opens a checkpoint, verified. Of the latest and of the best, a damaged one is passed over for the next, and `report` is
     /// told of it; a step is opened or refused.
     ///
-    /// - Throws: `CheckpointError.none` if there is no sound one of that kind.
+    /// - Throws: `CheckpointError.none` if there is no sound one of that kind; `FileError` where something cannot be read.
     public static func open(
         _ directory: String, _ choice: CheckpointChoice = .latest, report: (CheckpointError) -> Void = { _ in }
     ) throws -> CheckpointReader {
-        let steps = steps(directory)
+        let steps = try steps(directory)
         var rejected: [String] = []
+        func reject(_ error: CheckpointError) {
+            report(error)
+            rejected.append(error.description)
+        }
         let candidates: [Int]
         switch choice {
         case .latest: candidates = steps.reversed()
-        case .best: candidates = CheckpointRetention.bestFirst(validationLosses(directory))
+        case .best:
+            let summaries = try CheckpointSummary.all(directory)
+            // How good those are whose manifests cannot be read nobody knows.
+            for case let problem? in summaries.filter({ $0.manifest == nil }).map(\.problem) { reject(problem) }
+            candidates = CheckpointRetention.bestFirst(
+                Dictionary(uniqueKeysWithValues: summaries.map { ($0.step, $0.manifest?.validationLoss) }))
         case let .step(step):
             guard steps.contains(step) else { throw CheckpointError.absent(directory: directory, step: step, present: steps) }
             return try open(directory, step)
         }
         for step in candidates {
-            do { return try open(directory, step) } catch let error as CheckpointError {
-                report(error)
-                rejected.append(error.description)
-            }
+            do { return try open(directory, step) } catch let error as CheckpointError { reject(error) }
         }
         if choice == .best, rejected.isEmpty, !steps.isEmpty { throw CheckpointError.noneValidated(directory: directory) }
         throw CheckpointError.none(directory: directory, rejected: rejected)

@@ -12,9 +12,9 @@ import TensorCore
 /// by the rank's own thread, on every rank alike.
 public final class CheckpointStore {
     public let directory: String
-    private let groups: ParallelGroups
+    let groups: ParallelGroups
     private let retention: CheckpointRetention
-    private let identity: [String: String]
+    let identity: [String: String]
     private let context: ComputeContext
     /// The memory of snapshots, kept from save to save.
     private var memory: Tensor?
@@ -51,15 +51,18 @@ public final class CheckpointStore {
         var isCommitting = false
     }
 
-    public var isSaving: Bool { pending != nil }
+    var isSaving: Bool { pending != nil }
 
-    private var isFirst: Bool { groups.world.rank == 0 }
+    var isFirst: Bool { groups.world.rank == 0 }
 
     /// Begins to save the state after update `step`, in a copy, so that training may go on at once; without `copying` the state
-    /// must not change until `complete`. No other save is under way.
+    /// must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all. No other save is
+    /// under way.
     ///
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
-    public func begin(step: Int, seed: UInt64, validationLoss: Double?, state: RankState, copying: Bool) throws {
+    public func begin(
+        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?, state: RankState, copying: Bool
+    ) throws {
         precondition(pending == nil, "one save at a time")
         let start = ContinuousClock.now, partial = Self.partial(directory, step)
         let shares = try MomentShares(state, groups)
@@ -69,12 +72,12 @@ public final class CheckpointStore {
         var content = ShardContent(state, groups, shares: shares)
         if copying { content = context.clock.measure(.other, "snapshot") { snapshot(content) } }
         let manifest = CheckpointManifest(
-            step: step, seed: seed, ranks: groups.world.size, expertParallel: groups.layout.expertParallel,
+            step: step, applied: applied, seed: seed, ranks: groups.world.size, expertParallel: groups.layout.expertParallel,
             validationLoss: validationLoss, identity: identity, files: [])
         pending = PendingSave(manifest: manifest, start: start)
         guard !content.parts.isEmpty else { return }
         let path = "\(partial)/\(Self.shardName(groups.world.rank))"
-        pending?.task = BackgroundTask("strata-checkpoint") { [content, writeShard] in try writeShard(content, path) }
+        pending?.task = BackgroundTask(writing: path) { [content, writeShard] in try writeShard(content, path) }
     }
 
     /// Looks whether the save under way is done, without waiting for it; nil if not, or if there is none. Every rank calls it at
@@ -92,15 +95,6 @@ public final class CheckpointStore {
             if let outcome = try advance() { return outcome }
         }
         return nil
-    }
-
-    /// Saves and waits.
-    ///
-    /// - Returns: The checkpoint's folder.
-    @discardableResult
-    public func save(step: Int, seed: UInt64, validationLoss: Double? = nil, state: RankState) throws -> String {
-        try begin(step: step, seed: seed, validationLoss: validationLoss, state: state, copying: false)
-        return try complete()!.get().path
     }
 
     private func snapshot(_ content: ShardContent) -> ShardContent {
@@ -128,7 +122,7 @@ public final class CheckpointStore {
         var manifest = save.manifest
         manifest.files = records
         save.isCommitting = true
-        save.task = !isFirst ? nil : BackgroundTask("strata-checkpoint") { [directory, retention, manifest] in
+        save.task = !isFirst ? nil : BackgroundTask(writing: Self.partial(directory, step)) { [directory, retention, manifest] in
             try Self.commit(directory, manifest)
             Self.prune(directory, retention, newest: manifest.step)
             return nil
@@ -147,25 +141,10 @@ public final class CheckpointStore {
         return try groups.world.allGather(varying: [UInt8](own.utf8)).filter { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Every rank's record, on every rank.
-    private func gather(_ record: FileRecord?) throws -> [FileRecord] {
-        let encoded = try record.map { try JSONEncoder().encode($0) } ?? Data()
+    /// What every rank that has something has, in rank order, on every rank.
+    func gather<Value: Codable>(_ value: Value?) throws -> [Value] {
+        let encoded = try value.map { try JSONEncoder().encode($0) } ?? Data()
         return try groups.world.allGather(varying: [UInt8](encoded)).filter { !$0.isEmpty }
-            .map { try JSONDecoder().decode(FileRecord.self, from: Data($0)) }
-    }
-
-    /// Opens the newest sound checkpoint, agreed on by all ranks: the first verifies, the others open what it chose.
-    public func openNewest(report: (CheckpointError) -> Void) throws -> CheckpointReader {
-        var reader: CheckpointReader?
-        var failure: (any Error)?
-        if isFirst {
-            do { reader = try Self.open(directory, report: report) } catch { failure = error }
-        }
-        let step = try groups.world.broadcast(Int64(reader?.manifest.step ?? -1), root: 0)
-        if let failure { throw failure }
-        guard step >= 0 else { throw CheckpointError.none(directory: directory, rejected: []) }
-        let opened = try reader ?? CheckpointReader(path: "\(directory)/\(Self.folder(Int(step)))", verify: false)
-        try opened.requireIdentity(identity)
-        return opened
+            .map { try JSONDecoder().decode(Value.self, from: Data($0)) }
     }
 }

@@ -24,7 +24,7 @@ public struct CheckpointSummary {
             manifest = try CheckpointManifest(folder: path)
             for record in manifest?.files ?? [] { try CheckpointReader.verifySize("\(path)/\(record.name)", record) }
         } catch {
-            problem = error as? CheckpointError ?? .damaged(path: path, reason: "\(error)")
+            problem = CheckpointError(problem: error, at: path)
         }
         self.manifest = manifest
         self.problem = problem
@@ -32,8 +32,10 @@ public struct CheckpointSummary {
     }
 
     /// Of all committed checkpoints in a folder, by step.
-    public static func all(_ directory: String) -> [CheckpointSummary] {
-        CheckpointStore.steps(directory).map { CheckpointSummary(directory: directory, step: $0) }
+    ///
+    /// - Throws: `FileError` if the folder cannot be listed.
+    public static func all(_ directory: String) throws -> [CheckpointSummary] {
+        try CheckpointStore.steps(directory).map { CheckpointSummary(directory: directory, step: $0) }
     }
 }
 

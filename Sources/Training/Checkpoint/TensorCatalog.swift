@@ -19,10 +19,10 @@ public final class TensorCatalog: Sendable {
 
     /// The tensors of one file.
     ///
-    /// - Throws: `CheckpointError.damaged`.
+    /// - Throws: `CheckpointError.damaged`; `FileError` if the file cannot be read, and may be sound.
     public convenience init(path: String) throws {
         let file: SafeTensorsFile
-        do { file = try SafeTensorsFile(path: path) } catch { throw CheckpointError.damaged(path: path, reason: "\(error)") }
+        do { file = try SafeTensorsFile(path: path) } catch { throw CheckpointError(damage: error) ?? error }
         try self.init([file]) { throw $0 }
     }
 

@@ -57,7 +57,7 @@ struct CheckpointListCommand: ParsableCommand {
 
     func run() throws {
         let directory = try RunFolder(trained: folder).checkpoints
-        let summaries = CheckpointSummary.all(directory), losses = summaries.losses
+        let summaries = try CheckpointSummary.all(directory), losses = summaries.losses
         let latest = losses.keys.max(), best = CheckpointRetention.bestFirst(losses).first
         let lines = summaries.map { summary in
             Line(

@@ -33,7 +33,7 @@ struct CheckpointPruneCommand: ParsableCommand {
     func run() throws {
         guard keep >= 1 else { throw CommandFailure(.usage, "--keep must be at least 1, but is \(keep)") }
         guard keepBest >= 0 else { throw CommandFailure(.usage, "--keep-best must be at least 0, but is \(keepBest)") }
-        let directory = try RunFolder(trained: folder).checkpoints, summaries = CheckpointSummary.all(directory)
+        let directory = try RunFolder(trained: folder).checkpoints, summaries = try CheckpointSummary.all(directory)
         guard !summaries.isEmpty else { return print("\(directory): there is no checkpoint, and nothing to remove") }
         for summary in summaries {
             guard let problem = summary.problem else { continue }

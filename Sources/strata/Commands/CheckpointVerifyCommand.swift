@@ -17,7 +17,7 @@ struct CheckpointVerifyCommand: ParsableCommand {
     var folder: String
 
     func run() throws {
-        let directory = try RunFolder(trained: folder).checkpoints, steps = CheckpointStore.steps(directory)
+        let directory = try RunFolder(trained: folder).checkpoints, steps = try CheckpointStore.steps(directory)
         guard !steps.isEmpty else { throw CheckpointError.none(directory: directory, rejected: []) }
         var problems: [CheckpointError] = []
         for step in steps {

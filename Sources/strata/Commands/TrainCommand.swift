@@ -83,7 +83,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
             context: context)
-        let start = try ranks.together { try restore(checkpoints, folder, model, optimizer, training.updates, display) }
+        let resumed = try ranks.together { try restore(checkpoints, model, optimizer, training.updates, display) }
+        let start = resumed?.step ?? 0
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) } else { try folder.removeFindings() }
@@ -96,7 +97,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
         let trainer = try Trainer(
-            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start)
+            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start,
+            applied: resumed?.applied)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }
@@ -121,7 +123,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 .usage, "--out \(out): must be a new folder or that of a run, but holds "
                     + "\(folder.isExport ? "an export" : "prepared data"); name another")
         }
-        guard !resume, folder.isBegun else { return }
+        guard !resume, try folder.isBegun else { return }
         throw CommandFailure(
             .usage, "--out \(folder.path): the folder already holds a run; add --resume to go on with it, or name another")
     }
@@ -154,13 +156,14 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         return (sampler, heldOut.isEmpty ? nil : heldOut)
     }
 
-    /// Loads the newest sound checkpoint if asked to; the update it is of, or 0.
+    /// Loads the newest sound checkpoint if asked to; nil if not, or there is none.
     private func restore(
-        _ checkpoints: CheckpointStore, _ folder: RunFolder, _ model: TranslationModel, _ optimizer: Adam,
-        _ updates: Int, _ display: ProgressDisplay?
-    ) throws -> Int {
-        guard resume, !CheckpointStore.steps(folder.checkpoints).isEmpty else { return 0 }
-        let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
+        _ checkpoints: CheckpointStore, _ model: TranslationModel, _ optimizer: Adam, _ updates: Int,
+        _ display: ProgressDisplay?
+    ) throws -> CheckpointManifest? {
+        guard resume,
+            let reader = try checkpoints.openNewest(report: { display?.note("warning: \($0); trying the one before it") })
+        else { return nil }
         guard reader.manifest.step <= updates else {
             throw CommandFailure(
                 .usage, "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
@@ -168,7 +171,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         try reader.load(into: RankState(store: model.store, optimizer: optimizer))
         display?.note("resuming from \(reader.path)")
-        return reader.manifest.step
+        return reader.manifest
     }
 
     /// Names the keys whose values are not those the run had so far.

@@ -23,8 +23,13 @@ struct RunFolder {
     /// Whether it is what strata prepare wrote.
     var isPreparedData: Bool { FileManager.default.fileExists(atPath: "\(path)/\(PreparationManifest.fileName)") }
     /// Whether a training has written here, be it no more than its configuration.
+    ///
+    /// - Throws: `FileError` if the folder of its checkpoints cannot be listed.
     var isBegun: Bool {
-        [configuration, metrics].contains(where: FileManager.default.fileExists) || !CheckpointStore.steps(checkpoints).isEmpty
+        get throws {
+            try [configuration, metrics].contains(where: FileManager.default.fileExists)
+                || !CheckpointStore.steps(checkpoints).isEmpty
+        }
     }
 
     /// An existing run.

@@ -85,7 +85,7 @@ struct SweepJob {
     ///
     /// - Throws: `CommandFailure` naming what differs; errors of reading the earlier configuration, or the prepared data.
     func checkFolder() throws {
-        guard !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        guard try !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
         var earlier = try RunConfiguration.load(file: folder.configuration), wanted = configuration
         // As training resolves them.
         if wanted.data.directions.isEmpty { wanted.data.directions = try PreparedCorpus(path: wanted.data.prepared).directions }
@@ -111,7 +111,7 @@ struct SweepJob {
     }
 
     /// Updates done, as the newest checkpoint says.
-    var updates: Int { CheckpointStore.steps(folder.checkpoints).last ?? 0 }
+    var updates: Int { (try? CheckpointStore.steps(folder.checkpoints))?.last ?? 0 }
 
     /// The last line of the run's metrics that is an update's, for progress.
     var latestMetrics: UpdateMetrics? {

@@ -1,10 +1,8 @@
 import Glibc
 
-/// A thread that runs one simulated rank. Never a Task: ranks block, and a cooperative pool would run out of threads.
-struct RankThread {
-    /// A recorded backward pass over a deep model nests deeply; secondary threads get 8 MiB at best by default.
-    static let stackSize = 64 << 20
-
+/// A thread of the operating system: for what blocks, which in a Task would take a thread from the cooperative pool. Unlike
+/// Foundation's, it says so when the system refuses one.
+package struct SystemThread {
     private final class Body {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -12,12 +10,12 @@ struct RankThread {
 
     private let thread: pthread_t
 
-    /// Starts the thread; nil, with errno set, if the system refuses.
-    init?(_ run: @escaping @Sendable () -> Void) {
+    /// Starts the thread; nil, with errno set, if the system refuses. It is to be joined or detached.
+    package init?(stackSize: Int = 8 << 20, _ run: @escaping @Sendable () -> Void) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setstacksize(&attributes, Self.stackSize)
+        pthread_attr_setstacksize(&attributes, stackSize)
         let body = Unmanaged.passRetained(Body(run))
         var thread = pthread_t()
         let code = pthread_create(
@@ -34,5 +32,9 @@ struct RankThread {
         self.thread = thread
     }
 
-    func join() { pthread_join(thread, nil) }
+    /// Waits for the thread's end.
+    package func join() { pthread_join(thread, nil) }
+
+    /// Leaves the thread to end by itself.
+    package func detach() { pthread_detach(thread) }
 }
