@@ -94,6 +94,7 @@ import _TestSupport
 
     /// A tilde that the shell has left is a name like any other.
     @Test func thePathIsTakenAsItIs() throws {
+        try FileManager.default.createDirectory(atPath: "\(folder.path)/~", withIntermediateDirectories: false)
         let outcome = try Subprocess.run(
             "sh", ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", folder.path, BuiltProducts.path("strata"), "export",
                    TinyCommandLine.run, "--out", "~/export//"],

@@ -46,8 +46,9 @@ import Testing
             for line in help.split(separator: "\n") where line.contains("--json") && !line.contains("strata ") {
                 #expect(line.contains("Print JSON, and nothing else, on standard output."), "\(command): \(line)")
             }
-            // An option's own name says nothing of its value.
-            #expect(help.firstMatch(of: /--([a-z-]+) <\1>/) == nil, "\(command): \(help)")
+            // An option's own name says nothing of its value; but a run is what all commands call the folder of one.
+            let repeated = help.matches(of: /--([a-z-]+) <\1>/).map(\.1).filter { $0 != "run" }
+            #expect(repeated.isEmpty, "\(command): \(repeated)")
         }
     }
 }
