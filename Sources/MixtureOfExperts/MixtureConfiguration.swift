@@ -24,7 +24,8 @@ public struct ConditionalRouting: Equatable, Sendable {
     public var budget: Float = 0.8
     /// The weight of the budget loss.
     public var weight: Float = 0.01
-    /// The probability that a token's gate is 0 in training: the token takes the shared network alone.
+    /// The probability that a token's gate is 0 in training: the token takes the shared network alone. In evaluation gates are
+    /// multiplied by 1 minus it.
     public var gateDropout: Float = 0.1
 
     public init() {}
