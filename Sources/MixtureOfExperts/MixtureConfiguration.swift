@@ -70,6 +70,11 @@ public struct MixtureConfiguration: Equatable, Sendable {
     public init(strata: [Int]) { self.strata = strata }
 
     public var experts: Int { strata.reduce(0, +) }
+    /// By global expert id.
+    public var stratumOfExpert: [Int] { strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) } }
+
+    /// The capacity factor that tokens' choices meet in training; nil: nothing is dropped there, or experts choose.
+    public var trainingCapacityFactor: Float? { routing == .expertChoice ? nil : capacityFactor }
 
     /// The global ids of the experts that the gate of a stratum sees, V_i of them: its own and all later ones; of stacked
     /// mixtures, its own.

@@ -105,11 +105,11 @@ public struct StratifiedBlock {
         let output = context.copy(x.value)
         var passages: [Passage] = [], decisions: [RoutingDecision] = []
         var visits = [UInt8](repeating: 0, count: x.rows)
-        var nextStratum = [Int](repeating: isLeftOut(pass) ? strata.count : 0, count: x.rows)
+        var progress = StratumProgress(configuration, tokens: x.rows, startingAt: isLeftOut(pass) ? strata.count : 0)
         var statistics = RoutingStatistics(strata: strata)
         var loss: Float = 0, zLoss: Float = 0, source = x.value
         for stratum in strata.indices {
-            let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
+            let rows = progress.tokens(at: stratum)
             // Rows that the stratum adds to are copied; backward needs them as they were.
             let isWhole = (stratum == 0 || configuration.stacked) && rows.count == source.rows
             let input = isWhole ? source : Self.gather(context, source, rows)
@@ -118,10 +118,8 @@ public struct StratifiedBlock {
             let target = isHandedOn ? context.zeros(x.rows, x.columns) : output
             let passage = try enter(stratum, rows: rows, input: input, addingTo: target, router: router, pass)
             source = target
-            for (token, row) in rows.enumerated() {
-                visits[Int(row)] += 1
-                nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
-            }
+            for row in rows { visits[Int(row)] += 1 }
+            progress.advance(rows, by: passage.decision)
             statistics.add(passage.decision, stratum: stratum)
             loss += passage.decision.loadBalancingLoss
             zLoss += passage.decision.zLoss

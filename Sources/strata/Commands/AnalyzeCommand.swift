@@ -91,7 +91,7 @@ struct AnalyzeCommand: ParsableCommand {
         }
         var analysis = RoutingAnalysis(
             step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
-            capacityFactor: mixture.routing == .expertChoice ? nil : mixture.capacityFactor.map(Double.init),
+            capacityFactor: mixture.trainingCapacityFactor.map(Double.init),
             frequencySource: training == nil ? .analysed : .training, minimumCount: minimumCount)
         let display = ranks.isFirst ? ProgressDisplay() : nil
         for direction in directions {
