@@ -3,8 +3,8 @@ import Collectives
 import NeuralLayers
 import TensorCore
 
-/// A stratified mixture of experts with its LayerNorms and residuals (SMOE.md, "The block"). With one stratum it is a plain
-/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
+/// A stratified mixture of experts with its LayerNorms and residuals (Docs/Method.md, "The block in words"). With one stratum
+/// it is a plain mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
 /// `<name>.shared_experts.{j}.*`.
 ///
 /// Stacked, the strata are plain mixtures one after another: h_0 = LayerNorm(x), h_s = mixture s of h_{s−1}, and x + h_L is the

@@ -11,8 +11,6 @@ public final class TranslationModel {
     public let vocabulary: Int
     public let context: ComputeContext
     public let store = ParameterStore()
-    /// Moves tokens between the ranks of the expert-parallel group; nil in a dense model.
-    public let dispatcher: AllToAllTokenDispatcher?
     let embedding: Embedding
     let encoder: [EncoderLayer]
     let encoderNorm: LayerNorm
@@ -43,11 +41,11 @@ public final class TranslationModel {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        dispatcher = configuration.mixture.map {
+        let dispatcher = configuration.mixture.map {
             AllToAllTokenDispatcher(
                 communicator: expertGroup, placement: ExpertPlacement(strata: $0.strata, places: expertGroup.size))
         }
-        let (store, dispatcher) = (store, dispatcher)
+        let store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {
             EncoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
