@@ -23,18 +23,19 @@ public struct ConditionalMixture {
     }
 
     /// x [T, d], h = LayerNorm(x), and `mixture`, x plus the experts' contributions → (1 − g) (x + FFN(h)) + g mixture, [T, d],
-    /// and the budget loss |Σ g / T − budget| (0 for no tokens). In training a token's g is set to 0 with the configured
-    /// probability, so that the shared network learns to do alone; what is kept is not scaled. In evaluation every g is scaled by
-    /// what training keeps on average, so that the mean gate is the one that was trained.
+    /// the budget loss |Σ g / T − budget|, and the mean Σ g / T (both 0 for no tokens). In training a token's g is set to 0 with
+    /// the configured probability, so that the shared network learns to do alone; what is kept is not scaled. In evaluation every
+    /// g is scaled by what training keeps on average, so that the mean gate is the one that was trained.
     func callAsFunction(
         _ x: Variable, h: Variable, mixture: Variable, _ pass: ForwardPass, lossScale: Float
-    ) -> (output: Variable, budgetLoss: Float) {
+    ) -> (output: Variable, budgetLoss: Float, gateMean: Float) {
         let context = pass.context, tokens = x.rows
         let dense = shared(h, addedTo: x, pass, mask: pass.dropout(dropout, purpose: .sharedExpert))
         let logits = gate(h, pass)
         let open = logits.value.elements.map(Self.sigmoid)
         let gates = applied(open, pass)
-        let excess = tokens > 0 ? gates.reduce(0) { $0 + Double($1) } / Double(tokens) - Double(configuration.budget) : 0
+        let mean = gates.reduce(0) { $0 + Double($1) } / Double(max(tokens, 1))
+        let excess = tokens > 0 ? mean - Double(configuration.budget) : 0
         let output = context.uninitialized(tokens, x.columns)
         InterpolationKernel.forward(context, from: dense.value, to: mixture.value, at: gates, into: output)
         let dbudget = lossScale * configuration.weight * (excess > 0 ? 1 : excess < 0 ? -1 : 0) / Float(max(tokens, 1))
@@ -51,7 +52,7 @@ public struct ConditionalMixture {
             mixture.receive(dmixture, context)
             logits.receive(dlogits, context)
         }
-        return (result, Float(abs(excess)))
+        return (result, Float(abs(excess)), Float(mean))
     }
 
     /// The gates as they weigh the experts.

@@ -72,6 +72,8 @@ public struct StratifiedBlock {
         public let loadBalancingLoss: Float
         /// The budget loss of conditional routing; 0 without.
         public internal(set) var budgetLoss: Float = 0
+        /// The mean of conditional routing's gates as they were applied; 0 without.
+        public internal(set) var conditionalGateMean: Float = 0
         /// The mean of the gates' router z-losses.
         public let zLoss: Float
         /// Strata that each token passed: its requested capacity.
@@ -92,7 +94,7 @@ public struct StratifiedBlock {
             outcome.output = network(h, addedTo: outcome.output, pass, mask: mask)
         }
         if let conditional {
-            (outcome.output, outcome.budgetLoss) = conditional(
+            (outcome.output, outcome.budgetLoss, outcome.conditionalGateMean) = conditional(
                 x, h: h, mixture: outcome.output, pass, lossScale: lossScale)
         }
         return outcome

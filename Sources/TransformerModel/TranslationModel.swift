@@ -101,8 +101,11 @@ public final class TranslationModel {
     /// What one batch cost.
     public struct BatchLoss {
         public let output: OutputLoss
-        /// The mean of the blocks' load-balancing losses; 0 in a dense model.
+        /// Means over the blocks, before weights; 0 in a dense model, and of what is not configured.
         public let loadBalancing: Float
+        public let budget: Float
+        public let conditionalGateMean: Float
+        public let zLoss: Float
         /// The blocks' reports, encoder's first.
         public let encoder: [BlockReport]
         public let decoder: [BlockReport]
@@ -124,7 +127,12 @@ public final class TranslationModel {
             lossScale: blockScale, reports: &decoderReports)
         let output = pass.tape.outputLoss(
             states, weight: embedding.weight, targets: targetOutput, smoothing: smoothing, gradientScale: gradientScale)
-        let balance = (encoderReports + decoderReports).reduce(0) { $0 + $1.loadBalancingLoss } / blocks
-        return BatchLoss(output: output, loadBalancing: balance, encoder: encoderReports, decoder: decoderReports)
+        func mean(_ figure: (BlockReport) -> Float) -> Float {
+            (encoderReports + decoderReports).reduce(0) { $0 + figure($1) } / blocks
+        }
+        return BatchLoss(
+            output: output, loadBalancing: mean(\.loadBalancingLoss), budget: mean(\.budgetLoss),
+            conditionalGateMean: mean(\.conditionalGateMean), zLoss: mean(\.zLoss), encoder: encoderReports,
+            decoder: decoderReports)
     }
 }
