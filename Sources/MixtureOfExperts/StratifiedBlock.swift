@@ -154,14 +154,17 @@ public struct StratifiedBlock {
         return pass.key.derived(RandomPurpose.gatingDropout.rawValue).uniform(0) < configuration.gatingDropout
     }
 
-    /// Moves the selection bias of each expert against its load in the last update, by the configured rate: up where the load
-    /// was below the mean of the experts that the gate sees, down where above (arXiv 2408.15664). `load` is the world's, as
-    /// `RoutingStatistics.load`, so that the biases are the same on every rank.
-    public func balance(load: [[Int]]) {
+    /// Moves the selection bias of each expert against what tokens chose in the last update, by the configured rate: up where
+    /// it was chosen less often than the mean of the experts that the gate sees, down where more often (arXiv 2408.15664).
+    /// `chosen` is the world's, as `RoutingStatistics.chosen`, so that the biases are the same on every rank.
+    ///
+    /// Choices that exceeded a capacity count: without them a crowded expert would hide how crowded it is, and one below the
+    /// mean could be pushed down further.
+    public func balance(chosen: [[Int]]) {
         for (stratum, bias) in selectionBiases.enumerated() {
-            let visible = configuration.visibleExperts(atStratum: stratum), total = load[stratum][visible].reduce(0, +)
+            let visible = configuration.visibleExperts(atStratum: stratum), total = chosen[stratum][visible].reduce(0, +)
             for (index, expert) in visible.enumerated() {
-                let excess = load[stratum][expert] * visible.count - total
+                let excess = chosen[stratum][expert] * visible.count - total
                 bias.value[0, index] -= Float(excess.signum()) * configuration.biasBalancingRate
             }
         }

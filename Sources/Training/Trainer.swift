@@ -73,7 +73,7 @@ public final class Trainer {
         }
         let loss = sums.smoothed / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
-        if !isSkipped { model.balance(loads: sums.blocks.map(\.load)) }
+        if !isSkipped { model.balance(sums.blocks) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,

@@ -60,10 +60,10 @@ public final class TranslationModel {
     /// The number of mixture blocks.
     public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
 
-    /// Moves the experts' selection biases after an update; `loads` are those of the world, encoder's blocks first.
-    public func balance(loads: [[[Int]]]) {
+    /// Moves the experts' selection biases after an update, by the world's statistics of each block, encoder's first.
+    public func balance(_ statistics: [RoutingStatistics]) {
         let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
-        for (block, load) in zip(blocks, loads) { block.balance(load: load) }
+        for (block, statistics) in zip(blocks, statistics) { block.balance(chosen: statistics.chosen) }
     }
 
     /// Where the parts of the model take their random draws from.
