@@ -81,7 +81,7 @@ struct EvaluateCommand: ParsableCommand {
                 direction: direction, sources: Array(sources.prefix(count)), references: Array(references.prefix(count)),
                 hypotheses: hypotheses)
             if trained.configuration.model.mixture != nil {
-                try score.measureCapacity(trained, corpus, split)
+                try score.measureCapacity(trained, corpus, split, on: ranks)
             }
             scores.append(score)
         }

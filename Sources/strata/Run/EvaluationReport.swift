@@ -1,3 +1,4 @@
+import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
@@ -18,12 +19,20 @@ struct DirectionScore {
         self.hypotheses = hypotheses
     }
 
-    mutating func measureCapacity(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws {
-        let groups = try EvaluationGroups(
-            corpus: corpus, split: split, directions: [direction],
-            tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
+    /// The ranks share the groups; the sum is the same on all.
+    mutating func measureCapacity(
+        _ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split, on ranks: RankWorld
+    ) throws {
+        let groups = try ranks.together {
+            try EvaluationGroups(
+                corpus: corpus, split: split, directions: [direction],
+                tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
+        }
         var capacity = RequestedCapacity(strata: trained.configuration.model.mixture?.strata ?? [])
-        for group in groups { try capacity.add(group, trained.model) }
+        for index in stride(from: ranks.world.rank, to: groups.count, by: ranks.world.size) {
+            try capacity.add(groups[index], trained.model)
+        }
+        try capacity.sum { try ranks.world.allReduce(&$0, .sum) }
         self.capacity = capacity
     }
 
