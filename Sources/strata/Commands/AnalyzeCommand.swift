@@ -147,20 +147,14 @@ struct AnalyzeCommand: ParsableCommand {
             throw CommandFailure(
                 .usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
         }
-        let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
         if let source, let target {
+            let chosen = try trained.directions(named: direction)
             return (.files(try AlignedText(source: source, target: target, limit: limit ?? .max)), chosen)
         }
         let split = split.flatMap(Split.init) ?? .test
         let corpus = try trained.corpus(of: folder)
         if verify { try corpus.verify(split) }
-        let available = chosen.filter { corpus.pairs($0, split) > 0 }
-        guard !available.isEmpty else {
-            throw CommandFailure(
-                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
-                    + "choose another --split, or add the files and prepare again")
-        }
-        return (.split(corpus, split), available)
+        return (.split(corpus, split), try trained.available(direction, corpus, split))
     }
 
     /// The prepared data of a split, or, if it is still there, that which the model was trained on.

@@ -48,7 +48,7 @@ struct EvaluationReport {
     let result: EvaluationResult
 
     /// `update`: how long the model was trained.
-    init(scores: [DirectionScore], split: Split, update: Int, beam: Int) {
+    init(scores: [DirectionScore], split: Split, update: Int, search: BeamSearch) {
         self.scores = scores
         let figures = scores.map { score in
             EvaluationResult.Scores(
@@ -65,9 +65,10 @@ struct EvaluationReport {
             roundsEncoder: isMixture ? mean { $0.roundsEncoder ?? 0 } : nil,
             roundsDecoder: isMixture ? mean { $0.roundsDecoder ?? 0 } : nil)
         result = EvaluationResult(
-            split: split.rawValue, update: update, beam: beam, average: average,
+            split: split.rawValue, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
-            signature: BLEU.signature(version: StrataCommand.version))
+            signature: BLEU.signature(version: StrataCommand.version),
+            chrfSignature: ChrF.signature(version: StrataCommand.version))
     }
 
     func text(samples: Int) -> String {
@@ -83,6 +84,7 @@ struct EvaluationReport {
             rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", result.average)]
         ).text
         text += "BLEU: \(result.signature)\n"
+        if let signature = result.chrfSignature { text += "chrF2: \(signature)\n" }
         for score in scores where samples > 0 {
             text += "\n\(score.direction)\n"
             for index in score.sources.indices.prefix(samples) {
