@@ -21,9 +21,7 @@ struct BlockTally: Equatable, Sendable {
     /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
     static let entropyUnit = 0x1p-28
 
-    /// nil: training drops nothing, or experts choose there.
-    private let capacityFactor: Float?
-    private let stratumOfExpert: [Int]
+    private let configuration: MixtureConfiguration
     /// Strata passed, by token id.
     var rounds: [Int64]
     var gates: [Gate]
@@ -31,36 +29,35 @@ struct BlockTally: Equatable, Sendable {
     var coActivation: [Int64]
 
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
-        let experts = configuration.experts, strata = configuration.strata
-        capacityFactor = configuration.routing == .expertChoice ? nil : configuration.capacityFactor
-        stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
+        self.configuration = configuration
+        let experts = configuration.experts
         rounds = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
-        gates = strata.indices.map { Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none) }
+        gates = configuration.strata.indices.map {
+            Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none)
+        }
         coActivation = [Int64](repeating: 0, count: experts * experts)
     }
 
-    var experts: Int { stratumOfExpert.count }
+    var experts: Int { configuration.experts }
 
-    /// Adds one token group: `tokens` by row, and every gate's decision. Rows come to the gates as the method says: to the first
-    /// one all, to a later one those whose last first choice was in the stratum before it.
+    /// Adds one token group: `tokens` by row, and every gate's decision.
     mutating func add(tokens: [Int32], decisions: [RoutingDecision]) {
         precondition(decisions.count == gates.count, "a decision for each gate")
-        var nextGate = [Int](repeating: 0, count: tokens.count)
+        var progress = StratumProgress(configuration, tokens: tokens.count)
         var path = [[Int32]](repeating: [], count: tokens.count)
         for (gate, decision) in decisions.enumerated() {
-            let rows = tokens.indices.filter { nextGate[$0] == gate }
-            precondition(rows.count == decision.tokens, "a gate decides for the tokens at its stratum")
-            for (token, row) in rows.enumerated() {
+            let rows = progress.tokens(at: gate)
+            progress.advance(rows, by: decision)
+            for (token, row) in rows.map({ Int($0) }).enumerated() {
                 rounds[Int(tokens[row])] += 1
-                nextGate[row] = 1 + stratumOfExpert[decision.firstChoice(token)]
                 let choices = decision.experts[token * decision.choices ..< (token + 1) * decision.choices].filter { $0 >= 0 }
                 for earlier in path[row] {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
                 }
                 path[row] += choices
             }
-            gates[gate].add(decision, capacityFactor: capacityFactor)
+            gates[gate].add(decision, capacityFactor: configuration.trainingCapacityFactor)
         }
     }
 

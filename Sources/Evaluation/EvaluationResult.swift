@@ -33,7 +33,7 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
         }
     }
 
-    /// The mean at another update of the same run, with the same beam.
+    /// The mean at another update of the same run, by the same search.
     public struct Earlier: Codable, Equatable, Sendable {
         public var update: Int
         public var average: Scores
@@ -43,29 +43,44 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     /// Updates that the model was trained for.
     public var update: Int
     public var beam: Int
+    /// Of beam search; 1 in results of before it was kept.
+    public var lengthPenalty: Float
     public var average: Scores
     /// By `src-tgt`.
     public var directions: [String: Scores]
     /// sacreBLEU's account of how BLEU was computed.
     public var signature: String
+    /// That of chrF; nil in results of before it was kept.
+    public var chrfSignature: String?
     /// Evaluations of the run that this one replaced, by update; only in the run folder.
     public var earlier: [Earlier]?
 
     public init(
-        split: String, update: Int, beam: Int, average: Scores, directions: [String: Scores], signature: String
+        split: String, update: Int, beam: Int, lengthPenalty: Float, average: Scores, directions: [String: Scores],
+        signature: String, chrfSignature: String?
     ) {
         self.split = split
         self.update = update
         self.beam = beam
+        self.lengthPenalty = lengthPenalty
         self.average = average
         self.directions = directions
         self.signature = signature
+        self.chrfSignature = chrfSignature
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case split, update, beam, average, directions, signature, earlier
+        case lengthPenalty = "length_penalty"
+        case chrfSignature = "chrf_signature"
     }
 
     /// This one, with the means of the one that it replaces and of those before; of one update only the newest counts.
     public func replacing(_ previous: EvaluationResult) -> EvaluationResult {
         var copy = self
-        guard previous.split == split, previous.beam == beam, previous.directions.keys == directions.keys else { return copy }
+        guard previous.split == split, previous.beam == beam, previous.lengthPenalty == lengthPenalty,
+            previous.directions.keys == directions.keys
+        else { return copy }
         let known = (previous.earlier ?? []) + [Earlier(update: previous.update, average: previous.average)]
         copy.earlier = known.filter { $0.update != update }.sorted { $0.update < $1.update }
         return copy
@@ -74,5 +89,20 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     /// The mean at every update that was evaluated, in order.
     public var means: [Earlier] {
         ((earlier ?? []) + [Earlier(update: update, average: average)]).sorted { $0.update < $1.update }
+    }
+}
+
+extension EvaluationResult {
+    public init(from decoder: any Decoder) throws {
+        let result = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            split: try result.decode(String.self, forKey: .split), update: try result.decode(Int.self, forKey: .update),
+            beam: try result.decode(Int.self, forKey: .beam),
+            lengthPenalty: try result.decodeIfPresent(Float.self, forKey: .lengthPenalty) ?? 1,
+            average: try result.decode(Scores.self, forKey: .average),
+            directions: try result.decode([String: Scores].self, forKey: .directions),
+            signature: try result.decode(String.self, forKey: .signature),
+            chrfSignature: try result.decodeIfPresent(String.self, forKey: .chrfSignature))
+        earlier = try result.decodeIfPresent([Earlier].self, forKey: .earlier)
     }
 }

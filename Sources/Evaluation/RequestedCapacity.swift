@@ -1,8 +1,5 @@
-import Autograd
 import DataPipeline
 import MixtureOfExperts
-import NeuralLayers
-import TensorCore
 import TransformerModel
 
 /// The requested capacity (RC) of text: the strata that its tokens pass, on average over tokens and blocks, with the reference
@@ -18,14 +15,17 @@ public struct RequestedCapacity: Sendable, Equatable {
 
     /// Runs the model over a group of sentence pairs and adds what its tokens asked for.
     public mutating func add(_ group: TokenGroup, _ model: TranslationModel) throws {
-        let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
-        var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
-        let memory = try model.encode(
-            source: group.source, segments: group.sourceSegments, pass, reports: &encoderReports)
-        _ = try model.decode(
-            targetInput: group.targetInput, segments: group.targetSegments, memory: memory,
-            memorySegments: group.sourceSegments, pass, reports: &decoderReports)
-        for report in encoderReports { encoder += report.statistics }
-        for report in decoderReports { decoder += report.statistics }
+        let reports = try group.reports(model)
+        for report in reports.encoder { encoder += report.statistics }
+        for report in reports.decoder { decoder += report.statistics }
+    }
+
+    /// Sums every count over ranks: `reduce` adds up the ranks' arrays, which are equally long.
+    public mutating func sum(_ reduce: (inout [Int64]) throws -> Void) rethrows {
+        for side in [\RequestedCapacity.encoder, \.decoder] {
+            var counts = self[keyPath: side].counts.map { Int64($0) }
+            try reduce(&counts)
+            self[keyPath: side].counts = counts.map { Int($0) }
+        }
     }
 }

@@ -1,4 +1,5 @@
 import DataPipeline
+import MixtureOfExperts
 
 // The analysis as comma-separated values (RFC 4180, UTF-8), a header line first; see Docs/Analysis.md for the columns.
 
@@ -57,7 +58,7 @@ extension RoutingAnalysis {
     private static func csv(_ header: String, _ lines: [String]) -> String { ([header] + lines).map { $0 + "\n" }.joined() }
 
     private func loadLines(_ load: GateLoad, _ entropy: GateEntropy) -> [String] {
-        let stratumOfExpert = strata.indices.flatMap { [Int](repeating: $0, count: strata[$0]) }
+        let stratumOfExpert = MixtureConfiguration(strata: strata).stratumOfExpert
         let first = strata[..<load.gate].reduce(0, +)
         return (first ..< first + entropy.experts).map { expert in
             "\(load.direction),\(load.side.rawValue),\(load.layer),\(load.gate),\(expert),\(stratumOfExpert[expert]),"

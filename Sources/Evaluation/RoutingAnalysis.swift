@@ -1,8 +1,8 @@
 /// How a model's gates routed a text, with the reference translation given: `analysis.json` of `strata analyze`.
 ///
-/// Routing is that of evaluation: no capacity, the best second expert. Rows are ordered by direction as trained, then encoder
-/// before decoder, then layer, then gate. Layers, gates (strata), experts count from 0, as in parameter names; experts bear
-/// global ids. Counts are exact; they do not depend on the number of ranks.
+/// Routing is that of evaluation: the best second expert, and no capacity but for `evaluation_capacity_factor`. Rows are ordered
+/// by direction as trained, then encoder before decoder, then layer, then gate. Layers, gates (strata), experts count from 0, as
+/// in parameter names; experts bear global ids. Counts are exact; they do not depend on the number of ranks.
 public struct RoutingAnalysis: Codable, Equatable, Sendable {
     /// Where a block stands.
     public enum Side: String, Codable, CaseIterable, Sendable {

@@ -1,8 +1,5 @@
-import Autograd
 import DataPipeline
 import MixtureOfExperts
-import NeuralLayers
-import TensorCore
 import TransformerModel
 
 /// How a model routes the text of one direction: counts of token groups and ranks, added up.
@@ -43,17 +40,10 @@ public struct RoutingTally: Equatable, Sendable {
 
     /// Runs the model over a group of sentence pairs, by the rules of evaluation, and adds what its gates did.
     public mutating func add(_ group: TokenGroup, _ model: TranslationModel) throws {
-        var pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
-        pass.keepsDecisions = true
-        var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
-        let memory = try model.encode(
-            source: group.source, segments: group.sourceSegments, pass, reports: &encoderReports)
-        _ = try model.decode(
-            targetInput: group.targetInput, segments: group.targetSegments, memory: memory,
-            memorySegments: group.sourceSegments, pass, reports: &decoderReports)
+        let reports = try group.reports(model, keepingDecisions: true)
         sentences[0] += Int64(group.sentences)
-        encoder.add(group.source, encoderReports)
-        decoder.add(group.targetInput, decoderReports)
+        encoder.add(group.source, reports.encoder)
+        decoder.add(group.targetInput, reports.decoder)
     }
 
     /// Sums every count over ranks: `reduce` adds up the ranks' arrays, which are equally long.

@@ -30,8 +30,7 @@ public final class AllToAllTokenDispatcher {
         let expertRows = (0..<experts).map { expert in received.reduce(0) { $0 + $1[expert] } }
         return DispatchPlan(
             rowTokens: rowTokens, slots: slots, sentRows: counts.map { $0.reduce(0, +) },
-            receivedRows: received.map { $0.reduce(0, +) }, receivedCounts: received,
-            sentRuns: DispatchPlan.runsByPlace(counts),
+            receivedRows: received.map { $0.reduce(0, +) }, sentRuns: DispatchPlan.runsByPlace(counts),
             receivedRuns: DispatchPlan.runsByExpert(received, expertRows: expertRows), expertRows: expertRows)
     }
 

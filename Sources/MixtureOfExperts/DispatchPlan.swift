@@ -10,8 +10,6 @@ public struct DispatchPlan: Sendable {
     public let sentRows: [Int]
     /// Rows received from each place.
     public let receivedRows: [Int]
-    /// Rows received, by source place, then by local expert.
-    public let receivedCounts: [[Int]]
     /// Where the rows of each (place, expert) are in the plan's order, and where those from each (place, local expert) are put:
     /// the two sides of the exchange, to experts in this direction and back in the other.
     let sentRuns: [RowRun]

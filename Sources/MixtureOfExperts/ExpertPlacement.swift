@@ -53,17 +53,12 @@ public struct ExpertPlacement: Equatable, Sendable {
     public let placeOfExpert: [Int]
     /// An expert's index among its place's experts, by global id.
     public let localIndex: [Int]
-    public let stratumOfExpert: [Int]
-    /// The global id of each stratum's first expert, and at last the number of experts.
-    public let firstExpert: [Int]
 
     public init(strata: [Int], places: Int) {
         precondition(places >= 1 && strata.allSatisfy { $0 >= places }, "every place needs a shard of every stratum")
         self.strata = strata
         self.places = places
-        firstExpert = strata.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
         placeOfExpert = strata.flatMap { n in (0..<n).map { $0 * places / n } }
-        stratumOfExpert = strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
         var experts = [[Int]](repeating: [], count: places), local: [Int] = []
         for (expert, place) in placeOfExpert.enumerated() {
             local.append(experts[place].count)

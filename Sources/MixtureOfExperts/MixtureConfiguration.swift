@@ -24,7 +24,8 @@ public struct ConditionalRouting: Equatable, Sendable {
     public var budget: Float = 0.8
     /// The weight of the budget loss.
     public var weight: Float = 0.01
-    /// The probability that a token's gate is 0 in training: the token takes the shared network alone.
+    /// The probability that a token's gate is 0 in training: the token takes the shared network alone. In evaluation gates are
+    /// multiplied by 1 minus it.
     public var gateDropout: Float = 0.1
 
     public init() {}
@@ -69,6 +70,11 @@ public struct MixtureConfiguration: Equatable, Sendable {
     public init(strata: [Int]) { self.strata = strata }
 
     public var experts: Int { strata.reduce(0, +) }
+    /// By global expert id.
+    public var stratumOfExpert: [Int] { strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) } }
+
+    /// The capacity factor that tokens' choices meet in training; nil: nothing is dropped there, or experts choose.
+    public var trainingCapacityFactor: Float? { routing == .expertChoice ? nil : capacityFactor }
 
     /// The global ids of the experts that the gate of a stratum sees, V_i of them: its own and all later ones; of stacked
     /// mixtures, its own.

@@ -26,6 +26,4 @@ public struct RoutingDecision: Sendable {
     let logSums: [Float]
 
     public func firstChoice(_ token: Int) -> Int { Int(experts[token * choices]) }
-    /// Choices that exceeded a capacity.
-    public var dropped: Int { zip(experts, kept).reduce(0) { $0 + ($1.0 >= 0 && !$1.1 ? 1 : 0) } }
 }

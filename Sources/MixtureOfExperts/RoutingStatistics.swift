@@ -8,9 +8,12 @@ public struct RoutingStatistics: Equatable, Sendable {
     public var dropped = 0
     /// Rows that each stratum's gate sent to each expert, by global id: [stratum][expert].
     public var load: [[Int]]
+    /// As `load`, with the choices that exceeded a capacity: what the gates wanted.
+    public var chosen: [[Int]]
 
     public init(strata: [Int]) {
         load = strata.map { _ in [Int](repeating: 0, count: strata.reduce(0, +)) }
+        chosen = load
     }
 
     public var roundsMean: Double { tokens > 0 ? Double(rounds) / Double(tokens) : 0 }
@@ -21,17 +24,29 @@ public struct RoutingStatistics: Equatable, Sendable {
         rounds += decision.tokens
         for (expert, kept) in zip(decision.experts, decision.kept) where expert >= 0 {
             choices += 1
+            chosen[stratum][Int(expert)] += 1
             if kept { load[stratum][Int(expert)] += 1 } else { dropped += 1 }
         }
     }
 
     public static func += (left: inout RoutingStatistics, right: RoutingStatistics) {
-        left.tokens += right.tokens
-        left.rounds += right.rounds
-        left.choices += right.choices
-        left.dropped += right.dropped
-        for stratum in left.load.indices {
-            for expert in left.load[stratum].indices { left.load[stratum][expert] += right.load[stratum][expert] }
+        left.counts = zip(left.counts, right.counts).map(+)
+    }
+
+    /// All counts in a fixed order, to be added up with those of other ranks; as many come back.
+    public var counts: [Int] {
+        get { [tokens, rounds, choices, dropped] + (load + chosen).joined() }
+        set {
+            (tokens, rounds, choices, dropped) = (newValue[0], newValue[1], newValue[2], newValue[3])
+            var next = 4
+            func take(_ table: inout [[Int]]) {
+                for stratum in table.indices {
+                    table[stratum] = Array(newValue[next ..< next + table[stratum].count])
+                    next += table[stratum].count
+                }
+            }
+            take(&load)
+            take(&chosen)
         }
     }
 }

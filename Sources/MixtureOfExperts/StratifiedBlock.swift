@@ -3,8 +3,8 @@ import Collectives
 import NeuralLayers
 import TensorCore
 
-/// A stratified mixture of experts with its LayerNorms and residuals (SMOE.md, "The block"). With one stratum it is a plain
-/// mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
+/// A stratified mixture of experts with its LayerNorms and residuals (Docs/Method.md, "The block in words"). With one stratum
+/// it is a plain mixture. Parameters `<name>.norms.{s}.*`, `<name>.gates.{s}.{weight,selection_bias}`, `<name>.experts.{e}.*`,
 /// `<name>.shared_experts.{j}.*`.
 ///
 /// Stacked, the strata are plain mixtures one after another: h_0 = LayerNorm(x), h_s = mixture s of h_{s−1}, and x + h_L is the
@@ -72,6 +72,8 @@ public struct StratifiedBlock {
         public let loadBalancingLoss: Float
         /// The budget loss of conditional routing; 0 without.
         public internal(set) var budgetLoss: Float = 0
+        /// The mean of conditional routing's gates as they were applied; 0 without.
+        public internal(set) var conditionalGateMean: Float = 0
         /// The mean of the gates' router z-losses.
         public let zLoss: Float
         /// Strata that each token passed: its requested capacity.
@@ -92,7 +94,7 @@ public struct StratifiedBlock {
             outcome.output = network(h, addedTo: outcome.output, pass, mask: mask)
         }
         if let conditional {
-            (outcome.output, outcome.budgetLoss) = conditional(
+            (outcome.output, outcome.budgetLoss, outcome.conditionalGateMean) = conditional(
                 x, h: h, mixture: outcome.output, pass, lossScale: lossScale)
         }
         return outcome
@@ -105,11 +107,11 @@ public struct StratifiedBlock {
         let output = context.copy(x.value)
         var passages: [Passage] = [], decisions: [RoutingDecision] = []
         var visits = [UInt8](repeating: 0, count: x.rows)
-        var nextStratum = [Int](repeating: isLeftOut(pass) ? strata.count : 0, count: x.rows)
+        var progress = StratumProgress(configuration, tokens: x.rows, startingAt: isLeftOut(pass) ? strata.count : 0)
         var statistics = RoutingStatistics(strata: strata)
         var loss: Float = 0, zLoss: Float = 0, source = x.value
         for stratum in strata.indices {
-            let rows = (0..<x.rows).filter { nextStratum[$0] == stratum }.map { Int32($0) }
+            let rows = progress.tokens(at: stratum)
             // Rows that the stratum adds to are copied; backward needs them as they were.
             let isWhole = (stratum == 0 || configuration.stacked) && rows.count == source.rows
             let input = isWhole ? source : Self.gather(context, source, rows)
@@ -118,10 +120,8 @@ public struct StratifiedBlock {
             let target = isHandedOn ? context.zeros(x.rows, x.columns) : output
             let passage = try enter(stratum, rows: rows, input: input, addingTo: target, router: router, pass)
             source = target
-            for (token, row) in rows.enumerated() {
-                visits[Int(row)] += 1
-                nextStratum[Int(row)] = 1 + dispatcher.placement.stratumOfExpert[passage.decision.firstChoice(token)]
-            }
+            for row in rows { visits[Int(row)] += 1 }
+            progress.advance(rows, by: passage.decision)
             statistics.add(passage.decision, stratum: stratum)
             loss += passage.decision.loadBalancingLoss
             zLoss += passage.decision.zLoss
@@ -154,14 +154,17 @@ public struct StratifiedBlock {
         return pass.key.derived(RandomPurpose.gatingDropout.rawValue).uniform(0) < configuration.gatingDropout
     }
 
-    /// Moves the selection bias of each expert against its load in the last update, by the configured rate: up where the load
-    /// was below the mean of the experts that the gate sees, down where above (arXiv 2408.15664). `load` is the world's, as
-    /// `RoutingStatistics.load`, so that the biases are the same on every rank.
-    public func balance(load: [[Int]]) {
+    /// Moves the selection bias of each expert against what tokens chose in the last update, by the configured rate: up where
+    /// it was chosen less often than the mean of the experts that the gate sees, down where more often (arXiv 2408.15664).
+    /// `chosen` is the world's, as `RoutingStatistics.chosen`, so that the biases are the same on every rank.
+    ///
+    /// Choices that exceeded a capacity count: without them a crowded expert would hide how crowded it is, and one below the
+    /// mean could be pushed down further.
+    public func balance(chosen: [[Int]]) {
         for (stratum, bias) in selectionBiases.enumerated() {
-            let visible = configuration.visibleExperts(atStratum: stratum), total = load[stratum][visible].reduce(0, +)
+            let visible = configuration.visibleExperts(atStratum: stratum), total = chosen[stratum][visible].reduce(0, +)
             for (index, expert) in visible.enumerated() {
-                let excess = load[stratum][expert] * visible.count - total
+                let excess = chosen[stratum][expert] * visible.count - total
                 bias.value[0, index] -= Float(excess.signum()) * configuration.biasBalancingRate
             }
         }

@@ -1,6 +1,6 @@
 import TensorCore
 
-/// The routing rule of one gate (SMOE.md, "The block", steps 2 to 5): a pure function of scores.
+/// The routing rule of one gate (Docs/Method.md, "The block in words", from (5) to (6)): a pure function of scores.
 public struct StratifiedRouter: Sendable {
     public var topK: Int
     public var capacityFactor: Float?

@@ -57,9 +57,9 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
+        let mixture = model.configuration.mixture, isConditional = mixture?.conditionalRouting != nil
         var sums = Sums(
-            strata: model.configuration.mixture?.strata ?? [],
-            blocks: model.configuration.mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
+            strata: mixture?.strata ?? [], blocks: mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         for round in 0..<rounds {
@@ -76,10 +76,13 @@ public final class Trainer {
         }
         let loss = sums.smoothed / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
-        if !isSkipped { model.balance(loads: sums.blocks.map(\.load)) }
+        if !isSkipped { model.balance(sums.blocks) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
+            budget: isConditional ? sums.budget : nil,
+            conditionalGateMean: isConditional ? sums.conditionalGateMean : nil,
+            zLoss: mixture.map { $0.routerZLoss > 0 } == true ? sums.zLoss : nil,
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
@@ -104,7 +107,7 @@ public final class Trainer {
         } else {
             try tape.backward()
         }
-        sums.add(loss, balanceShare: share)
+        sums.add(loss, share: share)
     }
 
     /// Whether the update was done; it is skipped if something is not finite.
@@ -144,7 +147,7 @@ public final class Trainer {
                 source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
                 targetOutput: group.targetOutput, targetSegments: group.targetSegments, pass,
                 smoothing: configuration.labelSmoothing)
-            sums.add(loss, balanceShare: 0)
+            sums.add(loss, share: 0)
             try afterRound()
         }
         try sums.reduce(groups.world)
@@ -160,7 +163,11 @@ private struct Sums {
     var smoothed = 0.0
     var likelihood = 0.0
     var tokens = 0.0
+    /// Of the blocks, before their weights.
     var balance = 0.0
+    var budget = 0.0
+    var conditionalGateMean = 0.0
+    var zLoss = 0.0
     /// Ranks that were asked to stop, and ranks that find the time is up.
     var interrupted = 0.0
     var overdue = 0.0
@@ -173,39 +180,41 @@ private struct Sums {
         self.blocks = Array(repeating: statistics, count: blocks)
     }
 
-    mutating func add(_ loss: TranslationModel.BatchLoss, balanceShare: Double) {
+    /// `share` of the update's auxiliary losses is the group's.
+    mutating func add(_ loss: TranslationModel.BatchLoss, share: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
         tokens += Double(loss.output.tokens)
-        balance += Double(loss.loadBalancing) * balanceShare
+        balance += Double(loss.loadBalancing) * share
+        budget += Double(loss.budget) * share
+        conditionalGateMean += Double(loss.conditionalGateMean) * share
+        zLoss += Double(loss.zLoss) * share
         for (block, report) in (loss.encoder + loss.decoder).enumerated() {
             statistics += report.statistics
             if !blocks.isEmpty { blocks[block] += report.statistics }
         }
     }
 
+    private static var figures: [WritableKeyPath<Sums, Double>] {
+        [
+            \.smoothed, \.likelihood, \.tokens, \.balance, \.budget, \.conditionalGateMean, \.zLoss, \.interrupted,
+            \.overdue,
+        ]
+    }
+
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
-        var values = [smoothed, likelihood, tokens, balance, interrupted, overdue]
-        values += [statistics.tokens, statistics.rounds, statistics.choices, statistics.dropped].map(Double.init)
-        values += ([statistics] + blocks).flatMap { $0.load.flatMap { $0.map(Double.init) } }
+        var values = Self.figures.map { self[keyPath: $0] }
+        for statistics in [statistics] + blocks { values += statistics.counts.map(Double.init) }
         try world.allReduce(&values, .sum)
-        (smoothed, likelihood, tokens, balance) = (values[0], values[1], values[2], values[3])
-        (interrupted, overdue) = (values[4], values[5])
-        statistics.tokens = Int(values[6])
-        statistics.rounds = Int(values[7])
-        statistics.choices = Int(values[8])
-        statistics.dropped = Int(values[9])
-        var next = 10
-        func take(_ load: inout [[Int]]) {
-            for stratum in load.indices {
-                for expert in load[stratum].indices {
-                    load[stratum][expert] = Int(values[next])
-                    next += 1
-                }
-            }
+        for (index, figure) in Self.figures.enumerated() { self[keyPath: figure] = values[index] }
+        var next = Self.figures.count
+        func take(_ statistics: inout RoutingStatistics) {
+            let count = statistics.counts.count
+            statistics.counts = values[next ..< next + count].map { Int($0) }
+            next += count
         }
-        take(&statistics.load)
-        for block in blocks.indices { take(&blocks[block].load) }
+        take(&statistics)
+        for block in blocks.indices { take(&blocks[block]) }
     }
 }

@@ -9,6 +9,11 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
     public var nll: Double
     /// The load-balancing loss, averaged over blocks and, by target tokens, over groups.
     public var aux: Double
+    /// The budget loss and the mean gate of conditional routing, and the router z-loss, before their weights, averaged as
+    /// `aux`; nil where they are not configured.
+    public var budget: Double?
+    public var conditionalGateMean: Double?
+    public var zLoss: Double?
     public var learningRate: Double
     public var gradientNorm: Double
     public var targetTokens: Int
@@ -23,7 +28,9 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
     public var skipped: Bool
 
     enum CodingKeys: String, CodingKey {
-        case update, loss, nll, aux, load, skipped
+        case update, loss, nll, aux, budget, load, skipped
+        case conditionalGateMean = "conditional_gate_mean"
+        case zLoss = "z_loss"
         case learningRate = "learning_rate"
         case gradientNorm = "gradient_norm"
         case targetTokens = "target_tokens"
@@ -40,7 +47,10 @@ extension UpdateMetrics {
         func number(_ key: CodingKeys) throws -> Double { try line.decode(Double.self, forKey: key) }
         self.init(
             update: try line.decode(Int.self, forKey: .update), loss: try number(.loss), nll: try number(.nll),
-            aux: try number(.aux), learningRate: try number(.learningRate), gradientNorm: try number(.gradientNorm),
+            aux: try number(.aux), budget: try line.decodeIfPresent(Double.self, forKey: .budget),
+            conditionalGateMean: try line.decodeIfPresent(Double.self, forKey: .conditionalGateMean),
+            zLoss: try line.decodeIfPresent(Double.self, forKey: .zLoss),
+            learningRate: try number(.learningRate), gradientNorm: try number(.gradientNorm),
             targetTokens: try line.decode(Int.self, forKey: .targetTokens), tokensPerSecond: try number(.tokensPerSecond),
             roundsMean: try number(.roundsMean), droppedFraction: try number(.droppedFraction),
             load: try line.decode([[Int]].self, forKey: .load),

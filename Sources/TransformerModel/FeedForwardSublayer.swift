@@ -45,9 +45,9 @@ public struct BlockReport: Sendable {
     public let loadBalancingLoss: Float
     /// The budget loss of conditional routing; 0 without.
     public let budgetLoss: Float
+    /// The mean of conditional routing's gates; 0 without.
+    public let conditionalGateMean: Float
     public let zLoss: Float
-    /// The strata that each token passed.
-    public let visits: [UInt8]
     public let statistics: RoutingStatistics
     /// By gate, if the pass keeps them.
     public let decisions: [RoutingDecision]
@@ -56,8 +56,8 @@ public struct BlockReport: Sendable {
         self.decisions = decisions
         loadBalancingLoss = outcome.loadBalancingLoss
         budgetLoss = outcome.budgetLoss
+        conditionalGateMean = outcome.conditionalGateMean
         zLoss = outcome.zLoss
-        visits = outcome.visits
         statistics = outcome.statistics
     }
 }

@@ -11,8 +11,6 @@ public final class TranslationModel {
     public let vocabulary: Int
     public let context: ComputeContext
     public let store = ParameterStore()
-    /// Moves tokens between the ranks of the expert-parallel group; nil in a dense model.
-    public let dispatcher: AllToAllTokenDispatcher?
     let embedding: Embedding
     let encoder: [EncoderLayer]
     let encoderNorm: LayerNorm
@@ -43,11 +41,11 @@ public final class TranslationModel {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        dispatcher = configuration.mixture.map {
+        let dispatcher = configuration.mixture.map {
             AllToAllTokenDispatcher(
                 communicator: expertGroup, placement: ExpertPlacement(strata: $0.strata, places: expertGroup.size))
         }
-        let (store, dispatcher) = (store, dispatcher)
+        let store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {
             EncoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
@@ -62,10 +60,10 @@ public final class TranslationModel {
     /// The number of mixture blocks.
     public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
 
-    /// Moves the experts' selection biases after an update; `loads` are those of the world, encoder's blocks first.
-    public func balance(loads: [[[Int]]]) {
+    /// Moves the experts' selection biases after an update, by the world's statistics of each block, encoder's first.
+    public func balance(_ statistics: [RoutingStatistics]) {
         let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
-        for (block, load) in zip(blocks, loads) { block.balance(load: load) }
+        for (block, statistics) in zip(blocks, statistics) { block.balance(chosen: statistics.chosen) }
     }
 
     /// Where the parts of the model take their random draws from.
@@ -103,8 +101,11 @@ public final class TranslationModel {
     /// What one batch cost.
     public struct BatchLoss {
         public let output: OutputLoss
-        /// The mean of the blocks' load-balancing losses; 0 in a dense model.
+        /// Means over the blocks, before weights; 0 in a dense model, and of what is not configured.
         public let loadBalancing: Float
+        public let budget: Float
+        public let conditionalGateMean: Float
+        public let zLoss: Float
         /// The blocks' reports, encoder's first.
         public let encoder: [BlockReport]
         public let decoder: [BlockReport]
@@ -126,7 +127,12 @@ public final class TranslationModel {
             lossScale: blockScale, reports: &decoderReports)
         let output = pass.tape.outputLoss(
             states, weight: embedding.weight, targets: targetOutput, smoothing: smoothing, gradientScale: gradientScale)
-        let balance = (encoderReports + decoderReports).reduce(0) { $0 + $1.loadBalancingLoss } / blocks
-        return BatchLoss(output: output, loadBalancing: balance, encoder: encoderReports, decoder: decoderReports)
+        func mean(_ figure: (BlockReport) -> Float) -> Float {
+            (encoderReports + decoderReports).reduce(0) { $0 + figure($1) } / blocks
+        }
+        return BatchLoss(
+            output: output, loadBalancing: mean(\.loadBalancingLoss), budget: mean(\.budgetLoss),
+            conditionalGateMean: mean(\.conditionalGateMean), zLoss: mean(\.zLoss), encoder: encoderReports,
+            decoder: decoderReports)
     }
 }

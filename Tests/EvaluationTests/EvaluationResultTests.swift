@@ -4,19 +4,34 @@ import Testing
 @testable import Evaluation
 
 @Suite struct EvaluationResultTests {
-    private func result(update: Int, bleu: Double, beam: Int = 5, split: String = "test") -> EvaluationResult {
+    private func result(
+        update: Int, bleu: Double, beam: Int = 5, lengthPenalty: Float = 1, split: String = "test"
+    ) -> EvaluationResult {
         let scores = EvaluationResult.Scores(bleu: bleu, chrf: 50, exact: 10, sentences: 4, roundsEncoder: 1.5, roundsDecoder: 2)
         return EvaluationResult(
-            split: split, update: update, beam: beam, average: scores, directions: ["a-b": scores], signature: "tok:13a")
+            split: split, update: update, beam: beam, lengthPenalty: lengthPenalty, average: scores, directions: ["a-b": scores],
+            signature: "tok:13a", chrfSignature: "nc:6")
     }
 
     @Test func keysAreSnakeCase() throws {
         let encoded = try JSONEncoder().encode(result(update: 3, bleu: 1))
         let object = try #require(try JSONSerialization.jsonObject(with: encoded) as? [String: Any])
-        #expect(Set(object.keys) == ["split", "update", "beam", "average", "directions", "signature"])
+        #expect(
+            Set(object.keys) == [
+                "split", "update", "beam", "length_penalty", "average", "directions", "signature", "chrf_signature",
+            ])
         let average = try #require(object["average"] as? [String: Any])
         #expect(Set(average.keys) == ["bleu", "chrf", "exact", "sentences", "rounds_encoder", "rounds_decoder"])
         #expect(try JSONDecoder().decode(EvaluationResult.self, from: encoded) == result(update: 3, bleu: 1))
+    }
+
+    @Test func resultsOfBeforeTheSearchWasKeptAreRead() throws {
+        let scores = #"{"bleu": 1, "chrf": 50, "exact": 10}"#
+        let text = #"{"split": "test", "update": 3, "beam": 5, "average": \#(scores), "directions": {"a-b": \#(scores)}, "#
+            + #""signature": "tok:13a", "earlier": [{"update": 2, "average": \#(scores)}]}"#
+        let result = try JSONDecoder().decode(EvaluationResult.self, from: Data(text.utf8))
+        #expect(result.lengthPenalty == 1 && result.chrfSignature == nil && result.means.map(\.update) == [2, 3])
+        #expect(self.result(update: 4, bleu: 2).replacing(result).means.map(\.update) == [2, 3, 4])
     }
 
     @Test func earlierMeansStay() {
@@ -31,6 +46,7 @@ import Testing
     @Test func whatCannotBeComparedDoesNotStay() {
         let earlier = result(update: 10, bleu: 1)
         #expect(result(update: 20, bleu: 2, beam: 4).replacing(earlier).earlier == nil)
+        #expect(result(update: 20, bleu: 2, lengthPenalty: 0).replacing(earlier).earlier == nil)
         #expect(result(update: 20, bleu: 2, split: "valid").replacing(earlier).earlier == nil)
         var other = earlier
         other.directions = ["b-a": other.average]

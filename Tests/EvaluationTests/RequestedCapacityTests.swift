@@ -1,3 +1,4 @@
+import Collectives
 import DataPipeline
 import MixtureOfExperts
 import TensorCore
@@ -59,6 +60,22 @@ import _TestSupport
             #expect(together == sum)
             #expect(together.encoder.tokens == 22 && together.decoder.tokens == 19)
         }
+    }
+
+    @Test(arguments: [2, 3]) func ranksAddUp(ranks: Int) throws {
+        @Sendable func capacity(_ world: any Communicator) throws -> RequestedCapacity {
+            let alone = try world.split(color: world.rank, key: 0)
+            let model = try SearchModel.make(MixtureConfiguration(strata: [2, 3]), on: alone, vocabulary: 20, seed: 3)
+            var capacity = RequestedCapacity(strata: [2, 3])
+            for index in stride(from: world.rank, to: 3, by: world.size) {
+                try capacity.add(Self.group(source: [5 + index, 8], target: [4, 3], seed: UInt64(index)), model)
+            }
+            try capacity.sum { try world.allReduce(&$0, .sum) }
+            return capacity
+        }
+        let whole = try alone(capacity)
+        #expect(whole.encoder.tokens == 13 + 14 + 15 && whole.decoder.tokens == 21 && whole.encoder.choices > 0)
+        for sum in try SimulatedCluster.run(ranks: ranks, capacity) { #expect(sum == whole) }
     }
 
     @Test func oneStratumAsksForOne() throws {

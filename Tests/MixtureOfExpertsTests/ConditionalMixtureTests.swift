@@ -113,7 +113,26 @@ import _TestSupport
             // The budget counts the gates as they were used.
             try expectClose(
                 [outcome.budgetLoss], [abs(1 - Float(closed) / Float(count) - 0.8)], tolerance: 1e-5, "budget loss")
-            try #require(try tiny.forward(x, training: false).budgetLoss == whole.forward(x, training: false).budgetLoss)
+            // In evaluation every gate has the mean of training.
+            try expectClose(
+                [try tiny.forward(x, training: false).budgetLoss], [abs(0.7 - 0.8)], tolerance: 1e-6, "budget loss, evaluation")
+        }
+    }
+
+    @Test func evaluationHasTheMeanGateOfTraining() throws {
+        try alone { communicator in
+            let tiny = try TinyBlock(Self.configuration(gateDropout: 0.3), group: communicator)
+            let whole = try TinyBlock(Self.configuration(), group: communicator)
+            let x = tiny.tokens(20, seed: 1)
+            Self.setGate(whole, logit: 200)
+            let mixture = try whole.forward(x, training: false).output.value.elements
+            Self.setGate(whole, logit: -200)
+            let dense = try whole.forward(x, training: false).output.value.elements
+            // ln 3: a gate of 3 / 4, times 1 − 0.3.
+            Self.setGate(tiny, logit: 1.098_612_3)
+            try expectClose(
+                try tiny.forward(x, training: false).output.value.elements,
+                zip(dense, mixture).map { 0.475 * $0 + 0.525 * $1 }, tolerance: 1e-6, "output")
         }
     }
 

@@ -1,6 +1,6 @@
 import MixtureOfExperts
 
-/// One of the routing options beyond the paper, turned on.
+/// One of the routing options beyond the paper, turned on; `all` but gating dropout.
 struct RoutingVariant: Sendable {
     let name: String
     private let change: @Sendable (inout MixtureConfiguration) -> Void
@@ -15,9 +15,13 @@ struct RoutingVariant: Sendable {
         RoutingVariant(name: "shared experts, conditional") {
             ($0.sharedExperts, $0.conditionalRouting) = (1, ConditionalRouting())
         },
-        RoutingVariant(name: "gating dropout") { $0.gatingDropout = 0.5 },
         RoutingVariant(name: "forced balanced") { $0.routing = .forcedBalanced },
     ]
+
+    /// With a probability that lets a test say which of its token groups are left out.
+    static func gatingDropout(_ probability: Float) -> RoutingVariant {
+        RoutingVariant(name: "gating dropout \(probability)") { $0.gatingDropout = probability }
+    }
 
     func configuration(strata: [Int]) -> MixtureConfiguration {
         var configuration = MixtureConfiguration(strata: strata)

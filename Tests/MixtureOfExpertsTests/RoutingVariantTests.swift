@@ -53,9 +53,32 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator)
             for bias in tiny.block.selectionBiases { bias.value.fill(1) }
             // Means of 5 and of 4.
-            tiny.block.balance(load: [[9, 5, 4, 2], [0, 0, 4, 4]])
+            tiny.block.balance(chosen: [[9, 5, 4, 2], [0, 0, 4, 4]])
             try #require(tiny.block.selectionBiases.map(\.value.elements) == [[0.75, 1, 1.25, 1.25], [1, 1]])
             try #require(try tiny.store.gradients()["block.gates.0.selection_bias"]!.count == 4)
+        }
+    }
+
+    /// Tokens of 600, 200, 150, 50 for four experts with room for 250 each: what arrives has a mean of 162.5, what was chosen
+    /// of 250.
+    @Test func droppedChoicesCountForTheBalance() throws {
+        try alone { communicator in
+            var configuration = MixtureConfiguration(strata: [4])
+            (configuration.biasBalancingRate, configuration.topK, configuration.capacityFactor) = (0.25, 1, 1)
+            let tiny = try TinyBlock(configuration, group: communicator), block = tiny.block
+            block.norms[0].gain.value.fill(1)
+            block.norms[0].bias.value.fill(0)
+            block.selectionBiases[0].value.fill(0)
+            // A token's largest element names its expert.
+            block.gates[0].value.fill(0)
+            for expert in 0..<4 { block.gates[0].value[expert, expert] = 1 }
+            let wanted = [600, 200, 150, 50].enumerated().flatMap { Array(repeating: $0, count: $1) }
+            let x = tiny.context.zeros(wanted.count, TinyBlock.dim)
+            for (token, expert) in wanted.enumerated() { x[token, expert] = 1 }
+            let statistics = try tiny.forward(x).statistics
+            try #require(statistics.load == [[250, 200, 150, 50]] && statistics.chosen == [[600, 200, 150, 50]])
+            block.balance(chosen: statistics.chosen)
+            try #require(block.selectionBiases[0].value.elements == [-0.25, 0.25, 0.25, 0.25])
         }
     }
 

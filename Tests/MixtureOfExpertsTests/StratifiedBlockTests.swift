@@ -216,7 +216,8 @@ import _TestSupport
         }
     }
 
-    @Test(arguments: RoutingVariant.all, [worlds[1], worlds[3]])
+    /// Gating dropout leaves groups 0 and 3 out, and keeps group 2.
+    @Test(arguments: RoutingVariant.all + [.gatingDropout(0.75)], [worlds[1], worlds[3]])
     func manyRanksAreOne(variant: RoutingVariant, world: World) throws {
         try Self.compare(variant.configuration(strata: world.strata), world)
     }
@@ -235,6 +236,10 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator, dropout: 0.2)
             let results = try (0..<world.ranks).map { try train(tiny, group: $0) }
             return (results: results, gradients: try tiny.store.gradients())
+        }
+        if configuration.gatingDropout > 0 {
+            let entered = zip(expected.results, groupSizes).filter { $1 > 0 }.map { $0.0.statistics.tokens > 0 }
+            try #require(entered.contains(true) && entered.contains(false), "groups that are left out beside one that is not")
         }
         _ = try SimulatedCluster.run(ranks: world.ranks) { communicator in
             let layout = try ParallelLayout(

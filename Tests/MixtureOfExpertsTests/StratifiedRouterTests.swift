@@ -259,3 +259,8 @@ import _TestSupport
         }
     }
 }
+
+extension RoutingDecision {
+    /// Choices that exceeded a capacity.
+    fileprivate var dropped: Int { zip(experts, kept).count { $0 >= 0 && !$1 } }
+}

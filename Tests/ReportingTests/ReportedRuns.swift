@@ -26,8 +26,8 @@ enum ReportedRuns {
         let scores = EvaluationResult.Scores(
             bleu: bleu, chrf: 60, exact: 12.5, sentences: 8, roundsEncoder: rounds, roundsDecoder: rounds.map { $0 + 0.5 })
         return EvaluationResult(
-            split: split, update: update, beam: 5, average: scores, directions: ["eng-cat": scores, "cat-eng": scores],
-            signature: "nrefs:1|tok:13a")
+            split: split, update: update, beam: 5, lengthPenalty: 1, average: scores,
+            directions: ["eng-cat": scores, "cat-eng": scores], signature: "nrefs:1|tok:13a", chrfSignature: "nrefs:1|nc:6")
     }
 
     /// A finished, evaluated and analysed run of SMoE-2-2.

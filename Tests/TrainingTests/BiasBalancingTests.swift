@@ -17,6 +17,24 @@ import Testing
             .mapValues { $0.map { Float(bitPattern: $0!) } }
     }
 
+    /// What the first gate chooses in the first update depends on no capacity.
+    @Test(arguments: [1, 2]) func capacityDoesNotHideWhatIsChosen(ranks: Int) throws {
+        func biases(capacity: Float?) throws -> [Float] {
+            var plan = Self.plan(updates: 1)
+            plan.model.mixture?.capacityFactor = capacity
+            let final = plan
+            let states = try SimulatedCluster.run(ranks: ranks) { world in
+                let run = try TinyRun(world, final)
+                _ = try run.trainer.step()
+                return run.state
+            }
+            return try #require(Self.biases(try ModelState(joining: states))["encoder.layers.1.moe.gates.0.selection_bias"])
+        }
+        let tight = try biases(capacity: 0.5)
+        #expect(try biases(capacity: nil) == tight)
+        #expect(tight.contains(0.125) && tight.contains(-0.125))
+    }
+
     @Test func biasesCountTheUpdates() throws {
         let folder = TemporaryFolder()
         func states(_ ranks: Int, updates: Int, in folder: String) throws -> ModelState {

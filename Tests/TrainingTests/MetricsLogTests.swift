@@ -49,6 +49,16 @@ import Testing
         #expect(try JSONDecoder().decode(UpdateMetrics.self, from: Data(lines[0].utf8)) == metrics(1))
     }
 
+    @Test func lossesThatAreConfiguredAreLogged() throws {
+        var figures = metrics(1)
+        (figures.budget, figures.conditionalGateMean, figures.zLoss) = (0.25, 0.75, 3)
+        let log = try MetricsLog(path: path, continuingAfter: 0)
+        try log.append(figures)
+        let line = try lines()[0]
+        #expect(try keys(line).isSuperset(of: ["budget", "conditional_gate_mean", "z_loss"]))
+        #expect(try JSONDecoder().decode(UpdateMetrics.self, from: Data(line.utf8)) == figures)
+    }
+
     @Test func anewItBeginsEmpty() throws {
         try folder.write("metrics.jsonl", Data("{\"update\":1}\n".utf8))
         _ = try MetricsLog(path: path, continuingAfter: 0)

@@ -2,6 +2,7 @@ import Autograd
 import Collectives
 import DataPipeline
 import Foundation
+import MixtureOfExperts
 import Testing
 import Training
 
@@ -67,6 +68,29 @@ import Training
             #expect(update.targetTokens > 300 && update.targetTokens <= 600)
         }
         #expect(metrics.map(\.update) == [1, 2, 3])
+    }
+
+    /// The mean gate, its distance from the budget, and the z-loss, whichever ranks compute; nothing of the kind in a plain model.
+    @Test func auxiliaryLossesAreReportedWhereConfigured() throws {
+        let plain = try Self.metrics(.stratified(updates: 1), ranks: 2)[0][0]
+        #expect(plain.budget == nil && plain.conditionalGateMean == nil && plain.zLoss == nil)
+        var plan = TinyPlan.stratified(updates: 2)
+        plan.model.mixture?.routerZLoss = 0.001
+        plan.model.mixture?.conditionalRouting = ConditionalRouting()
+        // Above every mean gate, so that the distances of blocks and groups add up to that of their mean.
+        plan.model.mixture?.conditionalRouting?.budget = 1
+        let alone = try Self.metrics(plan, ranks: 1)[0]
+        for update in try Self.metrics(plan, ranks: 3)[1] {
+            let one = alone[update.update - 1]
+            let (budget, gate) = (try #require(update.budget), try #require(update.conditionalGateMean))
+            #expect(abs(budget + gate - 1) < 1e-5 && gate > 0.2 && gate < 0.8, "gates start around a half")
+            let zLoss = try #require(update.zLoss)
+            // Eight and four experts, and scores that are small at first: log 8 and log 4, squared.
+            #expect(zLoss > 1.5 && zLoss < 6)
+            for (figure, expected) in [(budget, one.budget), (gate, one.conditionalGateMean), (zLoss, one.zLoss)] {
+                #expect(abs(figure - (try #require(expected))) < 1e-4 * figure)
+            }
+        }
     }
 
     /// Invariant 2; with it, all copies of a parameter are equal bit for bit.

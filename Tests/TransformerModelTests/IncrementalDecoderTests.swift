@@ -55,10 +55,16 @@ import _TestSupport
         }
     }
 
-    @Test(arguments: [[], [4], [2, 3]]) func logitsAreThoseOfTheWholeDecoder(strata: [Int]) throws {
+    private static let mixtures: [MixtureConfiguration?] = {
+        var conditional = MixtureConfiguration(strata: [2, 3])
+        conditional.conditionalRouting = ConditionalRouting()
+        conditional.conditionalRouting?.gateDropout = 0.4
+        return [nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [2, 3]), conditional]
+    }()
+
+    @Test(arguments: mixtures) func logitsAreThoseOfTheWholeDecoder(mixture: MixtureConfiguration?) throws {
         try alone { communicator in
-            let model = try TinyModel.make(
-                strata.isEmpty ? nil : MixtureConfiguration(strata: strata), group: communicator, dropout: 0.3)
+            let model = try TinyModel.make(mixture, group: communicator, dropout: 0.3)
             let segments = Segments(lengths: Self.sources.map(\.count))
             var reports: [BlockReport] = []
             let pass = model.evaluationPass

@@ -18,7 +18,11 @@ import _TestSupport
 
     @Test func jsonAloneGoesToStandardOutput() throws {
         let figures = try figures(.alone)
-        #expect(Set(figures.keys) == ["average", "directions", "signature", "split", "update", "beam"])
+        #expect(
+            Set(figures.keys) == [
+                "average", "directions", "signature", "chrf_signature", "split", "update", "beam", "length_penalty",
+            ])
+        #expect(figures["length_penalty"] as? Double == 1)
         #expect(figures["split"] as? String == "test" && figures["update"] as? Int == 12 && figures["beam"] as? Int == 2)
         let average = try #require(figures["average"] as? [String: Double])
         #expect(Set(average.keys) == ["bleu", "chrf", "exact", "rounds_encoder", "rounds_decoder"])
@@ -33,6 +37,7 @@ import _TestSupport
         let mean = directions.values.reduce(0) { $0 + $1["chrf"]! } / 4
         #expect(abs(average["chrf"]! - mean) < 1e-9 && mean > 0)
         #expect((figures["signature"] as? String)?.contains("tok:13a") == true)
+        #expect((figures["chrf_signature"] as? String)?.contains("nc:6") == true)
     }
 
     @Test func ranksShareTheSentencesAndFindTheSame() throws {
@@ -95,6 +100,22 @@ import _TestSupport
         expectError(
             try launch.strata(["evaluate", TinyCommandLine.run, "--direction", "eng-ctt"]), 64,
             "--direction must be one that the model was trained for, but is eng-ctt; did you mean eng-cat?")
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)], ["evaluate", "analyze"])
+    func aDirectionThatIsNamedTwice(launch: Launch, command: String) throws {
+        expectError(
+            try launch.strata(
+                [command, TinyCommandLine.run, "--direction", "eng-cat", "--direction", "cat-eng", "--direction", "eng-cat"]),
+            64, "--direction must name a direction once, but names eng-cat twice")
+    }
+
+    @Test func signaturesAreShownAndTheSearchIsKept() throws {
+        try folder.copy(TinyCommandLine.run, to: "evaluated")
+        let outcome = try Launch.alone.strata(
+            ["evaluate", "\(folder.path)/evaluated", "--beam", "1", "--length-penalty", "0.6"])
+        #expect(outcome.stdout.contains("\nBLEU: nrefs:1|") && outcome.stdout.contains("\nchrF2: nrefs:1|"), "\(outcome)")
+        #expect(try kept("test")?["length_penalty"] as? Double == 0.6)
     }
 
     @Test(arguments: [Launch.alone, .mpirun(2)]) func aFolderThatIsNoRun(launch: Launch) throws {

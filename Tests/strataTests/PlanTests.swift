@@ -44,6 +44,30 @@ import TransformerModel
         let routing = UniformRouting(Self.mixture([4, 4]), measuredRounds: 1.2)
         #expect(abs(routing.rounds - 1.2) < 1e-12 && abs(routing.expertsPerToken - 2.4) < 1e-12)
     }
+
+    /// Every token enters the first stratum: where nobody goes on, it takes its two experts there. Uniform routing would send
+    /// 7 / 8 on to a single expert.
+    @Test func measuredRoundsScaleWhatGoesOn() {
+        let alone = UniformRouting(Self.mixture([7, 1]), measuredRounds: 1)
+        #expect(alone.arrivals == [1, 0] && alone.rounds == 1 && alone.expertsPerToken == 2)
+        let some = UniformRouting(Self.mixture([7, 1]), measuredRounds: 1.4375)
+        #expect(some.arrivals == [1, 0.4375] && some.expertsPerToken == 2.4375)
+        let one = UniformRouting(Self.mixture([8]), measuredRounds: 1)
+        #expect(one.arrivals == [1] && one.expertsPerToken == 2)
+    }
+
+    /// An expert takes factor × tokens / visible experts. Two thirds of the tokens go on to the second stratum of 4-2; more than
+    /// all experts, 6 and then 2, a token cannot have.
+    @Test(arguments: [(0.5, 0.5 + 0.5 * 2 / 3), (3, 3 + 2 * 2 / 3.0), (nil, 6 + 2 * 2 / 3.0)] as [(Float?, Double)])
+    func whereExpertsChooseTheirCapacityIsFilled(factor: Float?, rows: Double) {
+        var mixture = Self.mixture([4, 2])
+        (mixture.routing, mixture.capacityFactor) = (.expertChoice, factor)
+        let routing = UniformRouting(mixture)
+        #expect(abs(routing.rowsPerToken - rows) < 1e-12)
+        #expect(abs(routing.expertsPerToken - 2 * (1 + 2 / 3.0)) < 1e-12, "in evaluation tokens choose")
+        mixture.routing = .tokenChoice
+        #expect(UniformRouting(mixture).rowsPerToken == routing.expertsPerToken)
+    }
 }
 
 @Suite struct ModelPlanTests {
@@ -95,22 +119,55 @@ import TransformerModel
         let rank = try RankPlan(plan, configuration, ranks: 4)
         // 1,000 tokens a rank and side, 3 experts in each of 6 blocks; half of them are the other rank's; there and back, twice.
         #expect(rank.allToAllBytesPerUpdate == 1000 * 3 * 6 / 2 * 4 * 512 * 4)
-        #expect(rank.gradientBytesPerUpdate == rank.memory.gradients)
+        // 3 / 4 of what is dense and 1 / 2 of a place's experts, four bytes each: to be summed, and as sums.
+        #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersPerExpert)
         #expect(rank.layout.replicas == 2)
         // Parameters and two moments: a quarter of what is dense, and the experts of a place.
         #expect(rank.memory.snapshot == 3 * (rank.memory.parameters - 4 * plan.replicatedParameters + plan.replicatedParameters))
         configuration.checkpoint.asynchronous = false
         #expect(try RankPlan(plan, configuration, ranks: 4).memory.snapshot == 0)
+        configuration.model.mixture?.routing = .expertChoice
+        configuration.model.mixture?.capacityFactor = 1
+        // One row a token at the first stratum, and one for the half that goes on.
+        #expect(
+            try RankPlan(ModelPlan(configuration.model, vocabulary: 1000), configuration, ranks: 4).allToAllBytesPerUpdate
+                == 1000 * 3 * 6 / 4 * 4 * 512 * 4)
         let alone = try RankPlan(plan, configuration.withExpertParallel(1), ranks: 1)
         #expect(alone.allToAllBytesPerUpdate == 0 && alone.gradientBytesPerUpdate == 0)
     }
 
+    /// Of two networks hidden activations and outputs, and once what they read.
+    @Test func activationsOfSharedExpertsByHand() throws {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        configuration.model.mixture = MixtureConfiguration(strata: [4, 4])
+        configuration.training.tokensPerGroup = 1000
+        func activations(_ shared: Int, conditional: Bool = false) throws -> Int {
+            configuration.model.mixture?.sharedExperts = shared
+            configuration.model.mixture?.conditionalRouting = conditional ? ConditionalRouting() : nil
+            return try RankPlan(ModelPlan(configuration.model, vocabulary: 1000), configuration, ranks: 1).memory.activations
+        }
+        let tokens = 1000 * 6 * 4, without = try activations(0)
+        #expect(try activations(2) - without == tokens * (2 * (2048 + 512) + 512))
+        #expect(try activations(2, conditional: true) - without == tokens * (3 * (2048 + 512) + 2 * 512))
+        configuration.training.recompute = true
+        let recomputed = try activations(0)
+        #expect(try activations(2) - recomputed == tokens * (2 * 512 + 512))
+    }
+
+    private static let mixtures: [MixtureConfiguration?] = {
+        var shared = MixtureConfiguration(strata: [4]), chosen = MixtureConfiguration(strata: [4, 4])
+        shared.sharedExperts = 2
+        (chosen.routing, chosen.capacityFactor) = (.expertChoice, 4)
+        return [nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [4, 4]), shared, chosen]
+    }()
+
     /// The estimate is within a third of what an update really takes.
-    @Test(arguments: [[], [4], [4, 4]], [1, 2]) func activations(strata: [Int], ranks: Int) throws {
+    @Test(arguments: mixtures, [1, 2]) func activations(mixture: MixtureConfiguration?, ranks: Int) throws {
+        let strata = mixture?.strata ?? []
         for recompute in [false, true] {
             var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
             (configuration.model.dim, configuration.model.ffnDim, configuration.model.heads) = (64, 256, 4)
-            configuration.model.mixture = strata.isEmpty ? nil : MixtureConfiguration(strata: strata)
+            configuration.model.mixture = mixture
             configuration.data.vocabulary = 2000
             (configuration.training.tokenGroups, configuration.training.tokensPerGroup) = (2, 1024)
             configuration.training.recompute = recompute
@@ -190,7 +247,7 @@ extension RunConfiguration {
 
     @Test func theBatchesAreThePapers() throws {
         for (file, tokens, rate, temperature) in [
-            ("m15/vanilla", 13_312, Float(8e-4), 1.0), ("opus100/vanilla", 65_536, 5e-4, 5),
+            ("m4/vanilla", 13_312, Float(8e-4), 1.0), ("m15/vanilla", 13_312, 8e-4, 1), ("opus100/vanilla", 65_536, 5e-4, 5),
         ] {
             let configuration = try RunConfiguration.load(file: "\(Self.configs)/\(file).yaml")
             #expect(configuration.training.tokenGroups * configuration.training.tokensPerGroup == tokens)

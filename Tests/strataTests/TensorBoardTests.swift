@@ -32,6 +32,16 @@ import _TestSupport
             tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false)
     }
 
+    @Test func lossesThatAreConfiguredAreWritten() throws {
+        let log = try TensorBoardLog(folder: folder.path, continuingAfter: 0, gates: [0..<4, 2..<4])
+        var metrics = Self.metrics(1)
+        (metrics.budget, metrics.conditionalGateMean, metrics.zLoss) = (0.25, 0.75, 3)
+        #expect(log.append(.update(metrics)) == nil)
+        let scalars = try TensorBoardFile(Data(contentsOf: URL(fileURLWithPath: log.path))).events[2].scalars
+        #expect(scalars["routing/budget"] == 0.25 && scalars["routing/conditional_gate_mean"] == 0.75)
+        #expect(scalars["routing/z_loss"] == 3)
+    }
+
     private func files() throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasPrefix(TensorBoardLog.prefix) }.sorted()
     }

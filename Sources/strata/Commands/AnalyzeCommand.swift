@@ -103,7 +103,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         defer { report?.removePartial() }
         var analysis = RoutingAnalysis(
             step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
-            capacityFactor: mixture.routing == .expertChoice ? nil : mixture.capacityFactor.map(Double.init),
+            capacityFactor: mixture.trainingCapacityFactor.map(Double.init),
             frequencySource: training == nil ? .analysed : .training, minimumCount: minimumCount)
         let display = ranks.isFirst ? ProgressDisplay() : nil
         for direction in directions {
@@ -159,8 +159,8 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
             throw CommandFailure(
                 .usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
         }
-        let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
         if let source, let target {
+            let chosen = try trained.directions(named: direction)
             let text = try AlignedText(source: source, target: target, limit: limit ?? .max)
             guard !text.pairs.isEmpty else {
                 throw CommandFailure(.data, "\(source) and \(target): must hold sentences, a line each, but are empty")
@@ -170,13 +170,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         let split = split.flatMap(Split.init) ?? .test
         let corpus = try trained.corpus(of: folder)
         if verify { try corpus.verify(split) }
-        let available = chosen.filter { corpus.pairs($0, split) > 0 }
-        guard !available.isEmpty else {
-            throw CommandFailure(
-                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
-                    + "choose another --split, or add the files and prepare again")
-        }
-        return (.split(corpus, split), available)
+        return (.split(corpus, split), try trained.available(direction, corpus, split))
     }
 
     /// The prepared data of a split, or, if it is still there, that which the model was trained on.

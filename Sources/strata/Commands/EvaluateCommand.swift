@@ -64,7 +64,7 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
             let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
             let corpus = try trained.corpus(of: folder)
             if ranks.isFirst { try corpus.verify(split) }
-            return (trained, corpus, try self.directions(trained, corpus, split))
+            return (trained, corpus, try trained.available(direction, corpus, split))
         }
         let display = ranks.isFirst ? ProgressDisplay() : nil
         let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
@@ -81,13 +81,13 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
                 direction: direction, sources: Array(sources.prefix(count)), references: Array(references.prefix(count)),
                 hypotheses: hypotheses)
             if trained.configuration.model.mixture != nil {
-                try score.measureCapacity(trained, corpus, split)
+                try score.measureCapacity(trained, corpus, split, on: ranks)
             }
             scores.append(score)
         }
         guard ranks.isFirst else { return .done }
         display?.note("update \(trained.step), split \(split.rawValue), beam \(search.beam)")
-        let report = EvaluationReport(scores: scores, split: split, update: trained.step, beam: search.beam)
+        let report = EvaluationReport(scores: scores, split: split, update: trained.step, search: search)
         print(json ? try report.result.json() : report.text(samples: samples), terminator: "")
         if isWhole { save(report.result, RunFolder(path: folder).evaluation(split)) }
         return .done
@@ -101,17 +101,6 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
         do { try result.save(to: path) } catch {
             FileHandle.standardError.write(Data("strata: warning: \(error); strata report will not show these scores\n".utf8))
         }
-    }
-
-    private func directions(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {
-        let chosen = try direction.isEmpty ? trained.directions : direction.map(trained.direction)
-        let available = chosen.filter { corpus.pairs($0, split) > 0 }
-        guard !available.isEmpty else {
-            throw CommandFailure(
-                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
-                    + "choose another --split, or add the files and prepare again")
-        }
-        return available
     }
 
     /// Every rank's translations, put in the order of the text, on every rank.

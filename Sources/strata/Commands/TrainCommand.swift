@@ -53,7 +53,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         try ranks.together {
             guard ranks.isFirst else { return }
             try checkFolder(folder)
-            if let path = self.profile { try TrainingProfile.check(path) }
+            if let profile { try TrainingProfile.check(profile) }
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
         let strata = configuration.model.mixture?.strata ?? []
@@ -103,14 +103,14 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
         if let display { try announce(display, configuration, corpus, groups, model) }
         let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
-        let profile = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
+        let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
         func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             progress.report(event)
             if let failure = events?.append(event) { display?.note("warning: \(failure); TensorBoard will lack these updates") }
-            if case let .update(metrics) = event { note(try profile?.finish(after: metrics.update, ranks)) }
+            if case let .update(metrics) = event { note(try trace?.finish(after: metrics.update, ranks)) }
         }
-        note(try profile?.finish(ranks))
+        note(try trace?.finish(ranks))
         progress.finish(end, trainer.update, folder)
         return end == .interrupted ? .resumable : .done
     }

@@ -29,7 +29,7 @@ struct ActivationPlan {
             + feedForward(model.decoderLayers, model.decoderBlocks)
         // The loss's chunk of logits, or what backward of a layer computes with, whichever is larger.
         let rows = min(training.tokensPerGroup, max(256, (1 << 23) / vocabulary))
-        let experts = routing?.expertsPerToken ?? 0
+        let experts = routing?.rowsPerToken ?? 0
         let layer = Double(model.ffnDim) * max(1, experts) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
         let passing = max(Double(rows * vocabulary), tokens * layer)
         return Int((tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
@@ -51,11 +51,15 @@ struct ActivationPlan {
     private func block(_ kept: Double) -> Double {
         guard let mixture = model.mixture, let routing else { return 0 }
         let d = Double(model.dim)
-        var floats = d + routing.expertsPerToken * (kept + d * (isSpread ? 2 : 1))
+        var floats = d + routing.rowsPerToken * (kept + d * (isSpread ? 2 : 1))
         for (stratum, arrivals) in routing.arrivals.enumerated() {
             floats += arrivals * (Double(mixture.visibleExperts(atStratum: stratum).count) + (stratum > 0 ? d : 0))
         }
-        if mixture.conditionalRouting != nil { floats += 3 * d + kept }
+        // Networks that every token takes: what they read once, and of each its hidden activations and output. Conditional
+        // routing mixes into another output.
+        let networks = mixture.sharedExperts + (mixture.conditionalRouting != nil ? 1 : 0)
+        if networks > 0 { floats += d + Double(networks) * (kept + d) }
+        if mixture.conditionalRouting != nil { floats += d }
         return floats
     }
 }

@@ -40,9 +40,10 @@ struct PlanReport {
     }
 
     private var placement: [[[Int]]] {
-        guard let placement = rank.placement else { return [] }
-        return placement.strata.indices.map { stratum in
-            placement.expertsOfPlace.map { $0.filter { placement.stratumOfExpert[$0] == stratum } }
+        guard let placement = rank.placement, let mixture = model.configuration.mixture else { return [] }
+        let stratumOfExpert = mixture.stratumOfExpert
+        return mixture.strata.indices.map { stratum in
+            placement.expertsOfPlace.map { $0.filter { stratumOfExpert[$0] == stratum } }
         }
     }
 

@@ -9,7 +9,8 @@ struct RankPlan {
     let memory: Memory
     /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.
     let allToAllBytesPerUpdate: Int
-    /// Gradients that a rank adds up with others in an update.
+    /// Gradients that a rank sends to others in an update, in pieces to be summed and as sums; with a sharded optimizer, the
+    /// pieces of gradients and the updated values, which are as many.
     let gradientBytesPerUpdate: Int
 
     struct Memory: Encodable {
@@ -48,10 +49,12 @@ struct RankPlan {
             // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
-        let rows = tokens * Double(plan.blocks) * (plan.routing?.expertsPerToken ?? 0)
+        let rows = tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0)
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
         allToAllBytesPerUpdate = Int(leaving * 4 * Double(plan.configuration.dim * float))
-        gradientBytesPerUpdate = float * ((ranks > 1 ? plan.replicatedParameters : 0) + (layout.replicas > 1 ? experts : 0))
+        // Of what n ranks add up, each sends the others their pieces and the sum of its own: 2 (n − 1) / n of it.
+        func sent(_ parameters: Int, among ranks: Int) -> Int { 2 * float * parameters * (ranks - 1) / ranks }
+        gradientBytesPerUpdate = sent(plan.replicatedParameters, among: ranks) + sent(experts, among: layout.replicas)
     }
 }

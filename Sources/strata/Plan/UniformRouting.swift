@@ -7,10 +7,13 @@ struct UniformRouting: Equatable {
     let arrivals: [Double]
     /// Strata that a token passes: the sum of the shares.
     let rounds: Double
-    /// Experts that see a token: its choices, over all strata it passes.
+    /// Experts that see a token in evaluation: its choices, over all strata it passes.
     let expertsPerToken: Double
+    /// Rows that go to experts for a token in training: its choices, or where experts choose, what fills them.
+    let rowsPerToken: Double
 
-    /// `measuredRounds` takes the place of the expected rounds: of every stratum's choices there are in proportion more or less.
+    /// `measuredRounds` takes the place of the expected rounds. All tokens enter the first stratum, whatever was measured: of
+    /// every later stratum's arrivals there are in proportion more or less.
     init(_ configuration: MixtureConfiguration, measuredRounds: Double? = nil) {
         let strata = configuration.strata
         var arrivals = [Double](repeating: 0, count: strata.count + 1)
@@ -21,12 +24,19 @@ struct UniformRouting: Equatable {
             for next in chosen { arrivals[next + 1] += arrivals[stratum] * Double(strata[next]) / Double(visible) }
         }
         let expected = arrivals.dropLast().reduce(0, +)
-        let scale = (measuredRounds ?? expected) / expected
-        self.arrivals = arrivals.dropLast().map { $0 * scale }
-        rounds = expected * scale
-        expertsPerToken = strata.indices.reduce(0) { sum, stratum in
-            let choices = min(configuration.topK, configuration.visibleExperts(atStratum: stratum).count)
-            return sum + arrivals[stratum] * scale * Double(choices)
+        let beyond = expected > 1 ? ((measuredRounds ?? expected) - 1) / (expected - 1) : 0
+        let shares = [1] + arrivals[1 ..< strata.count].map { $0 * beyond }
+        self.arrivals = shares
+        rounds = shares.reduce(0, +)
+        // By the experts that a gate sees: the rows of a token there, summed over the strata it passes.
+        func rows(_ each: (Int) -> Double) -> Double {
+            strata.indices.reduce(0) { $0 + shares[$1] * each(configuration.visibleExperts(atStratum: $1).count) }
+        }
+        let choices = rows { Double(min(configuration.topK, $0)) }
+        expertsPerToken = choices
+        // An expert takes factor × tokens / visible of the tokens, and no more than there are.
+        rowsPerToken = configuration.routing != .expertChoice ? choices : rows { visible in
+            min(configuration.capacityFactor.map(Double.init) ?? .infinity, Double(visible))
         }
     }
 }

@@ -1,3 +1,4 @@
+import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
@@ -19,12 +20,20 @@ struct DirectionScore {
         self.hypotheses = hypotheses
     }
 
-    mutating func measureCapacity(_ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split) throws {
-        let groups = try EvaluationGroups(
-            corpus: corpus, split: split, directions: [direction],
-            tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
+    /// The ranks share the groups; the sum is the same on all.
+    mutating func measureCapacity(
+        _ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split, on ranks: RankWorld
+    ) throws {
+        let groups = try ranks.together {
+            try EvaluationGroups(
+                corpus: corpus, split: split, directions: [direction],
+                tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
+        }
         var capacity = RequestedCapacity(strata: trained.configuration.model.mixture?.strata ?? [])
-        for group in groups { try capacity.add(group, trained.model) }
+        for index in stride(from: ranks.world.rank, to: groups.count, by: ranks.world.size) {
+            try capacity.add(groups[index], trained.model)
+        }
+        try capacity.sum { try ranks.world.allReduce(&$0, .sum) }
         self.capacity = capacity
     }
 
@@ -40,7 +49,7 @@ struct EvaluationReport {
     let result: EvaluationResult
 
     /// `update`: how long the model was trained.
-    init(scores: [DirectionScore], split: Split, update: Int, beam: Int) {
+    init(scores: [DirectionScore], split: Split, update: Int, search: BeamSearch) {
         self.scores = scores
         let figures = scores.map { score in
             EvaluationResult.Scores(
@@ -57,9 +66,10 @@ struct EvaluationReport {
             roundsEncoder: isMixture ? mean { $0.roundsEncoder ?? 0 } : nil,
             roundsDecoder: isMixture ? mean { $0.roundsDecoder ?? 0 } : nil)
         result = EvaluationResult(
-            split: split.rawValue, update: update, beam: beam, average: average,
+            split: split.rawValue, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
-            signature: BLEU.signature(version: StrataCommand.version))
+            signature: BLEU.signature(version: StrataCommand.version),
+            chrfSignature: ChrF.signature(version: StrataCommand.version))
     }
 
     func text(samples: Int) -> String {
@@ -76,6 +86,7 @@ struct EvaluationReport {
             rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", result.average)]
         ).text
         text += "BLEU: \(result.signature)\n"
+        if let signature = result.chrfSignature { text += "chrF2: \(signature)\n" }
         for score in scores where samples > 0 {
             text += "\n\(score.direction)\n"
             for index in score.sources.indices.prefix(samples) {

@@ -27,8 +27,11 @@ struct RunFolder {
     /// - Throws: `FileError` if the folder of its checkpoints cannot be listed.
     var isBegun: Bool {
         get throws {
-            try [configuration, metrics].contains(where: FileManager.default.fileExists)
-                || !CheckpointStore.steps(checkpoints).isEmpty
+            if [configuration, metrics].contains(where: FileManager.default.fileExists) { return true }
+            do { return try !CheckpointStore.steps(checkpoints).isEmpty } catch let error as FileError where error.code == ENOTDIR {
+                // No run is in a file: which part of the path is one, creating the folder says.
+                return false
+            }
         }
     }
 

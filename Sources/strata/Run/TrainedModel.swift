@@ -69,4 +69,28 @@ struct TrainedModel {
             .usage, "--direction must be one that the model was trained for, but is \(text)\(nearest) "
                 + "Directions: \(names.joined(separator: ", "))")
     }
+
+    /// The directions that these texts name, all trained ones for none.
+    ///
+    /// - Throws: `CommandFailure` for text that names no trained direction, and for a direction that is named twice.
+    func directions(named names: [String]) throws -> [Direction] {
+        let named = try names.map(direction)
+        if let repeated = named.indices.first(where: { named[..<$0].contains(named[$0]) }) {
+            throw CommandFailure(.usage, "--direction must name a direction once, but names \(named[repeated]) twice")
+        }
+        return named.isEmpty ? directions : named
+    }
+
+    /// Those of `directions(named:)` that a split has text for.
+    ///
+    /// - Throws: `CommandFailure`, also if there are none.
+    func available(_ names: [String], _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {
+        let chosen = try directions(named: names), available = chosen.filter { corpus.pairs($0, split) > 0 }
+        guard !available.isEmpty else {
+            throw CommandFailure(
+                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
+                    + "choose another --split, or add the files and prepare again")
+        }
+        return available
+    }
 }
