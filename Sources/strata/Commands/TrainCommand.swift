@@ -115,7 +115,13 @@ struct TrainCommand: ParsableCommand {
 
     /// A run that exists is only gone on with if that was asked for.
     private func checkFolder(_ folder: RunFolder) throws {
-        guard !resume, try !CheckpointStore.steps(folder.checkpoints).isEmpty else { return }
+        guard !resume else { return }
+        let steps: [Int]
+        do { steps = try CheckpointStore.steps(folder.checkpoints) } catch let error as FileError where error.code == ENOTDIR {
+            // No run is in a file: which part of the path is one, creating the folder says.
+            return
+        }
+        guard !steps.isEmpty else { return }
         throw CommandFailure(
             .usage, "--out \(folder.path): the folder already holds a run; add --resume to go on with it, or name another")
     }
