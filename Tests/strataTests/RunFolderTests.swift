@@ -19,7 +19,8 @@ import Testing
 
     @Test func scoresThatCannotBeWritten() throws {
         let result = EvaluationResult(
-            split: "test", update: 1, beam: 1, average: .init(bleu: 1, chrf: 1, exact: 1), directions: [:], signature: "")
+            split: "test", update: 1, beam: 1, lengthPenalty: 1, average: .init(bleu: 1, chrf: 1, exact: 1), directions: [:],
+            signature: "", chrfSignature: nil)
         let error = #expect(throws: FileError.self) { try result.save(to: folder.path) }
         #expect(error?.description == "\(folder.path): must be a file, but is a folder, a device or a pipe; name another")
     }
