@@ -6,11 +6,7 @@ public enum Processors {
     public static var available: Int { count(in: allowed) ?? ProcessInfo.processInfo.activeProcessorCount }
 
     /// Which they are, as the kernel writes them: `0-3,8`. Empty where it does not say.
-    public static var allowed: Substring {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        let field = "Cpus_allowed_list:\t"
-        return status.split(separator: "\n").first { $0.hasPrefix(field) }?.dropFirst(field.count) ?? ""
-    }
+    public static var allowed: Substring { ProcessStatus.field("Cpus_allowed_list") ?? "" }
 
     /// How many a list such as `0-3,8` names: 5. Nil if it is none.
     static func count(in list: Substring) -> Int? {

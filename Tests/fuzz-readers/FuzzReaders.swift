@@ -51,10 +51,9 @@ enum FuzzReaders {
         for (index, target) in targets.enumerated() {
             print("\(target.name): \(tried[index]) read, \(accepted[index]) accepted, \(tried[index] - accepted[index]) refused")
         }
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        print("at most \(usage.ru_maxrss / 1024) MiB of memory")
-        if usage.ru_maxrss / 1024 > mostMemory { fail("more than \(mostMemory) MiB") }
+        let memory = Int(ProcessStatus.peakResidentMebibytes.rounded(.up))
+        print("at most \(memory) MiB of memory")
+        if memory > mostMemory { fail("more than \(mostMemory) MiB") }
         print("nothing found")
     }
 

@@ -106,7 +106,8 @@ import _TestSupport
     func aDirectionThatIsNamedTwice(launch: Launch, command: String) throws {
         expectError(
             try launch.strata(
-                [command, TinyCommandLine.run, "--direction", "eng-cat", "--direction", "cat-eng", "--direction", "eng-cat"]),
+                [command, TinyCommandLine.run, "--direction", "eng-cat", "--direction", "cat-eng", "--direction", "eng-cat"]
+                    + (command == "analyze" ? ["--out", "\(CommandLineFolder().path)/analysis"] : [])),
             64, "--direction must name a direction once, but names eng-cat twice")
     }
 

@@ -103,7 +103,7 @@ struct StepBenchmark: ParsableCommand, RunsOnRanks {
         return Figures(
             tokensPerSecond: Double(tokens) / seconds, secondsPerStep: seconds / Double(steps),
             modelFlopsUtilization: flops / seconds / 1e9 / peak, sgemmGflops: peak,
-            peakRssMb: try ranks.world.allReduce(Stopwatch.peakResidentMebibytes, .maximum), phases: phases,
+            peakRssMb: try ranks.world.allReduce(ProcessStatus.peakResidentMebibytes, .maximum), phases: phases,
             ranks: ranks.world.size, threads: context.pool.threads)
     }
 

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Times of repeated work, in seconds.
 enum Stopwatch {
     static func seconds(_ body: () throws -> Void) rethrows -> Double {
@@ -19,12 +17,5 @@ enum Stopwatch {
         guard !sorted.isEmpty else { return .nan }
         let middle = sorted.count / 2
         return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-    }
-
-    /// The most memory that this process has had resident, in MiB.
-    static var peakResidentMebibytes: Double {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return Double(usage.ru_maxrss) / 1024
     }
 }

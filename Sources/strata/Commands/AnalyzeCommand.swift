@@ -16,8 +16,8 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
 
             Example:
               strata analyze runs/quickstart
-              strata analyze runs/quickstart --split valid --direction eng-cat --json
-              strata analyze run --source a.eng --target a.cat --direction eng-cat
+              strata analyze runs/quickstart --split valid --limit 100 --out sample
+              strata analyze run --source a --target b --direction eng-cat --out sample
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
@@ -42,7 +42,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
     var minimumCount = 5
 
-    @Option(help: ArgumentHelp("The folder to write into (default: analysis, in the run's folder).", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder to write into (default: analysis, in the run's folder; required for a part of a split, and for --source).", valueName: "folder"))
     var out: String?
 
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
