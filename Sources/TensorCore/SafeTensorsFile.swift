@@ -38,7 +38,8 @@ public final class SafeTensorsFile: Sendable {
         }
         // A name that stands twice in the header shows as a gap.
         var end = 0
-        for entry in entries.values.sorted(by: { ($0.bytes.lowerBound, $0.bytes.upperBound) < ($1.bytes.lowerBound, $1.bytes.upperBound) }) {
+        func place(_ entry: SafeTensors.Entry) -> (Int, Int) { (entry.bytes.lowerBound, entry.bytes.upperBound) }
+        for entry in entries.values.sorted(by: { place($0) < place($1) }) {
             guard entry.bytes.lowerBound == end else {
                 throw fail("\(entry.name) should begin at byte \(end), but begins at \(entry.bytes.lowerBound)")
             }

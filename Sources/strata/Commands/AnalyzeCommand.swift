@@ -42,7 +42,9 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
     var minimumCount = 5
 
-    @Option(help: ArgumentHelp("The folder to write into (default: analysis, in the run's folder; required for a part of a split, and for --source).", valueName: "folder"))
+    @Option(help: ArgumentHelp(
+        "The folder to write into (default: analysis, in the run's folder; required for a part of a split, and for --source).",
+        valueName: "folder"))
     var out: String?
 
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
