@@ -47,10 +47,11 @@ let package = Package(
         .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .target(name: "CMPI", dependencies: ["COpenMPI"], cSettings: cSettings),
+        .target(name: "CKernels", cSettings: cSettings),
         .target(name: "CSentencePiece", cxxSettings: cxxSettings,
                 linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
-        library("TensorCore", ["COpenBLAS", "CXXHash"]),
+        library("TensorCore", ["COpenBLAS", "CXXHash", "CKernels"]),
         library("Autograd", ["TensorCore"]),
         library("NeuralLayers", ["TensorCore", "Autograd"]),
         library("Collectives"),

@@ -62,9 +62,9 @@ public struct GroupedExperts {
             let piece = pieces[index]
             let (w1, b1, w2, b2) = weights[piece.expert]
             activate(piece, rows, w1, b1, into: hidden)
-            BLAS.multiply(
-                m: piece.rows.count, n: dim, k: ffnDim, hidden.row(piece.rows.lowerBound), lda: ffnDim, transposedA: false,
-                w2.pointer, ldb: ffnDim, transposedB: true, beta: 0, outputs.row(piece.rows.lowerBound), ldc: dim)
+            GEMM.multiply(
+                m: piece.rows.count, n: dim, k: ffnDim, GEMM.Factor(hidden.row(piece.rows.lowerBound), stride: ffnDim),
+                GEMM.Factor(w2.pointer, stride: ffnDim, transposed: true), into: outputs.row(piece.rows.lowerBound), stride: dim)
             Elementwise.addBias(outputs, rows: piece.rows, bias: b2)
         }
         return Activations(hidden: hidden, outputs: outputs)
@@ -83,9 +83,9 @@ public struct GroupedExperts {
     }
 
     private func activate(_ piece: Piece, _ rows: Tensor, _ w1: Tensor, _ b1: Tensor, into hidden: Tensor) {
-        BLAS.multiply(
-            m: piece.rows.count, n: ffnDim, k: dim, rows.row(piece.rows.lowerBound), lda: dim, transposedA: false,
-            w1.pointer, ldb: dim, transposedB: true, beta: 0, hidden.row(piece.rows.lowerBound), ldc: ffnDim)
+        GEMM.multiply(
+            m: piece.rows.count, n: ffnDim, k: dim, GEMM.Factor(rows.row(piece.rows.lowerBound), stride: dim),
+            GEMM.Factor(w1.pointer, stride: dim, transposed: true), into: hidden.row(piece.rows.lowerBound), stride: ffnDim)
         Elementwise.addBiasRectify(hidden, rows: piece.rows, bias: b1)
     }
 
@@ -100,13 +100,13 @@ public struct GroupedExperts {
         context.pool.parallelFor(pieces.count) { index in
             let piece = pieces[index], start = piece.rows.lowerBound
             let (w1, w2) = weights[piece.expert]
-            BLAS.multiply(
-                m: piece.rows.count, n: ffnDim, k: dim, doutputs.row(start), lda: dim, transposedA: false,
-                w2.pointer, ldb: ffnDim, transposedB: false, beta: 0, dhidden.row(start), ldc: ffnDim)
+            GEMM.multiply(
+                m: piece.rows.count, n: ffnDim, k: dim, GEMM.Factor(doutputs.row(start), stride: dim),
+                GEMM.Factor(w2.pointer, stride: ffnDim), into: dhidden.row(start), stride: ffnDim)
             Elementwise.rectifyBackward(dhidden, rows: piece.rows, activation: hidden)
-            BLAS.multiply(
-                m: piece.rows.count, n: dim, k: ffnDim, dhidden.row(start), lda: ffnDim, transposedA: false,
-                w1.pointer, ldb: dim, transposedB: false, beta: 0, drows.row(start), ldc: dim)
+            GEMM.multiply(
+                m: piece.rows.count, n: dim, k: ffnDim, GEMM.Factor(dhidden.row(start), stride: ffnDim),
+                GEMM.Factor(w1.pointer, stride: dim), into: drows.row(start), stride: dim)
         }
         backwardParameters(context, doutputs: doutputs, rows: rows, hidden: hidden, dhidden: dhidden, expertRows: expertRows)
         return drows
@@ -143,10 +143,11 @@ public struct GroupedExperts {
             let band = bands[index], count = expertRows[band.expert]
             let (dw1, db1, dw2, db2) = gradients[band.expert]
             let (dy, x, dw, db) = band.isFirstLayer ? (dhidden, rows, dw1, db1) : (doutputs, hidden, dw2, db2)
-            BLAS.multiply(
-                m: band.outputs.count, n: x.columns, k: count, dy.row(band.start) + band.outputs.lowerBound,
-                lda: dy.columns, transposedA: true, x.row(band.start), ldb: x.columns, transposedB: false, beta: 1,
-                dw.row(band.outputs.lowerBound), ldc: x.columns)
+            GEMM.multiply(
+                m: band.outputs.count, n: x.columns, k: count,
+                GEMM.Factor(dy.row(band.start) + band.outputs.lowerBound, stride: dy.columns, transposed: true),
+                GEMM.Factor(x.row(band.start), stride: x.columns), accumulate: true,
+                into: dw.row(band.outputs.lowerBound), stride: x.columns)
             Elementwise.addColumnSums(
                 dy.row(band.start), rows: count, stride: dy.columns, columns: band.outputs, to: db.pointer)
         }

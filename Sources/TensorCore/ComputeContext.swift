@@ -5,7 +5,6 @@ public final class ComputeContext {
     public let clock = PhaseClock()
 
     public init(threads: Int = 1) {
-        BLAS.useOneThreadPerCall()
         pool = WorkerPool(threads: threads)
         allocator = TensorAllocator()
     }

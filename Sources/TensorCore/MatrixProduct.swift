@@ -11,10 +11,10 @@ public enum MatrixProduct {
         let (xp, wp, op) = (x.pointer, w.pointer, out.pointer)
         let (k, n) = (x.columns, w.rows)
         forEachBand(context, rows: x.rows, columns: n, epilogue: epilogue) { rows, columns in
-            BLAS.multiply(
-                m: rows.count, n: columns.count, k: k, xp + rows.lowerBound * k, lda: k, transposedA: false,
-                wp + columns.lowerBound * k, ldb: k, transposedB: true, beta: 0,
-                op + rows.lowerBound * n + columns.lowerBound, ldc: n)
+            GEMM.multiply(
+                m: rows.count, n: columns.count, k: k, GEMM.Factor(xp + rows.lowerBound * k, stride: k),
+                GEMM.Factor(wp + columns.lowerBound * k, stride: k, transposed: true),
+                into: op + rows.lowerBound * n + columns.lowerBound, stride: n)
         }
     }
 
@@ -27,10 +27,10 @@ public enum MatrixProduct {
         let (dyp, wp, dxp) = (dy.pointer, w.pointer, dx.pointer)
         let (n, k) = (w.rows, w.columns)
         forEachBand(context, rows: dy.rows, columns: k, epilogue: epilogue) { rows, columns in
-            BLAS.multiply(
-                m: rows.count, n: columns.count, k: n, dyp + rows.lowerBound * n, lda: n, transposedA: false,
-                wp + columns.lowerBound, ldb: k, transposedB: false, beta: accumulate ? 1 : 0,
-                dxp + rows.lowerBound * k + columns.lowerBound, ldc: k)
+            GEMM.multiply(
+                m: rows.count, n: columns.count, k: n, GEMM.Factor(dyp + rows.lowerBound * n, stride: n),
+                GEMM.Factor(wp + columns.lowerBound, stride: k), accumulate: accumulate,
+                into: dxp + rows.lowerBound * k + columns.lowerBound, stride: k)
         }
     }
 
@@ -41,10 +41,10 @@ public enum MatrixProduct {
         let (dyp, xp, dwp) = (dy.pointer, x.pointer, dw.pointer)
         let (tokens, n, k) = (dy.rows, dw.rows, dw.columns)
         forEachBand(context, rows: n, columns: k, epilogue: { _ in }) { rows, columns in
-            BLAS.multiply(
-                m: rows.count, n: columns.count, k: tokens, dyp + rows.lowerBound, lda: n, transposedA: true,
-                xp + columns.lowerBound, ldb: k, transposedB: false, beta: 1,
-                dwp + rows.lowerBound * k + columns.lowerBound, ldc: k)
+            GEMM.multiply(
+                m: rows.count, n: columns.count, k: tokens, GEMM.Factor(dyp + rows.lowerBound, stride: n, transposed: true),
+                GEMM.Factor(xp + columns.lowerBound, stride: k), accumulate: true,
+                into: dwp + rows.lowerBound * k + columns.lowerBound, stride: k)
         }
     }
 

@@ -64,7 +64,10 @@ import _TestSupport
 
     @Test func theParts() throws {
         let gemm = try #require(try figures(.alone, ["gemm", "--threads", "1"]) as? [String: Any])
-        #expect(Set(gemm.keys) == ["core", "one_thread_gflops", "all_threads_gflops", "threads"])
+        #expect(Set(gemm.keys) == [
+            "kernels", "core", "one_thread_gflops", "all_threads_gflops", "openblas_one_thread_gflops",
+            "openblas_all_threads_gflops", "threads",
+        ])
         let experts = try #require(
             try figures(.alone, ["experts", "--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "2"])
                 as? [[String: Any]])

@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 import Testing
 
 @testable import strata
@@ -8,7 +9,8 @@ import Testing
 
     /// A machine on which everything is as it should be.
     static func facts(
-        environment: [String: String] = [:], files changed: [String: String?] = [:], core: String = "Haswell", flags: String = flags
+        environment: [String: String] = [:], files changed: [String: String?] = [:], core: String = "Haswell", flags: String = flags,
+        kernels: GEMM.Kernels = .openBLAS
     ) -> SystemFacts {
         var files = [
             "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Example CPU @ 3 GHz\nflags\t\t: \(flags)\n\nprocessor\t: 1\n",
@@ -20,7 +22,7 @@ import Testing
         for (path, text) in changed { files[path] = text }
         return SystemFacts(
             environment: environment, read: { [files] in files[$0] }, userID: 1000, blasConfiguration: "OpenBLAS 0.3.26 DYNAMIC_ARCH ",
-            blasCoreName: core, mpirunVersion: "mpirun (Open MPI) 4.1.4\n\nReport bugs to …\n", openFiles: 4096,
+            blasCoreName: core, kernels: kernels, mpirunVersion: "mpirun (Open MPI) 4.1.4\n\nReport bugs to …\n", openFiles: 4096,
             space: { _ in (64 << 30, 32 << 30) })
     }
 
@@ -47,6 +49,9 @@ import Testing
         let overridden = EnvironmentChecks.blas(Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"], flags: avx512))
         #expect(overridden.status == .warning && overridden.advice == "unset OPENBLAS_CORETYPE")
         #expect(EnvironmentChecks.blas(Self.facts(flags: avx512)).status == .warning)
+        let unused = EnvironmentChecks.blas(
+            Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"], flags: avx512, kernels: .packedPanels))
+        #expect(unused.status == .fine && unused.found.contains("not used"))
         #expect(EnvironmentChecks.blas(Self.facts(core: "SkylakeX", flags: avx512)).status == .fine)
         #expect(EnvironmentChecks.blas(Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"])).status == .fine)
         var facts = Self.facts()

@@ -9,6 +9,8 @@ struct SystemFacts {
     var userID: UInt32
     var blasConfiguration: String
     var blasCoreName: String
+    /// What computes matrix products.
+    var kernels: GEMM.Kernels
     /// What `mpirun --version` prints; nil if there is no such command.
     var mpirunVersion: String?
     /// Soft limit of open files.
@@ -24,8 +26,9 @@ struct SystemFacts {
             environment: environment,
             read: kernelText,
             userID: getuid(),
-            blasConfiguration: BLASInformation.configuration,
-            blasCoreName: BLASInformation.coreName,
+            blasConfiguration: OpenBLAS.configuration,
+            blasCoreName: OpenBLAS.coreName,
+            kernels: GEMM.kernels,
             mpirunVersion: command("mpirun", searchPath: environment["PATH"] ?? "").flatMap { output(of: $0, ["--version"]) },
             openFiles: UInt64(limit.rlim_cur),
             space: { folder in

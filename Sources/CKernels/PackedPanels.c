@@ -1,0 +1,267 @@
+#include "CKernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define KERNEL __attribute__((target("avx512f")))
+// Inlined, so that rows and vectors are constants: the loops over them unroll, and the sums stay in registers.
+#define INLINED KERNEL static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("clang loop unroll(full)")
+
+enum {
+    lanes = 16,
+    maximumRows = CKernels_panelRows,
+    maximumVectors = CKernels_panelColumns / lanes,
+    // Steps over k between looks at how far it is. C is fetched into the first-level cache for the last of these only: many
+    // of its lines compete for a place there if its rows are a power of two apart.
+    chunk = 32,
+};
+
+bool CKernels_supportsAVX512(void) { return __builtin_cpu_supports("avx512f"); }
+
+// The first `count` lanes.
+INLINED __mmask16 firstLanes(ptrdiff_t count) { return (__mmask16)((1u << count) - 1); }
+
+// MARK: - Packing
+
+// Turns 16 rows of 16 into 16 columns of 16.
+INLINED void transpose(__m512 r[lanes]) {
+    __m512 t[lanes];
+    UNROLLED for (int i = 0; i < lanes; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLLED for (int i = 0; i < lanes; i += 4) {
+        for (int half = 0; half < 2; half++) {
+            __m512d upper = _mm512_castps_pd(t[i + half]), lower = _mm512_castps_pd(t[i + half + 2]);
+            r[i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(upper, lower));
+            r[i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(upper, lower));
+        }
+    }
+    // Now r[4 q + i] has, in its four quarters, columns i, 4 + i, 8 + i, 12 + i of rows 4 q ..< 4 q + 4.
+    UNROLLED for (int i = 0; i < 4; i++) {
+        __m512 even0 = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), odd0 = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
+        __m512 even1 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), odd1 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
+        t[i] = _mm512_shuffle_f32x4(even0, even1, 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+        t[i + 8] = _mm512_shuffle_f32x4(even0, even1, 0xDD);
+        t[i + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xDD);
+    }
+    UNROLLED for (int i = 0; i < lanes; i++) r[i] = t[i];
+}
+
+// packed[p · step + line] ← x[line · stride + p] for up to 16 lines; lines that there are not are zeros. Writes 16 lanes for
+// each p, in ascending order: with a step of less than 16 each overwrites the excess of the one before.
+KERNEL static void packLines(
+    const float *x, ptrdiff_t stride, ptrdiff_t lines, ptrdiff_t k, float *packed, ptrdiff_t step
+) {
+    __m512 r[lanes];
+    ptrdiff_t p = 0;
+    for (; lines == lanes && p + lanes <= k; p += lanes) {
+        UNROLLED for (int i = 0; i < lanes; i++) r[i] = _mm512_loadu_ps(x + i * stride + p);
+        transpose(r);
+        UNROLLED for (int i = 0; i < lanes; i++) _mm512_storeu_ps(packed + (p + i) * step, r[i]);
+    }
+    for (; p < k; p += lanes) {
+        ptrdiff_t count = k - p < lanes ? k - p : lanes;
+        __mmask16 mask = firstLanes(count);
+        UNROLLED for (int i = 0; i < lanes; i++) {
+            r[i] = i < lines ? _mm512_maskz_loadu_ps(mask, x + i * stride + p) : _mm512_setzero_ps();
+        }
+        transpose(r);
+        UNROLLED for (int i = 0; i < lanes; i++) {
+            if (i < count) _mm512_storeu_ps(packed + (p + i) * step, r[i]);
+        }
+    }
+}
+
+// packed[p · step + c] ← x[p · stride + c] for up to 16 columns c, and zeros.
+KERNEL static void packColumns(
+    const float *x, ptrdiff_t stride, ptrdiff_t columns, ptrdiff_t k, float *packed, ptrdiff_t step
+) {
+    __mmask16 mask = firstLanes(columns);
+    for (ptrdiff_t p = 0; p < k; p++) _mm512_store_ps(packed + p * step, _mm512_maskz_loadu_ps(mask, x + p * stride));
+}
+
+static ptrdiff_t panels(ptrdiff_t rows) { return (rows + maximumRows - 1) / maximumRows; }
+
+static ptrdiff_t panelStart(ptrdiff_t panel, ptrdiff_t rows) { return panel * rows / panels(rows); }
+
+// Some rows of the matrix as it is stored at a time, for all panels: a column of panels alone would touch as many pages as
+// there are rows, once for each.
+KERNEL static void packLeftTransposed(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t k, float *packed) {
+    for (ptrdiff_t begin = 0; begin < k; begin += lanes) {
+        ptrdiff_t end = begin + lanes < k ? begin + lanes : k;
+        for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
+            ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+            __mmask16 mask = firstLanes(count);
+            const float *from = x + begin * stride + start;
+            float *to = packed + start * k + begin * count;
+            for (ptrdiff_t p = begin; p < end; p++, from += stride, to += count) {
+                _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, from));
+            }
+        }
+    }
+}
+
+KERNEL void CKernels_packLeft(
+    const float *x, ptrdiff_t stride, bool transposed, ptrdiff_t rows, ptrdiff_t k, float *packed
+) {
+    if (transposed) return packLeftTransposed(x, stride, rows, k, packed);
+    for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
+        ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+        packLines(x + start * stride, stride, count, k, packed + start * k, count);
+    }
+}
+
+KERNEL void CKernels_packRight(CKernels_Source source, ptrdiff_t columns, ptrdiff_t k, float *packed) {
+    const float *x = source.start;
+    ptrdiff_t stride = source.stride, step = columns > lanes ? 2 * lanes : lanes;
+    if (!source.transposed && columns == 2 * lanes) {
+        for (ptrdiff_t p = 0; p < k; p++, x += stride, packed += step) {
+            _mm512_store_ps(packed, _mm512_loadu_ps(x));
+            _mm512_store_ps(packed + lanes, _mm512_loadu_ps(x + lanes));
+        }
+        return;
+    }
+    for (ptrdiff_t c = 0; c < columns; c += lanes) {
+        ptrdiff_t count = columns - c < lanes ? columns - c : lanes;
+        if (source.transposed) packLines(x + c * stride, stride, count, k, packed + c, step);
+        else packColumns(x + c, stride, count, k, packed + c, step);
+    }
+}
+
+// MARK: - Products
+
+// Two lines of memory are fetched with each step over k. After `chunk` steps the address jumps, so that a walk down 32 rows
+// goes on with the rows' next 32 elements. An integer: the walk ends beyond the matrix.
+typedef struct {
+    uintptr_t address;
+    ptrdiff_t stride, jump;
+} Walk;
+
+static Walk walk(CKernels_Source source) {
+    ptrdiff_t stride = source.stride * (ptrdiff_t)sizeof(float);
+    ptrdiff_t jump = source.transposed ? chunk * (ptrdiff_t)sizeof(float) - chunk * stride : 0;
+    return (Walk){(uintptr_t)source.start, stride, jump};
+}
+
+INLINED void multiplySteps(
+    const int rows, const int vectors, __m512 sum[maximumRows][maximumVectors], const float **left, const float **right,
+    ptrdiff_t rightStep, ptrdiff_t steps, Walk *ahead
+) {
+    const float *a = *left, *b = *right;
+    uintptr_t fetched = ahead->address;
+#pragma clang loop unroll_count(2)
+    for (ptrdiff_t p = 0; p < steps; p++) {
+        __m512 x[maximumVectors];
+        UNROLLED for (int j = 0; j < vectors; j++) x[j] = _mm512_loadu_ps(b + lanes * j);
+        _mm_prefetch((const char *)fetched, _MM_HINT_T0);
+        _mm_prefetch((const char *)(fetched + lanes * sizeof(float)), _MM_HINT_T0);
+        UNROLLED for (int i = 0; i < rows; i++) {
+            __m512 factor = _mm512_set1_ps(a[i]);
+            UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = _mm512_fmadd_ps(factor, x[j], sum[i][j]);
+        }
+        a += rows;
+        b += rightStep;
+        fetched += (uintptr_t)ahead->stride;
+    }
+    *left = a;
+    *right = b;
+    ahead->address = fetched + (uintptr_t)ahead->jump;
+}
+
+// A tile of C, its sums held in registers while k runs.
+INLINED void multiplyTile(
+    const int rows, const int vectors, const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k,
+    __mmask16 lastMask, bool accumulate, float *c, ptrdiff_t cStride, Walk ahead
+) {
+    __m512 sum[maximumRows][maximumVectors];
+    UNROLLED for (int i = 0; i < rows; i++) {
+        UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = _mm512_setzero_ps();
+    }
+    const ptrdiff_t lastColumn = lanes * vectors - 1;
+    if (k > 2 * chunk) {
+        UNROLLED for (int i = 0; i < rows; i++) {
+            _mm_prefetch((const char *)(c + i * cStride), _MM_HINT_T1);
+            if (vectors > 1) _mm_prefetch((const char *)(c + i * cStride + lastColumn), _MM_HINT_T1);
+        }
+    }
+    for (; k > chunk; k -= chunk) multiplySteps(rows, vectors, sum, &left, &right, rightStep, chunk, &ahead);
+    UNROLLED for (int i = 0; i < rows; i++) {
+        _mm_prefetch((const char *)(c + i * cStride), _MM_HINT_T0);
+        if (vectors > 1) _mm_prefetch((const char *)(c + i * cStride + lastColumn), _MM_HINT_T0);
+    }
+    multiplySteps(rows, vectors, sum, &left, &right, rightStep, k, &ahead);
+    UNROLLED for (int i = 0; i < rows; i++) {
+        UNROLLED for (int j = 0; j < vectors; j++) {
+            float *target = c + i * cStride + lanes * j;
+            __mmask16 mask = j == vectors - 1 ? lastMask : 0xFFFF;
+            __m512 result = sum[i][j];
+            if (accumulate) result = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, target), result);
+            _mm512_mask_storeu_ps(target, mask, result);
+        }
+    }
+}
+
+typedef void Tile(
+    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, __mmask16 lastMask, bool accumulate, float *c,
+    ptrdiff_t cStride, Walk ahead);
+
+#define TILE(ROWS, VECTORS)                                                                                                  \
+    KERNEL static void tile##ROWS##x##VECTORS(                                                                               \
+        const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, __mmask16 lastMask, bool accumulate,        \
+        float *c, ptrdiff_t cStride, Walk ahead                                                                              \
+    ) {                                                                                                                      \
+        multiplyTile(ROWS, VECTORS, left, right, rightStep, k, lastMask, accumulate, c, cStride, ahead);                     \
+    }
+#define TILES(ROWS) TILE(ROWS, 1) TILE(ROWS, 2)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILES(7)
+TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+
+#define NAMES(ROWS) {tile##ROWS##x1, tile##ROWS##x2}
+static Tile *const tiles[maximumRows][maximumVectors] = {
+    NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6), NAMES(7),
+    NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12), NAMES(13), NAMES(14),
+};
+
+KERNEL void CKernels_multiply(
+    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k,
+    bool accumulate, float *c, ptrdiff_t cStride, CKernels_Source next
+) {
+    int vectors = columns > lanes ? 2 : 1;
+    __mmask16 lastMask = firstLanes(columns - lanes * (vectors - 1));
+    // A walk that stands still costs nothing, and a tile without one would be as much code again.
+    Walk still = {(uintptr_t)right, 0, 0}, ahead = next.start ? walk(next) : still;
+    for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
+        ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+        tiles[count - 1][vectors - 1](
+            left + start * k, right, rightStep, k, lastMask, accumulate, c + start * cStride, cStride, ahead);
+        ahead = still;
+    }
+}
+
+#else
+
+#include <stdlib.h>
+
+bool CKernels_supportsAVX512(void) { return false; }
+
+void CKernels_packLeft(
+    const float *x, ptrdiff_t stride, bool transposed, ptrdiff_t rows, ptrdiff_t k, float *packed
+) {
+    abort();
+}
+
+void CKernels_packRight(CKernels_Source source, ptrdiff_t columns, ptrdiff_t k, float *packed) { abort(); }
+
+void CKernels_multiply(
+    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k,
+    bool accumulate, float *c, ptrdiff_t cStride, CKernels_Source next
+) {
+    abort();
+}
+
+#endif

@@ -1,0 +1,81 @@
+import CKernels
+
+/// Products of packed panels, for processors with AVX-512F: blocks of the left factor that fit the second-level cache, times
+/// panels of 32 columns of the right factor.
+///
+/// Every element is the sum of parts of k, in ascending order, of which each is one chain of fused multiplications and
+/// additions over ascending k. Where k is cut depends on k alone.
+enum PackedPanels {
+    /// Products of a chain, at most. With fewer C would be read and written more often. A panel of the right factor, of 64 KB
+    /// then, need not fit the first-level cache: it is read from end to end.
+    static let depth = 512
+    /// Rows of a block of the left factor, at most: 672 KB, which leaves room in the cache for what passes through.
+    static let blockRows = 24 * Int(CKernels_panelRows)
+    /// Columns of the right factor that are kept packed for several blocks of rows, at most.
+    static let bandColumns = 2048
+    private static let panelColumns = Int(CKernels_panelColumns)
+
+    /// As `GEMM.multiply`; m and n are not 0.
+    static func multiply(
+        m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool, into c: UnsafeMutablePointer<Float>,
+        stride: Int
+    ) {
+        let workspace = PackingWorkspace.take()
+        defer { PackingWorkspace.giveBack(workspace) }
+        let blocks = EqualParts(m, atMost: blockRows), depths = EqualParts(k, atMost: depth)
+        let band = blocks.count == 1 ? n : bandColumns
+        var column = 0
+        while column < n {
+            let columns = column ..< min(n, column + band)
+            for part in 0..<depths.count {
+                let ks = depths[part]
+                for block in 0..<blocks.count {
+                    let rows = blocks[block]
+                    CKernels_packLeft(
+                        a.address(row: rows.lowerBound, column: ks.lowerBound), a.stride, a.isTransposed, rows.count, ks.count,
+                        workspace.left)
+                    multiplyBlock(
+                        workspace, rows: rows.count, b, columns: columns, ks: ks,
+                        panels: blocks.count == 1 ? .usedOnce : block == 0 ? .keptForOthers : .packedBefore,
+                        accumulate: accumulate || part > 0, into: c + rows.lowerBound * stride, stride: stride)
+                }
+            }
+            column = columns.upperBound
+        }
+    }
+
+    /// What a block of rows finds and leaves of the panels of the right factor.
+    private enum Panels { case usedOnce, keptForOthers, packedBefore }
+
+    /// The packed block of rows times `columns` of B, panel by panel. `c` is the first of the rows.
+    ///
+    /// Panels that are used once take each other's place, which stays in the cache. Of a matrix that is not transposed they
+    /// are not packed at all but read in place.
+    private static func multiplyBlock(
+        _ workspace: PackingWorkspace, rows: Int, _ b: GEMM.Factor, columns: Range<Int>, ks: Range<Int>, panels: Panels,
+        accumulate: Bool, into c: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+        var start = columns.lowerBound
+        while start < columns.upperBound {
+            let next = start + panelColumns, count = min(panelColumns, columns.upperBound - start)
+            let source = source(b, column: start, ks: ks)
+            let isLast = next >= columns.upperBound || panels == .packedBefore
+            let following = isLast ? CKernels_Source() : self.source(b, column: next, ks: ks)
+            var right = UnsafePointer(workspace.right), step = count > 16 ? panelColumns : 16
+            if panels == .usedOnce && !b.isTransposed && count == panelColumns {
+                (right, step) = (source.start, b.stride)
+            } else {
+                let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * ks.count)
+                if panels != .packedBefore { CKernels_packRight(source, count, ks.count, place) }
+                right = UnsafePointer(place)
+            }
+            CKernels_multiply(
+                workspace.left, right, step, rows, count, ks.count, accumulate, c + start, stride, following)
+            start = next
+        }
+    }
+
+    private static func source(_ b: GEMM.Factor, column: Int, ks: Range<Int>) -> CKernels_Source {
+        CKernels_Source(start: b.address(row: ks.lowerBound, column: column), stride: b.stride, transposed: b.isTransposed)
+    }
+}
