@@ -52,32 +52,31 @@ INLINED void transpose(__m512 r[lanes]) {
     UNROLLED for (int i = 0; i < lanes; i++) r[i] = t[i];
 }
 
-// packed[p · step + line] ← x[line · stride + p] for up to 16 lines; lines that there are not are zeros. Writes 16 lanes for
-// each p, in ascending order: with a step of less than 16 each overwrites the excess of the one before.
+// packed[p · step + line] ← x[line · stride + p] for up to 16 lines. Writes 16 lanes for each p, in ascending order: with a step
+// of less than 16 each overwrites the excess of the one before.
 KERNEL static void packLines(
     const float *x, ptrdiff_t stride, ptrdiff_t lines, ptrdiff_t k, float *packed, ptrdiff_t step
 ) {
+    // The last line stands for those that there are not, so that every loop is over 16.
+    const float *line[lanes];
+    UNROLLED for (int i = 0; i < lanes; i++) line[i] = x + (i < lines ? i : lines - 1) * stride;
     __m512 r[lanes];
     ptrdiff_t p = 0;
-    for (; lines == lanes && p + lanes <= k; p += lanes) {
-        UNROLLED for (int i = 0; i < lanes; i++) r[i] = _mm512_loadu_ps(x + i * stride + p);
+    for (; p + lanes <= k; p += lanes) {
+        UNROLLED for (int i = 0; i < lanes; i++) r[i] = _mm512_loadu_ps(line[i] + p);
         transpose(r);
         UNROLLED for (int i = 0; i < lanes; i++) _mm512_storeu_ps(packed + (p + i) * step, r[i]);
     }
-    for (; p < k; p += lanes) {
-        ptrdiff_t count = k - p < lanes ? k - p : lanes;
-        __mmask16 mask = firstLanes(count);
-        UNROLLED for (int i = 0; i < lanes; i++) {
-            r[i] = i < lines ? _mm512_maskz_loadu_ps(mask, x + i * stride + p) : _mm512_setzero_ps();
-        }
-        transpose(r);
-        UNROLLED for (int i = 0; i < lanes; i++) {
-            if (i < count) _mm512_storeu_ps(packed + (p + i) * step, r[i]);
-        }
+    if (p == k) return;
+    __mmask16 mask = firstLanes(k - p);
+    UNROLLED for (int i = 0; i < lanes; i++) r[i] = _mm512_maskz_loadu_ps(mask, line[i] + p);
+    transpose(r);
+    UNROLLED for (int i = 0; i < lanes; i++) {
+        if (i < k - p) _mm512_storeu_ps(packed + (p + i) * step, r[i]);
     }
 }
 
-// packed[p · step + c] ← x[p · stride + c] for up to 16 columns c, and zeros.
+// packed[p · step + c] ← x[p · stride + c] for up to 16 columns c.
 KERNEL static void packColumns(
     const float *x, ptrdiff_t stride, ptrdiff_t columns, ptrdiff_t k, float *packed, ptrdiff_t step
 ) {

@@ -24,12 +24,10 @@ public struct GroupedExperts {
         let rows: Range<Int>
     }
 
-    /// Rows of a piece: long enough for BLAS's speed, short enough to even out the threads.
-    private static let rowsPerPiece = 512
-
     private static func pieces(_ expertRows: [Int], threads: Int) -> [Piece] {
         let total = expertRows.reduce(0, +)
-        let grain = threads == 1 ? rowsPerPiece : max(64, min(rowsPerPiece, total / (threads * 4)))
+        // Short enough to even out the threads.
+        let grain = threads == 1 ? GEMM.bandRows : max(64, min(GEMM.bandRows, total / (threads * 4)))
         var pieces: [Piece] = [], start = 0
         for (expert, count) in expertRows.enumerated() {
             // Equal pieces: a short last one would waste the packing of the weights.
@@ -64,8 +62,8 @@ public struct GroupedExperts {
             activate(piece, rows, w1, b1, into: hidden)
             GEMM.multiply(
                 m: piece.rows.count, n: dim, k: ffnDim, GEMM.Factor(hidden.row(piece.rows.lowerBound), stride: ffnDim),
-                GEMM.Factor(w2.pointer, stride: ffnDim, transposed: true), into: outputs.row(piece.rows.lowerBound), stride: dim)
-            Elementwise.addBias(outputs, rows: piece.rows, bias: b2)
+                GEMM.Factor(w2.pointer, stride: ffnDim, transposed: true), epilogue: .bias(b2.pointer),
+                into: outputs.row(piece.rows.lowerBound), stride: dim)
         }
         return Activations(hidden: hidden, outputs: outputs)
     }
@@ -85,8 +83,8 @@ public struct GroupedExperts {
     private func activate(_ piece: Piece, _ rows: Tensor, _ w1: Tensor, _ b1: Tensor, into hidden: Tensor) {
         GEMM.multiply(
             m: piece.rows.count, n: ffnDim, k: dim, GEMM.Factor(rows.row(piece.rows.lowerBound), stride: dim),
-            GEMM.Factor(w1.pointer, stride: dim, transposed: true), into: hidden.row(piece.rows.lowerBound), stride: ffnDim)
-        Elementwise.addBiasRectify(hidden, rows: piece.rows, bias: b1)
+            GEMM.Factor(w1.pointer, stride: dim, transposed: true), epilogue: .rectifiedBias(b1.pointer),
+            into: hidden.row(piece.rows.lowerBound), stride: ffnDim)
     }
 
     /// The gradient of the rows from that of the outputs; parameters' gradients are added to.
@@ -102,8 +100,9 @@ public struct GroupedExperts {
             let (w1, w2) = weights[piece.expert]
             GEMM.multiply(
                 m: piece.rows.count, n: ffnDim, k: dim, GEMM.Factor(doutputs.row(start), stride: dim),
-                GEMM.Factor(w2.pointer, stride: ffnDim), into: dhidden.row(start), stride: ffnDim)
-            Elementwise.rectifyBackward(dhidden, rows: piece.rows, activation: hidden)
+                GEMM.Factor(w2.pointer, stride: ffnDim),
+                epilogue: .rectifierGradient(activation: hidden.row(start), stride: ffnDim), into: dhidden.row(start),
+                stride: ffnDim)
             GEMM.multiply(
                 m: piece.rows.count, n: dim, k: ffnDim, GEMM.Factor(dhidden.row(start), stride: ffnDim),
                 GEMM.Factor(w1.pointer, stride: dim), into: drows.row(start), stride: dim)

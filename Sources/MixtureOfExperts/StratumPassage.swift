@@ -87,7 +87,7 @@ extension StratifiedBlock {
                 decision, dweights: dweights, loadBalancingScale: lossScale * configuration.auxiliaryLossWeight,
                 zLossScale: lossScale * configuration.routerZLoss, into: dscores)
             MatrixProduct.backwardWeight(context, dy: dscores, x: normalized, into: gate.gradient)
-            MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, into: dnormalized, accumulate: true)
+            MatrixProduct.backwardInput(context, dy: dscores, w: gate.value, accumulate: true, into: dnormalized)
         }
         context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
         guard let statistics = passage.statistics else { return dnormalized }

@@ -1,39 +1,5 @@
 /// Element-wise passes over rows, fused so that each touches memory once.
 public enum Elementwise {
-    /// y += bias, row by row, for the rows given.
-    public static func addBias(_ y: Tensor, rows: Range<Int>, bias: Tensor) {
-        let (yp, bp, d) = (y.pointer, UnsafePointer(bias.pointer), y.columns)
-        for row in rows {
-            let r = yp + row * d
-            var c = 0
-            while c + 16 <= d { r.store(r.vector(at: c) + bp.vector(at: c), at: c); c += 16 }
-            while c < d { r[c] += bp[c]; c += 1 }
-        }
-    }
-
-    /// y ← max(0, y + bias) for the rows given.
-    public static func addBiasRectify(_ y: Tensor, rows: Range<Int>, bias: Tensor) {
-        let (yp, bp, d) = (y.pointer, UnsafePointer(bias.pointer), y.columns)
-        for row in rows {
-            let r = yp + row * d
-            var c = 0
-            while c + 16 <= d { r.store((r.vector(at: c) + bp.vector(at: c)).larger(than: .zero), at: c); c += 16 }
-            while c < d { r[c] = max(0, r[c] + bp[c]); c += 1 }
-        }
-    }
-
-    /// dy ← dy where the rectified activation is positive, else 0, for the rows given.
-    public static func rectifyBackward(_ dy: Tensor, rows: Range<Int>, activation: Tensor) {
-        let (yp, ap, d) = (dy.pointer, UnsafePointer(activation.pointer), dy.columns)
-        var c = rows.lowerBound * d
-        let end = rows.upperBound * d
-        while c + 16 <= end {
-            yp.store(Vector.zero.replacing(with: yp.vector(at: c), where: ap.vector(at: c) .> .zero), at: c)
-            c += 16
-        }
-        while c < end { if ap[c] <= 0 { yp[c] = 0 }; c += 1 }
-    }
-
     /// out ← residual + dropout(y + bias). `out` may be `y` or `residual`.
     public static func residualDropout(
         _ context: ComputeContext, residual: Tensor, y: Tensor, bias: Tensor?, mask: DropoutMask, into out: Tensor

@@ -20,6 +20,9 @@ public enum GEMM {
     /// What the program uses on this processor.
     public static let kernels: Kernels = CKernels_supportsAVX512() ? .packedPanels : .openBLAS
 
+    /// Rows of a band of a large product, at most: enough for the kernels' speed, and no more than they take in one block.
+    public static let bandRows = kernels == .packedPanels ? PackedPanels.blockRows : 512
+
     /// A row-major matrix as a factor, or its transpose.
     public struct Factor {
         let start: UnsafePointer<Float>
@@ -41,19 +44,24 @@ public enum GEMM {
     }
 
     /// C ← A · B, or C + A · B if `accumulate`: A is [m, k], B is [k, n]; C is [m, n], its rows `stride` apart, and must not
-    /// overlap A or B. C is read only to be added to, and nothing between its rows is touched.
+    /// overlap A or B. C is read only to be added to, and nothing between its rows is touched. `epilogue` is then applied to
+    /// each element once.
     ///
     /// The same call gives the same bits, wherever the matrices lie. With Strata's kernels an element's bits depend on its row
     /// of A, its column of B and its value before alone: a product cut into bands in any way has the same. NaN and infinity
     /// propagate as IEEE 754 says.
     public static func multiply(
         using kernels: Kernels = kernels, m: Int, n: Int, k: Int, _ a: Factor, _ b: Factor, accumulate: Bool = false,
-        into c: UnsafeMutablePointer<Float>, stride: Int
+        epilogue: Epilogue = .none, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         guard m > 0, n > 0 else { return }
         switch kernels {
-        case .packedPanels: PackedPanels.multiply(m: m, n: n, k: k, a, b, accumulate: accumulate, into: c, stride: stride)
-        case .openBLAS: OpenBLAS.multiply(m: m, n: n, k: k, a, b, accumulate: accumulate, into: c, stride: stride)
+        case .packedPanels:
+            PackedPanels.multiply(
+                m: m, n: n, k: k, a, b, accumulate: accumulate, epilogue: epilogue, into: c, stride: stride)
+        case .openBLAS:
+            OpenBLAS.multiply(m: m, n: n, k: k, a, b, accumulate: accumulate, into: c, stride: stride)
+            epilogue.apply(rows: m, columns: n, to: c, stride: stride)
         }
     }
 }

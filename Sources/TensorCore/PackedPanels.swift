@@ -17,8 +17,8 @@ enum PackedPanels {
 
     /// As `GEMM.multiply`; m and n are not 0.
     static func multiply(
-        m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool, into c: UnsafeMutablePointer<Float>,
-        stride: Int
+        m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool,
+        epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         let workspace = PackingWorkspace.take()
         defer { PackingWorkspace.giveBack(workspace) }
@@ -37,7 +37,9 @@ enum PackedPanels {
                     multiplyBlock(
                         workspace, rows: rows.count, b, columns: columns, ks: ks,
                         panels: blocks.count == 1 ? .usedOnce : block == 0 ? .keptForOthers : .packedBefore,
-                        accumulate: accumulate || part > 0, into: c + rows.lowerBound * stride, stride: stride)
+                        accumulate: accumulate || part > 0,
+                        epilogue: part + 1 < depths.count ? .none : epilogue.from(row: rows.lowerBound, column: 0),
+                        into: c + rows.lowerBound * stride, stride: stride)
                 }
             }
             column = columns.upperBound
@@ -53,7 +55,7 @@ enum PackedPanels {
     /// are not packed at all but read in place.
     private static func multiplyBlock(
         _ workspace: PackingWorkspace, rows: Int, _ b: GEMM.Factor, columns: Range<Int>, ks: Range<Int>, panels: Panels,
-        accumulate: Bool, into c: UnsafeMutablePointer<Float>, stride: Int
+        accumulate: Bool, epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         var start = columns.lowerBound
         while start < columns.upperBound {
@@ -71,6 +73,7 @@ enum PackedPanels {
             }
             CKernels_multiply(
                 workspace.left, right, step, rows, count, ks.count, accumulate, c + start, stride, following)
+            epilogue.from(row: 0, column: start).apply(rows: rows, columns: count, to: c + start, stride: stride)
             start = next
         }
     }

@@ -1,4 +1,4 @@
-/// Products of matrices of some ten rows, for which a BLAS call spends more on its own arrangements than on arithmetic:
+/// Products of matrices of some ten rows, for which `GEMM` spends more on its own arrangements than on arithmetic:
 /// tiles of six or four rows by one vector of columns, held in registers while k runs.
 ///
 /// Every element is one chain of fused multiplications and additions over ascending k, whichever tile computes it.

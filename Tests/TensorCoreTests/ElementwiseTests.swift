@@ -6,41 +6,6 @@ private typealias Matrix = NaiveKernels.Matrix
 
 @Suite struct ElementwiseTests {
     @Test(arguments: widths, rowCounts)
-    func biasAndRectifier(d: Int, rows: Int) {
-        let context = ComputeContext()
-        let y = context.normal(rows, d, seed: 1), bias = context.normal(1, d, seed: 2)
-        var sum = Matrix(y)
-        for row in 0..<rows { for c in 0..<d { sum[row, c] += Double(bias[0, c]) } }
-        let biased = context.copy(y), rectified = context.copy(y)
-        Elementwise.addBias(biased, rows: 0..<rows, bias: bias)
-        #expect(NaiveKernels.deviation(biased, sum) < 1e-6)
-        Elementwise.addBiasRectify(rectified, rows: 0..<rows, bias: bias)
-        #expect(NaiveKernels.deviation(rectified, Matrix(rows: rows, columns: d, elements: sum.elements.map { max(0, $0) })) < 1e-6)
-
-        let dy = context.normal(rows, d, seed: 3), before = dy.elements
-        Elementwise.rectifyBackward(dy, rows: 0..<rows, activation: rectified)
-        #expect(dy.elements == zip(before, rectified.elements).map { $1 > 0 ? $0 : 0 })
-    }
-
-    @Test func onlyTheGivenRowsChange() {
-        let context = ComputeContext()
-        let bias = context.normal(1, 33, seed: 2), original = context.normal(9, 33, seed: 1)
-        let activation = context.zeros(9, 33)
-        let passes: [(Tensor) -> Void] = [
-            { Elementwise.addBias($0, rows: 2..<5, bias: bias) },
-            { Elementwise.addBiasRectify($0, rows: 2..<5, bias: bias) },
-            { Elementwise.rectifyBackward($0, rows: 2..<5, activation: activation) },
-        ]
-        for pass in passes {
-            let y = context.copy(original)
-            pass(y)
-            #expect(y.rows(0..<2).bits == original.rows(0..<2).bits)
-            #expect(y.rows(5..<9).bits == original.rows(5..<9).bits)
-            for row in 2..<5 { #expect(y.rows(row..<row + 1).bits != original.rows(row..<row + 1).bits) }
-        }
-    }
-
-    @Test(arguments: widths, rowCounts)
     func residualDropoutAgreesWithTheMask(d: Int, rows: Int) {
         let context = ComputeContext(threads: 2)
         let residual = context.normal(rows, d, seed: 1), y = context.normal(rows, d, seed: 2), bias = context.normal(1, d, seed: 3)

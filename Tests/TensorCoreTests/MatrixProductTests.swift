@@ -20,7 +20,7 @@ private typealias Matrix = NaiveKernels.Matrix
             dx.fill(.nan)
             MatrixProduct.backwardInput(context, dy: dy, w: w, into: dx)
             #expect(NaiveKernels.deviation(dx, Matrix(dy) * Matrix(w)) < 2e-6)
-            MatrixProduct.backwardInput(context, dy: dy, w: w, into: dx, accumulate: true)
+            MatrixProduct.backwardInput(context, dy: dy, w: w, accumulate: true, into: dx)
             let once = Matrix(dy) * Matrix(w)
             #expect(NaiveKernels.deviation(dx, once + once) < 2e-6)
 
@@ -30,7 +30,7 @@ private typealias Matrix = NaiveKernels.Matrix
         }
     }
 
-    @Test(arguments: 1...4, [5, 300]) func theEpilogueSeesEveryRowOnceAndFinished(threads: Int, outputs: Int) {
+    @Test(arguments: 1...4, [5, 300]) func finishSeesEveryRowOnceAndComplete(threads: Int, outputs: Int) {
         for rows in [1, 7, 63, 64, 513, 1500] {
             let context = ComputeContext(threads: threads)
             let x = context.normal(rows, 8, seed: 1), w = context.normal(outputs, 8, seed: 2)
@@ -44,8 +44,8 @@ private typealias Matrix = NaiveKernels.Matrix
         }
     }
 
-    /// Bands differ with the number of threads, and BLAS may sum differently in another band: bits are promised for a given
-    /// number of threads only.
+    /// Bands differ with the number of threads, and OpenBLAS may sum differently in another band: with it, bits are promised
+    /// for a given number of threads only.
     @Test(arguments: 1...4) func theSameThreadsGiveTheSameBits(threads: Int) {
         func run() -> [[UInt32]] {
             let context = ComputeContext(threads: threads)
@@ -57,5 +57,16 @@ private typealias Matrix = NaiveKernels.Matrix
             return [y.bits, dx.bits, dw.bits]
         }
         #expect(run() == run())
+    }
+
+    @Test(.enabled(if: GEMM.kernels == .packedPanels)) func stratasKernelsGiveTheSameBitsOnAnyThreads() {
+        #expect(isIndependentOfThreads { context in
+            let x = context.normal(800, 600, seed: 1), w = context.normal(80, 600, seed: 2), dy = context.normal(800, 80, seed: 3)
+            let y = context.zeros(800, 80), dx = context.zeros(800, 600), dw = context.zeros(80, 600)
+            MatrixProduct.forward(context, x: x, w: w, into: y)
+            MatrixProduct.backwardInput(context, dy: dy, w: w, into: dx)
+            MatrixProduct.backwardWeight(context, dy: dy, x: x, into: dw)
+            return [y, dx, dw]
+        })
     }
 }

@@ -5,10 +5,9 @@ extension Tape {
     public func feedForward(_ h: Variable, weight1: Parameter, bias1: Parameter, weight2: Parameter) -> Variable {
         let context = context
         func activate() -> Tensor {
-            let activation = context.uninitialized(h.rows, weight1.rows), b1 = bias1.value
-            MatrixProduct.forward(context, x: h.value, w: weight1.value, into: activation) { rows in
-                Elementwise.addBiasRectify(activation, rows: rows, bias: b1)
-            }
+            let activation = context.uninitialized(h.rows, weight1.rows)
+            MatrixProduct.forward(
+                context, x: h.value, w: weight1.value, epilogue: .rectifiedBias(bias1.value.pointer), into: activation)
             return activation
         }
         let y = context.uninitialized(h.rows, weight2.rows)
@@ -23,14 +22,14 @@ extension Tape {
                 let activation = saved ?? activate()
                 MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
                 let dactivation = context.uninitialized(activation.rows, activation.columns)
-                MatrixProduct.backwardInput(context, dy: dy, w: weight2.value, into: dactivation) { rows in
-                    Elementwise.rectifyBackward(dactivation, rows: rows, activation: activation)
-                }
+                MatrixProduct.backwardInput(
+                    context, dy: dy, w: weight2.value,
+                    epilogue: .rectifierGradient(activation: activation.pointer, stride: activation.columns), into: dactivation)
                 MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
                 Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
                 let target = h.gradientTarget(context)
                 MatrixProduct.backwardInput(
-                    context, dy: dactivation, w: weight1.value, into: target.tensor, accumulate: target.accumulate)
+                    context, dy: dactivation, w: weight1.value, accumulate: target.accumulate, into: target.tensor)
             }
             context.clock.countProducts(4, m: h.rows, n: weight1.rows, k: weight1.columns)
         }

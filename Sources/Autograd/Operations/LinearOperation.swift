@@ -5,11 +5,10 @@ extension Tape {
     public func linear(_ x: Variable, weight: Parameter, bias: Parameter?) -> Variable {
         let context = context
         let y = context.uninitialized(x.rows, weight.rows)
-        let (w, b) = (weight.value, bias?.value)
+        let w = weight.value
         context.clock.measure(.gemm, "linear") {
-            MatrixProduct.forward(context, x: x.value, w: w, into: y) { rows in
-                if let b { Elementwise.addBias(y, rows: rows, bias: b) }
-            }
+            MatrixProduct.forward(
+                context, x: x.value, w: w, epilogue: bias.map { .bias($0.value.pointer) } ?? .none, into: y)
         }
         context.clock.countProducts(m: x.rows, n: w.rows, k: w.columns)
         return record(y, parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
@@ -18,7 +17,7 @@ extension Tape {
                 if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
                 let target = x.gradientTarget(context)
                 MatrixProduct.backwardInput(
-                    context, dy: dy, w: w, into: target.tensor, accumulate: target.accumulate)
+                    context, dy: dy, w: w, accumulate: target.accumulate, into: target.tensor)
             }
             context.clock.countProducts(2, m: x.rows, n: w.rows, k: w.columns)
         }

@@ -5,7 +5,7 @@
 //
 // A left factor [rows, k] is packed as panels of 14 rows at most, of nearly equal size: a panel of r rows is k times r
 // elements. A right factor [k, columns] is packed as panels of 32 columns: k times 32 elements, or 16 where a last panel has
-// no more than 16 columns; what it lacks is zeros.
+// no more than 16 columns; what it lacks of them is anything.
 
 #ifndef CKERNELS_H
 #define CKERNELS_H

@@ -12,7 +12,7 @@ struct ExpertsBenchmark: ParsableCommand {
         abstract: "Grouped experts, forward and backward, against one matrix product of equal operations a pass.",
         discussion: """
             Rows are spread over the experts evenly, by Zipf's law, all to one expert, or to every second expert alone. The \
-            figure is the speed of the experts over that of BLAS on matrices of the same total rows: 1 is as fast.
+            figure is the speed of the experts over that of products of the same total rows: 1 is as fast.
 
             Example:
               strata bench experts --dim 512 --ffn 2048
