@@ -8,44 +8,22 @@ import Synchronization
 /// request that meets none takes new memory, and the blocks that have been free for longest are given back for it: the
 /// whole stays near what was ever in use at once, instead of the sum of what each class ever needed.
 public final class TensorAllocator: @unchecked Sendable {
-    private struct FreeBlock {
-        let address: UInt
-        /// When it became free, counted in blocks freed.
-        let since: Int
-    }
-
     private struct State {
-        /// Free blocks by capacity, longest free first.
-        var free: [Int: [FreeBlock]] = [:]
-        var blocksFreed = 0
+        var free = FreeBlocks()
         var bytesReserved = 0
         var bytesInUse = 0
         var peakBytesInUse = 0
 
-        /// The smallest free block of `needed` to twice as many floats, and its capacity.
-        mutating func takeFree(_ needed: Int) -> (block: UInt?, capacity: Int)? {
-            var capacity = needed
-            while capacity <= 2 * needed {
-                if let block = free[capacity]?.popLast() { return (block.address, capacity) }
-                capacity = TensorAllocator.sizeClass(capacity + 1)
-            }
-            return nil
-        }
-
         /// Takes the blocks that have been free for longest until `bytes` more keep the reserve within its limit, or until
         /// there are no more.
-        mutating func surrender(for bytes: Int) -> [(address: UInt, capacity: Int)] {
+        mutating func surrender(for bytes: Int) -> [FreeBlocks.Block] {
             let limit = TensorAllocator.reserveLimit(peakBytesInUse: max(peakBytesInUse, bytesInUse + bytes))
-            var surrendered: [(address: UInt, capacity: Int)] = []
-            while bytesReserved + bytes > limit, let capacity = longestFree() {
-                surrendered.append((free[capacity]!.removeFirst().address, capacity))
-                bytesReserved -= capacity * MemoryLayout<Float>.stride
+            var surrendered: [FreeBlocks.Block] = []
+            while bytesReserved + bytes > limit, let block = free.takeLongestFree() {
+                surrendered.append(block)
+                bytesReserved -= block.capacity * MemoryLayout<Float>.stride
             }
             return surrendered
-        }
-
-        private func longestFree() -> Int? {
-            free.compactMap { capacity, blocks in blocks.first.map { (capacity, $0.since) } }.min { $0.1 < $1.1 }?.0
         }
     }
 
@@ -55,9 +33,7 @@ public final class TensorAllocator: @unchecked Sendable {
 
     deinit {
         state.withLock { state in
-            for (capacity, blocks) in state.free {
-                for block in blocks { Self.release(block.address, capacity: capacity) }
-            }
+            while let block = state.free.takeLongestFree() { Self.release(block.address, capacity: block.capacity) }
         }
     }
 
@@ -79,13 +55,13 @@ public final class TensorAllocator: @unchecked Sendable {
     func allocate(_ count: Int) -> TensorStorage {
         let needed = Self.sizeClass(count)
         let (recycled, capacity, surrendered) = state.withLock { state in
-            let (block, capacity) = state.takeFree(needed) ?? (nil, needed)
+            let block = state.free.take(needed), capacity = block?.capacity ?? needed
             let bytes = capacity * MemoryLayout<Float>.stride
             let surrendered = block == nil ? state.surrender(for: bytes) : []
             if block == nil { state.bytesReserved += bytes }
             state.bytesInUse += bytes
             state.peakBytesInUse = max(state.peakBytesInUse, state.bytesInUse)
-            return (block, capacity, surrendered)
+            return (block?.address, capacity, surrendered)
         }
         for block in surrendered { Self.release(block.address, capacity: block.capacity) }
         let pointer = recycled.flatMap { UnsafeMutablePointer<Float>(bitPattern: $0) } ?? Self.reserve(capacity)
@@ -96,8 +72,7 @@ public final class TensorAllocator: @unchecked Sendable {
         let address = UInt(bitPattern: pointer)
         state.withLock { state in
             state.bytesInUse -= capacity * MemoryLayout<Float>.stride
-            state.blocksFreed += 1
-            state.free[capacity, default: []].append(FreeBlock(address: address, since: state.blocksFreed))
+            state.free.add(address, capacity: capacity)
         }
     }
 
