@@ -84,17 +84,26 @@ KERNEL static void packColumns(
     for (ptrdiff_t p = 0; p < k; p++) _mm512_store_ps(packed + p * step, _mm512_maskz_loadu_ps(mask, x + p * stride));
 }
 
-static ptrdiff_t panels(ptrdiff_t rows) { return (rows + maximumRows - 1) / maximumRows; }
+// How the rows of a left factor are cut: the first `larger` panels have a row more than `size`. Divided once a call.
+typedef struct {
+    ptrdiff_t panels, size, larger;
+} Cut;
 
-static ptrdiff_t panelStart(ptrdiff_t panel, ptrdiff_t rows) { return panel * rows / panels(rows); }
+static Cut cut(ptrdiff_t rows) {
+    ptrdiff_t panels = (rows + maximumRows - 1) / maximumRows;
+    return (Cut){panels, rows / panels, rows % panels};
+}
+
+static ptrdiff_t panelRows(Cut cut, ptrdiff_t panel) { return cut.size + (panel < cut.larger); }
 
 // Some rows of the matrix as it is stored at a time, for all panels: a column of panels alone would touch as many pages as
 // there are rows, once for each.
 KERNEL static void packLeftTransposed(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t k, float *packed) {
+    Cut rowCut = cut(rows);
     for (ptrdiff_t begin = 0; begin < k; begin += lanes) {
         ptrdiff_t end = begin + lanes < k ? begin + lanes : k;
-        for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
-            ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+        for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += panelRows(rowCut, panel), panel++) {
+            ptrdiff_t count = panelRows(rowCut, panel);
             __mmask16 mask = firstLanes(count);
             const float *from = x + begin * stride + start;
             float *to = packed + start * k + begin * count;
@@ -109,8 +118,9 @@ KERNEL void CKernels_packLeft(
     const float *x, ptrdiff_t stride, bool transposed, ptrdiff_t rows, ptrdiff_t k, float *packed
 ) {
     if (transposed) return packLeftTransposed(x, stride, rows, k, packed);
-    for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
-        ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+    Cut rowCut = cut(rows);
+    for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += panelRows(rowCut, panel), panel++) {
+        ptrdiff_t count = panelRows(rowCut, panel);
         packLines(x + start * stride, stride, count, k, packed + start * k, count);
     }
 }
@@ -234,8 +244,9 @@ KERNEL void CKernels_multiply(
     __mmask16 lastMask = firstLanes(columns - lanes * (vectors - 1));
     // A walk that stands still costs nothing, and a tile without one would be as much code again.
     Walk still = {(uintptr_t)right, 0, 0}, ahead = next.start ? walk(next) : still;
-    for (ptrdiff_t panel = 0; panel < panels(rows); panel++) {
-        ptrdiff_t start = panelStart(panel, rows), count = panelStart(panel + 1, rows) - start;
+    Cut rowCut = cut(rows);
+    for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += panelRows(rowCut, panel), panel++) {
+        ptrdiff_t count = panelRows(rowCut, panel);
         tiles[count - 1][vectors - 1](
             left + start * k, right, rightStep, k, lastMask, accumulate, c + start * cStride, cStride, ahead);
         ahead = still;
