@@ -6,7 +6,7 @@ import _TestSupport
 @testable import Collectives
 
 /// The watchdog beside simulated ranks, and its thread's decisions step by step.
-@Suite(.timeLimit(.minutes(1))) struct WatchdogTests {
+@Suite(.hangLimit) struct WatchdogTests {
     /// Reports in memory.
     private final class Board: RankBoard {
         private let reports = Mutex<[Int: RankReport]>([:])

@@ -5,7 +5,7 @@ import _TestSupport
 @testable import Reporting
 
 /// The page in a real browser, where there is one.
-@Suite(.timeLimit(.minutes(2))) struct BrowserTests {
+@Suite(.hangLimit) struct BrowserTests {
     static let chromium = ["chromium", "chromium-browser", "google-chrome"].first { name in
         (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
             FileManager.default.isExecutableFile(atPath: "\($0)/\(name)")

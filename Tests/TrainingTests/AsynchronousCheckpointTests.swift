@@ -3,11 +3,12 @@ import Foundation
 import Synchronization
 import TensorCore
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// Training goes on while a checkpoint is written: what is saved, what is reported and when, and what a failure does.
-@Suite(.timeLimit(.minutes(1))) struct AsynchronousCheckpointTests {
+@Suite(.hangLimit) struct AsynchronousCheckpointTests {
     /// A disk that writes nothing until it is let go.
     private final class Gate: Sendable {
         private let condition = NSCondition()

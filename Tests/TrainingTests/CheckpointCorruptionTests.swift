@@ -2,11 +2,12 @@ import Collectives
 import Foundation
 import TensorCore
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// Any single changed byte of any file of a checkpoint is found when it is opened.
-@Suite(.timeLimit(.minutes(2))) struct CheckpointCorruptionTests {
+@Suite(.hangLimit) struct CheckpointCorruptionTests {
     private static func save(_ folder: TemporaryFolder, inPieces: Bool) throws -> String {
         _ = try SimulatedCluster.run(ranks: 2) { world in
             var plan = TinyPlan.stratified()

@@ -1,11 +1,12 @@
 import Collectives
 import Foundation
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// Damage of every kind to the newest checkpoint: it is named, and the one before it is used.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointDamageTests {
+@Suite(.hangLimit) struct CheckpointDamageTests {
     /// Checkpoints of steps 1 to 3, saved by two ranks.
     private static let original: (folder: TemporaryFolder, states: [ModelState]) = {
         let folder = TemporaryFolder()

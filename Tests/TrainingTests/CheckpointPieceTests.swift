@@ -3,11 +3,12 @@ import Collectives
 import Foundation
 import TensorCore
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// Moments that are spread over ranks: any partition is saved, and loaded into any other.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointPieceTests {
+@Suite(.hangLimit) struct CheckpointPieceTests {
     /// Adam's moments of a run, cut so that rank r of `cuts.count + 1` has what lies between two fractions of the section.
     private static func state(_ run: TinyRun, cuts: [Double], fill: Float? = nil) -> RankState {
         func share(_ placement: ParameterPlacement) -> RankState.Moments {

@@ -2,11 +2,12 @@ import Collectives
 import Foundation
 import TensorCore
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// What the system does not read is neither damaged nor absent: a run must not go on from something older, or from nothing.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointReadFailureTests {
+@Suite(.hangLimit) struct CheckpointReadFailureTests {
     /// Checkpoints of updates 1 and 2, by two ranks, and metrics of some run.
     private static func save() throws -> TemporaryFolder {
         let folder = TemporaryFolder()

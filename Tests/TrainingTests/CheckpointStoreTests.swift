@@ -2,11 +2,12 @@ import Autograd
 import Collectives
 import Foundation
 import Testing
+import _TestSupport
 
 @testable import Training
 
 /// Saving and loading on any number of ranks.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointStoreTests {
+@Suite(.hangLimit) struct CheckpointStoreTests {
     /// Trains three updates, so that moments are not zero, and saves.
     private static func train(_ plan: TinyPlan, ranks: Int, in folder: TemporaryFolder) throws -> ModelState {
         try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in

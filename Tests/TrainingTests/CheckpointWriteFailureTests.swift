@@ -1,10 +1,11 @@
 import Collectives
 import Foundation
 import Testing
+import _TestSupport
 import Training
 
 /// A rank that cannot write: every rank is told, none waits, and earlier checkpoints stay.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointWriteFailureTests {
+@Suite(.hangLimit) struct CheckpointWriteFailureTests {
     /// Rank `failing` finds a file where the folder of the checkpoints should be: the tests may run as root, whom no
     /// permission stops.
     private static func save(ranks: Int, failing: Int, in folder: TemporaryFolder) throws -> [CheckpointError] {

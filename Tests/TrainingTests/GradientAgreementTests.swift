@@ -3,11 +3,12 @@ import Collectives
 import MixtureOfExperts
 import TensorCore
 import Testing
+import _TestSupport
 import Training
 
 /// The gradients of an update do not depend on the number of ranks, nor on what these hold and share, with buckets on their
 /// way while backward goes on.
-@Suite(.timeLimit(.minutes(1))) struct GradientAgreementTests {
+@Suite(.hangLimit) struct GradientAgreementTests {
     struct Layout: Sendable, CustomTestStringConvertible {
         let ranks: Int
         let expertParallel: Int

@@ -1,9 +1,10 @@
 import Collectives
 import Testing
+import _TestSupport
 import Training
 
 /// When gradients are summed: while the update's last backward goes on, the same buckets in the same order on all ranks.
-@Suite(.timeLimit(.minutes(1))) struct GradientOverlapTests {
+@Suite(.hangLimit) struct GradientOverlapTests {
     /// What each rank calls during an update after the first.
     private static func calls(_ plan: TinyPlan, ranks: Int) throws -> (lines: [[String]], dense: Int, expert: [Int]) {
         let outcomes = try SimulatedCluster.run(ranks: ranks) { world in

@@ -4,10 +4,11 @@ import DataPipeline
 import Foundation
 import MixtureOfExperts
 import Testing
+import _TestSupport
 import Training
 
 /// What an update computes, on one and on several simulated ranks.
-@Suite(.timeLimit(.minutes(2))) struct TrainerTests {
+@Suite(.hangLimit) struct TrainerTests {
     private static let plans: [String: TinyPlan] = [
         "strata 4-4": .stratified(updates: 50), "switch 8": .switchTransformer(updates: 50),
         "dense": TinyPlan(strata: [], updates: 50),

@@ -1,10 +1,11 @@
 import Collectives
 import Foundation
 import Testing
+import _TestSupport
 import Training
 
 /// Whole runs: where they save, how they end, and that a resumed one is the undisturbed one.
-@Suite(.timeLimit(.minutes(2))) struct TrainingCoordinatorTests {
+@Suite(.hangLimit) struct TrainingCoordinatorTests {
     private static func plan(updates: Int = 10) -> TinyPlan {
         var plan = TinyPlan.stratified(updates: updates)
         plan.cadence.every = 4

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata analyze`, alone, on simulated ranks and under mpirun.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct AnalyzeCommandTests {
+@Suite(.serialized, .hangLimit) struct AnalyzeCommandTests {
     private let folder = CommandLineFolder()
 
     /// What it prints, and writes, with `--json`.

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata bench` at a tiny size: what it prints, and what it refuses.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct BenchCommandTests {
+@Suite(.serialized, .hangLimit) struct BenchCommandTests {
     private let folder = CommandLineFolder()
     private var configuration: [String] { ["--config", "\(folder.path)/bench.yaml"] }
 

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata checkpoint`, and `--checkpoint` of the commands that use one.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct CheckpointCommandTests {
+@Suite(.serialized, .hangLimit) struct CheckpointCommandTests {
     private let folder = CommandLineFolder()
     private var run: String { "\(folder.path)/run" }
 

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// Training on a disk that does not take what it is given.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct DiskTroubleTests {
+@Suite(.serialized, .hangLimit) struct DiskTroubleTests {
     private let folder = CommandLineFolder()
 
     /// Runs `strata train` where no file may grow beyond so many KiB, as on a disk that is full: writing fails, whoever the user is.

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata evaluate`, alone and under mpirun.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct EvaluateCommandTests {
+@Suite(.serialized, .hangLimit) struct EvaluateCommandTests {
     private let folder = CommandLineFolder()
 
     /// Evaluates a copy of the run, into whose folder the scores are written.

@@ -4,7 +4,7 @@ import Testing
 import _TestSupport
 
 /// `strata export`, and what takes an export in place of a run.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ExportCommandTests {
+@Suite(.serialized, .hangLimit) struct ExportCommandTests {
     private let folder = CommandLineFolder()
     private var out: String { "\(folder.path)/export" }
 

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// Ranks that die, stop or are to end at once, in the middle of training.
-@Suite(.timeLimit(.minutes(3))) struct FailureTests {
+@Suite(.hangLimit) struct FailureTests {
     private let folder = CommandLineFolder()
     private var out: String { "\(folder.path)/run" }
 

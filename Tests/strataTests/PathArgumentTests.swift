@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// Paths as people give them: relative to where they are, short, or left empty by a script.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct PathArgumentTests {
+@Suite(.serialized, .hangLimit) struct PathArgumentTests {
     private let folder = CommandLineFolder()
 
     /// Runs `strata` in the scratch folder.

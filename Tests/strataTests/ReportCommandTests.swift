@@ -6,7 +6,7 @@ import _TestSupport
 @testable import strata
 
 /// `strata report`, on the run of the other commands' tests.
-@Suite(.timeLimit(.minutes(2))) struct ReportCommandTests {
+@Suite(.hangLimit) struct ReportCommandTests {
     private let folder = CommandLineFolder()
 
     private func text(_ name: String) throws -> String { String(decoding: try folder.data(name), as: UTF8.self) }

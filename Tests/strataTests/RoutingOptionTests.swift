@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata train` with the routing options that a plain run leaves alone: the number of ranks changes nothing either.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct RoutingOptionTests {
+@Suite(.serialized, .hangLimit) struct RoutingOptionTests {
     enum Variant: CaseIterable, Sendable {
         case stackedConditionalBalanced, expertChoice
 

@@ -6,7 +6,7 @@ import _TestSupport
 @testable import strata
 
 /// Two trainings never write one folder; and the ranks' reports beside it.
-@Suite(.timeLimit(.minutes(1))) struct RunLockTests {
+@Suite(.hangLimit) struct RunLockTests {
     private let folder = CommandLineFolder()
     private var run: RunFolder { RunFolder(path: folder.path) }
 

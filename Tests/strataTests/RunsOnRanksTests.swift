@@ -4,7 +4,7 @@ import _TestSupport
 @testable import strata
 
 /// Commands that are to be done once refuse to be started as several ranks.
-@Suite(.timeLimit(.minutes(2))) struct RunsOnRanksTests {
+@Suite(.hangLimit) struct RunsOnRanksTests {
     private static let once = [
         ["plan", "--paper"], ["prepare", "a.yaml"], ["report", "a"], ["sweep", "a.yaml"], ["export", "a", "--out", "b"],
         ["checkpoint", "list", "a"], ["checkpoint", "prune", "a", "--keep", "1"], ["checkpoint", "verify", "a"],

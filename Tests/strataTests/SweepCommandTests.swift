@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata sweep`, with tiny runs.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct SweepCommandTests {
+@Suite(.serialized, .hangLimit) struct SweepCommandTests {
     private let folder = CommandLineFolder()
 
     private var out: String { "\(folder.path)/out" }

@@ -5,7 +5,7 @@ import _TestSupport
 @testable import Training
 @testable import strata
 
-@Suite(.timeLimit(.minutes(2))) struct TensorBoardTests {
+@Suite(.hangLimit) struct TensorBoardTests {
     private let folder = CommandLineFolder()
 
     /// RFC 3720, B.4, and the check value of the CRC catalogue.

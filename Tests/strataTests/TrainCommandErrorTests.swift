@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// What `strata train` refuses, on any number of ranks: with a status, a message said once, and no hang.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct TrainCommandErrorTests {
+@Suite(.serialized, .hangLimit) struct TrainCommandErrorTests {
     private let folder = CommandLineFolder()
     private var out: String { "\(folder.path)/run" }
 

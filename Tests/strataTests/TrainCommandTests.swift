@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata train` alone, on simulated ranks and under mpirun.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct TrainCommandTests {
+@Suite(.serialized, .hangLimit) struct TrainCommandTests {
     private static func train(_ folder: CommandLineFolder, _ launch: Launch, _ options: String...) throws -> Subprocess.Outcome {
         try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options)
     }

@@ -3,7 +3,7 @@ import Testing
 import _TestSupport
 
 /// `strata translate`, alone and under mpirun.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct TranslateCommandTests {
+@Suite(.serialized, .hangLimit) struct TranslateCommandTests {
     private func translate(_ launch: Launch, _ input: String, _ options: String...) throws -> Subprocess.Outcome {
         try launch.strata(["translate", TinyCommandLine.run, "--direction", "eng-cat", "--beam", "2"] + options, input: input)
     }
