@@ -25,6 +25,7 @@ extension Tape {
                 MatrixProduct.backwardInput(
                     context, dy: dy, w: weight2.value,
                     epilogue: .rectifierGradient(activation: activation.pointer, stride: activation.columns), into: dactivation)
+                withExtendedLifetime(activation) {}
                 MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
                 Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
                 let target = h.gradientTarget(context)
