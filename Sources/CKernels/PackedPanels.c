@@ -17,6 +17,10 @@ enum {
     // Steps over k between looks at how far it is. C is fetched into the first-level cache for the last of these only: many
     // of its lines compete for a place there if its rows are a power of two apart.
     chunk = 32,
+    // A chain of this length or less ends before lines come that are asked for when it starts.
+    shortChain = 64,
+    // Lines and floats of a square of a transposed source that is fetched as a whole.
+    square = CKernels_panelColumns,
 };
 
 bool CKernels_supportsAVX512(void) { return __builtin_cpu_supports("avx512f"); }
@@ -144,17 +148,30 @@ KERNEL void CKernels_packRight(CKernels_Source source, ptrdiff_t columns, ptrdif
 
 // MARK: - Products
 
-// Two lines of memory are fetched with each step over k. After `chunk` steps the address jumps, so that a walk down 32 rows
-// goes on with the rows' next 32 elements. An integer: the walk ends beyond the matrix.
+// What a call fetches for the next: k places of two lines each, spread over the steps of all its tiles. Fetched with the first
+// tile they are more than a core can have under way, and the tile waits for them.
 typedef struct {
-    uintptr_t address;
-    ptrdiff_t stride, jump;
+    // An integer: the walk may end beyond the matrix.
+    uintptr_t start;
+    // Bytes from a place to the next, and from the first of `square` places to the next `square`.
+    ptrdiff_t inner, outer;
+    // Places walked and places a step, in units of 2^-32.
+    uint64_t position, rate;
 } Walk;
 
-static Walk walk(CKernels_Source source) {
+static Walk walk(CKernels_Source source, ptrdiff_t panels) {
     ptrdiff_t stride = source.stride * (ptrdiff_t)sizeof(float);
-    ptrdiff_t jump = source.transposed ? chunk * (ptrdiff_t)sizeof(float) - chunk * stride : 0;
-    return (Walk){(uintptr_t)source.start, stride, jump};
+    return (Walk){
+        .start = (uintptr_t)source.start, .inner = stride,
+        .outer = square * (source.transposed ? (ptrdiff_t)sizeof(float) : stride),
+        .rate = ((uint64_t)1 << 32) / (uint64_t)panels};
+}
+
+INLINED void fetch(const Walk *walk, uint64_t position) {
+    uint64_t place = position >> 32;
+    uintptr_t address = walk->start + place % square * (uintptr_t)walk->inner + place / square * (uintptr_t)walk->outer;
+    _mm_prefetch((const char *)address, _MM_HINT_T0);
+    _mm_prefetch((const char *)(address + lanes * sizeof(float)), _MM_HINT_T0);
 }
 
 INLINED void multiplySteps(
@@ -162,47 +179,46 @@ INLINED void multiplySteps(
     ptrdiff_t rightStep, ptrdiff_t steps, Walk *ahead
 ) {
     const float *a = *left, *b = *right;
-    uintptr_t fetched = ahead->address;
+    uint64_t position = ahead->position;
 #pragma clang loop unroll_count(2)
     for (ptrdiff_t p = 0; p < steps; p++) {
         __m512 x[maximumVectors];
         UNROLLED for (int j = 0; j < vectors; j++) x[j] = _mm512_loadu_ps(b + lanes * j);
-        _mm_prefetch((const char *)fetched, _MM_HINT_T0);
-        _mm_prefetch((const char *)(fetched + lanes * sizeof(float)), _MM_HINT_T0);
+        fetch(ahead, position);
         UNROLLED for (int i = 0; i < rows; i++) {
             __m512 factor = _mm512_set1_ps(a[i]);
             UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = _mm512_fmadd_ps(factor, x[j], sum[i][j]);
         }
         a += rows;
         b += rightStep;
-        fetched += (uintptr_t)ahead->stride;
+        position += ahead->rate;
     }
     *left = a;
     *right = b;
-    ahead->address = fetched + (uintptr_t)ahead->jump;
+    ahead->position = position;
 }
 
-// A tile of C, its sums held in registers while k runs.
+// The lines of a tile of C.
+#define FETCH_TILE(c, hint)                                                                                                  \
+    UNROLLED for (int i = 0; i < rows; i++) {                                                                                \
+        uintptr_t address = (uintptr_t)(c) + (uintptr_t)(i * cStride) * sizeof(float);                                       \
+        _mm_prefetch((const char *)address, hint);                                                                           \
+        if (vectors > 1) _mm_prefetch((const char *)(address + (lanes * vectors - 1) * sizeof(float)), hint);                \
+    }
+
+// A tile of C, its sums held in registers while k runs. Meanwhile the lines of the tile at `early` come into the second-level
+// cache.
 INLINED void multiplyTile(
     const int rows, const int vectors, const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k,
-    __mmask16 lastMask, bool accumulate, float *c, ptrdiff_t cStride, Walk ahead
+    __mmask16 lastMask, bool accumulate, float *c, ptrdiff_t cStride, uintptr_t early, Walk ahead
 ) {
     __m512 sum[maximumRows][maximumVectors];
     UNROLLED for (int i = 0; i < rows; i++) {
         UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = _mm512_setzero_ps();
     }
-    const ptrdiff_t lastColumn = lanes * vectors - 1;
-    if (k > 2 * chunk) {
-        UNROLLED for (int i = 0; i < rows; i++) {
-            _mm_prefetch((const char *)(c + i * cStride), _MM_HINT_T1);
-            if (vectors > 1) _mm_prefetch((const char *)(c + i * cStride + lastColumn), _MM_HINT_T1);
-        }
-    }
+    FETCH_TILE(early, _MM_HINT_T1)
     for (; k > chunk; k -= chunk) multiplySteps(rows, vectors, sum, &left, &right, rightStep, chunk, &ahead);
-    UNROLLED for (int i = 0; i < rows; i++) {
-        _mm_prefetch((const char *)(c + i * cStride), _MM_HINT_T0);
-        if (vectors > 1) _mm_prefetch((const char *)(c + i * cStride + lastColumn), _MM_HINT_T0);
-    }
+    FETCH_TILE(c, _MM_HINT_T0)
     multiplySteps(rows, vectors, sum, &left, &right, rightStep, k, &ahead);
     UNROLLED for (int i = 0; i < rows; i++) {
         UNROLLED for (int j = 0; j < vectors; j++) {
@@ -217,14 +233,14 @@ INLINED void multiplyTile(
 
 typedef void Tile(
     const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, __mmask16 lastMask, bool accumulate, float *c,
-    ptrdiff_t cStride, Walk ahead);
+    ptrdiff_t cStride, uintptr_t early, Walk ahead);
 
 #define TILE(ROWS, VECTORS)                                                                                                  \
     KERNEL static void tile##ROWS##x##VECTORS(                                                                               \
         const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, __mmask16 lastMask, bool accumulate,        \
-        float *c, ptrdiff_t cStride, Walk ahead                                                                              \
+        float *c, ptrdiff_t cStride, uintptr_t early, Walk ahead                                                             \
     ) {                                                                                                                      \
-        multiplyTile(ROWS, VECTORS, left, right, rightStep, k, lastMask, accumulate, c, cStride, ahead);                     \
+        multiplyTile(ROWS, VECTORS, left, right, rightStep, k, lastMask, accumulate, c, cStride, early, ahead);              \
     }
 #define TILES(ROWS) TILE(ROWS, 1) TILE(ROWS, 2)
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILES(7)
@@ -242,14 +258,17 @@ KERNEL void CKernels_multiply(
 ) {
     int vectors = columns > lanes ? 2 : 1;
     __mmask16 lastMask = firstLanes(columns - lanes * (vectors - 1));
-    // A walk that stands still costs nothing, and a tile without one would be as much code again.
-    Walk still = {(uintptr_t)right, 0, 0}, ahead = next.start ? walk(next) : still;
     Cut rowCut = cut(rows);
+    // A walk that stands still costs nothing, and a tile without one would be as much code again.
+    Walk ahead = next.start ? walk(next, rowCut.panels) : (Walk){.start = (uintptr_t)right};
     for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += panelRows(rowCut, panel), panel++) {
         ptrdiff_t count = panelRows(rowCut, panel);
+        float *tile = c + start * cStride;
+        float *following = panel + 1 < rowCut.panels ? tile + count * cStride : c + CKernels_panelColumns;
         tiles[count - 1][vectors - 1](
-            left + start * k, right, rightStep, k, lastMask, accumulate, c + start * cStride, cStride, ahead);
-        ahead = still;
+            left + start * k, right, rightStep, k, lastMask, accumulate, tile, cStride,
+            (uintptr_t)(k > shortChain ? tile : following), ahead);
+        ahead.position += (uint64_t)k * ahead.rate;
     }
 }
 

@@ -27,7 +27,7 @@ public struct GroupedExperts {
     private static func pieces(_ expertRows: [Int], threads: Int) -> [Piece] {
         let total = expertRows.reduce(0, +)
         // Short enough to even out the threads.
-        let grain = threads == 1 ? GEMM.bandRows : max(64, min(GEMM.bandRows, total / (threads * 4)))
+        let grain = threads == 1 ? GEMM.bandRows : max(96, min(GEMM.bandRows, total / (threads * 4)))
         var pieces: [Piece] = [], start = 0
         for (expert, count) in expertRows.enumerated() {
             // Equal pieces: a short last one would waste the packing of the weights.

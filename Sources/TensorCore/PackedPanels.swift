@@ -11,6 +11,10 @@ enum PackedPanels {
     static let depth = 512
     /// Rows of a block of the left factor, at most: 672 KB, which leaves room in the cache for what passes through.
     static let blockRows = 24 * Int(CKernels_panelRows)
+    /// Blocks are small if chains are no longer than this.
+    private static let shortDepth = 64
+    /// Rows of a block that make up for packing panels of the right factor that could be read in place.
+    private static let rowsWorthPacking = 128
     /// Columns of the right factor that are kept packed for several blocks of rows, at most.
     static let bandColumns = 2048
     private static let panelColumns = Int(CKernels_panelColumns)
@@ -22,7 +26,7 @@ enum PackedPanels {
     ) {
         let workspace = PackingWorkspace.take()
         defer { PackingWorkspace.giveBack(workspace) }
-        let blocks = EqualParts(m, atMost: blockRows), depths = EqualParts(k, atMost: depth)
+        let blocks = EqualParts(m, atMost: blockRows(k: k)), depths = EqualParts(k, atMost: depth)
         let band = blocks.count == 1 ? n : bandColumns
         var column = 0
         while column < n {
@@ -46,13 +50,19 @@ enum PackedPanels {
         }
     }
 
+    /// With short chains C is most of what passes through memory. It is fastest a few rows at a time from end to end, where the
+    /// processor sees what comes next; the whole right factor stays in the cache then.
+    private static func blockRows(k: Int) -> Int {
+        k > shortDepth ? blockRows : k > shortDepth / 2 ? 2 * Int(CKernels_panelRows) : Int(CKernels_panelRows)
+    }
+
     /// What a block of rows finds and leaves of the panels of the right factor.
     private enum Panels { case usedOnce, keptForOthers, packedBefore }
 
     /// The packed block of rows times `columns` of B, panel by panel. `c` is the first of the rows.
     ///
     /// Panels that are used once take each other's place, which stays in the cache. Of a matrix that is not transposed they
-    /// are not packed at all but read in place.
+    /// are not packed at all but read in place, if there are few rows to read them for.
     private static func multiplyBlock(
         _ workspace: PackingWorkspace, rows: Int, _ b: GEMM.Factor, columns: Range<Int>, ks: Range<Int>, panels: Panels,
         accumulate: Bool, epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
@@ -64,7 +74,7 @@ enum PackedPanels {
             let isLast = next >= columns.upperBound || panels == .packedBefore
             let following = isLast ? CKernels_Source() : self.source(b, column: next, ks: ks)
             var right = UnsafePointer(workspace.right), step = count > 16 ? panelColumns : 16
-            if panels == .usedOnce && !b.isTransposed && count == panelColumns {
+            if panels == .usedOnce && !b.isTransposed && count == panelColumns && rows < rowsWorthPacking {
                 (right, step) = (source.start, b.stride)
             } else {
                 let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * ks.count)

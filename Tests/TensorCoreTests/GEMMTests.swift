@@ -103,7 +103,7 @@ import _TestSupport
 
     @Test(arguments: allKernels, [
         (1, 1, 1), (14, 32, 64), (15, 33, 65), (40, 70, 513), (3, 100, 1025), (64, 128, 130), (336, 40, 33), (337, 65, 40),
-        (700, 33, 515), (340, 2090, 20), (1, 300, 600), (100, 1, 600), (29, 31, 0),
+        (700, 33, 515), (340, 2090, 20), (1, 300, 600), (100, 1, 600), (29, 31, 0), (200, 96, 300), (50, 96, 64), (50, 96, 65),
     ])
     func blocksAgreeWithTheDefinition(kernels: GEMM.Kernels, shape: (Int, Int, Int)) {
         for problem in Problem(m: shape.0, n: shape.1, k: shape.2).variants {
