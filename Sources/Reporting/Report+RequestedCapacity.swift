@@ -94,7 +94,7 @@ extension Report {
             }, format: { NumberText.decimal($0, 2) })
     }
 
-    /// Nil where no token was frequent enough.
+    /// Nil where no token was frequent enough, or all are the same: a model may have but one way.
     private func rankChart(_ index: Int, _ analysis: RoutingAnalysis) -> ViolinChart? {
         let blocks = Set(analysis.tokenExtremes.map { BlockName(side: $0.side, layer: $0.layer) }).sorted()
         func rows(_ block: BlockName) -> [RoutingAnalysis.TokenExtremes] {
@@ -108,7 +108,8 @@ extension Report {
                 values: blocks.map { rows($0).flatMap(tokens).map { Double(max($0.frequencyRank, 1)) } },
                 details: blocks.map { Self.commonest(rows($0).flatMap(tokens)) })
         }
-        guard !blocks.isEmpty else { return nil }
+        let capacities = Set(analysis.tokenExtremes.flatMap { $0.highest + $0.lowest }.map(\.rc))
+        guard capacities.count > 1 else { return nil }
         let limit = RoutingAnalysis.TokenExtremes.limit, text = analysis.frequencySource == .training ? "training" : "analysed"
         return ViolinChart(
             title: "Frequency of tokens of high and low RC\(runs.count > 1 ? ": \(runs[index].name)" : "")",

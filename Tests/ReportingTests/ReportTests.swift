@@ -186,6 +186,19 @@ import Testing
         #expect(differences.rows == [["model.moe", "none", "not set"], ["model.moe.strata", "not set", "[2, 2]"]])
     }
 
+    /// Of a model with one stratum: no token has a higher RC than another.
+    @Test func capacitiesThatAreAllTheSameHaveNoFrequencies() throws {
+        var run = try ReportedRuns.mixture()
+        for index in run.analysis!.tokenExtremes.indices {
+            let extremes = run.analysis!.tokenExtremes[index]
+            for place in extremes.highest.indices { run.analysis!.tokenExtremes[index].highest[place].rc = 1 }
+            for place in extremes.lowest.indices { run.analysis!.tokenExtremes[index].lowest[place].rc = 1 }
+        }
+        #expect(try titles(page(ReportedRuns.report(run)), "capacity") == [
+            "RC by direction, encoder", "RC by direction, decoder", "RC by block",
+        ])
+    }
+
     @Test func namesAreNoMarkup() throws {
         let hostile = "<script>alert(1)</script>\" onload=\"x&'"
         var run = try ReportedRuns.mixture(name: hostile)

@@ -38,6 +38,12 @@ import _TestSupport
 
     private func mean(_ run: [String: Any], _ key: String) -> Double? { (run[key] as? [String: Any])?["mean"] as? Double }
 
+    private func lastPerplexity(_ run: String) throws -> Double {
+        let lines = try folder.data("\(run)/metrics.jsonl").split(separator: UInt8(ascii: "\n"))
+        let last = try JSONSerialization.jsonObject(with: try #require(lines.last)) as? [String: Any]
+        return try #require(last?["valid_perplexity"] as? Double)
+    }
+
     @Test func runsAreTrainedScoredAndCompared() throws {
         try write(
             "{name: smoe, set: [training.updates=4]}, {name: dense, set: [training.updates=3, model.moe=none]}",
@@ -60,6 +66,8 @@ import _TestSupport
             let average = directions.values.reduce(0) { $0 + ($1["mean"] ?? .nan) } / 4
             #expect(abs((mean(run, "bleu") ?? .nan) - average) < 1e-9)
             #expect((run["chrf"] as? [String: Any])?["deviation"] is Double)
+            let perplexities = try [1, 2].map { try lastPerplexity("out/\(try #require(run["name"] as? String))-seed-\($0)") }
+            #expect(abs((mean(run, "valid_perplexity") ?? .nan) - (perplexities[0] + perplexities[1]) / 2) < 1e-9)
         }
         #expect((1...2).contains(try #require(mean(runs[0], "rounds_encoder"))) && mean(runs[1], "rounds_encoder") == nil)
         for file in ["summary.md", "summary.csv"] {

@@ -113,13 +113,18 @@ struct SweepJob {
     /// Updates done, as the newest checkpoint says.
     var updates: Int { (try? CheckpointStore.steps(folder.checkpoints))?.last ?? 0 }
 
-    /// The last line of the run's metrics that is an update's, for progress.
-    var latestMetrics: UpdateMetrics? {
+    /// The last of the run's metrics that are an update's, for progress.
+    var latestMetrics: UpdateMetrics? { latest() }
+
+    /// The last of the run's metrics that are a validation's: of a run that is done, those after its last update.
+    var latestValidation: ValidationMetrics? { latest() }
+
+    private func latest<Metrics: Decodable>() -> Metrics? {
         guard let file = FileHandle(forReadingAtPath: folder.metrics), let end = try? file.seekToEnd() else { return nil }
         defer { try? file.close() }
         try? file.seek(toOffset: end > 65_536 ? end - 65_536 : 0)
         guard let data = try? file.readToEnd() else { return nil }
         return data.split(separator: UInt8(ascii: "\n")).suffix(4).reversed().lazy
-            .compactMap { try? JSONDecoder().decode(UpdateMetrics.self, from: $0) }.first
+            .compactMap { try? JSONDecoder().decode(Metrics.self, from: $0) }.first
     }
 }

@@ -38,6 +38,8 @@ struct SweepSummary: Encodable {
         let chrf: Spread?
         /// Percent.
         let exact: Spread?
+        /// Of the valid split, after the last update.
+        let validPerplexity: Spread?
         let roundsEncoder: Spread?
         let roundsDecoder: Spread?
         /// BLEU by direction.
@@ -62,6 +64,7 @@ struct SweepSummary: Encodable {
                 name: run.name, seeds: seeds.count, done: done.count, updates: done.map(\.updates),
                 parameters: plan.parameters, flopsPerToken: plan.flopsPerToken, bleu: spread { $0.average.bleu },
                 chrf: spread { $0.average.chrf }, exact: spread { $0.average.exact },
+                validPerplexity: Spread(done.compactMap { $0.latestValidation?.validPerplexity }),
                 roundsEncoder: spread { $0.average.roundsEncoder }, roundsDecoder: spread { $0.average.roundsDecoder },
                 directions: Dictionary(uniqueKeysWithValues: names.compactMap { name in
                     spread { $0.directions[name]?.bleu }.map { (name, $0) }
@@ -76,12 +79,13 @@ struct SweepSummary: Encodable {
         func cell(_ spread: Spread?, _ places: Int) -> String { spread?.text(places) ?? "-" }
         let figures = Table(
             header: [
-                "run", "seeds", "BLEU", "chrF2", "exact %", "parameters", "MFLOPs/token", "RC encoder", "RC decoder", "updates",
+                "run", "seeds", "BLEU", "chrF2", "exact %", "valid perplexity", "parameters", "MFLOPs/token", "RC encoder",
+                "RC decoder", "updates",
             ],
             rows: runs.map { run in
                 [
                     run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
-                    cell(run.chrf, 2), cell(run.exact, 1), NumberText.count(run.parameters),
+                    cell(run.chrf, 2), cell(run.exact, 1), cell(run.validPerplexity, 2), NumberText.count(run.parameters),
                     NumberText.decimal(run.flopsPerToken / 1e6, 1), cell(run.roundsEncoder, 2),
                     cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
                 ]
@@ -104,11 +108,12 @@ struct SweepSummary: Encodable {
         func cells(_ spread: Spread?) -> [String] {
             [spread.map { "\($0.mean)" } ?? "", spread?.deviation.map { "\($0)" } ?? ""]
         }
-        let measures = ["bleu", "chrf", "exact", "rounds_encoder", "rounds_decoder"] + directions.map { "bleu_\($0)" }
+        let measures = ["bleu", "chrf", "exact", "valid_perplexity", "rounds_encoder", "rounds_decoder"]
+            + directions.map { "bleu_\($0)" }
         let header = ["run", "seeds", "done", "parameters", "flops_per_token", "updates"]
             + measures.flatMap { [$0, "\($0)_deviation"] }
         let rows = runs.map { run -> [String] in
-            let spreads = [run.bleu, run.chrf, run.exact, run.roundsEncoder, run.roundsDecoder]
+            let spreads = [run.bleu, run.chrf, run.exact, run.validPerplexity, run.roundsEncoder, run.roundsDecoder]
                 + directions.map { run.directions[$0] }
             return [
                 run.name, "\(run.seeds)", "\(run.done)", "\(run.parameters)", "\(run.flopsPerToken)",
