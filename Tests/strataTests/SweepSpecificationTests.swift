@@ -74,7 +74,7 @@ import Testing
     /// Those that come with the project.
     @Test(arguments: [
         ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
-        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], [8], [4, 4]]),
+        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], nil, [8], [4, 4]]),
     ] as [(String, [[Int]?])])
     func theExamplesLoad(name: String, strata: [[Int]?]) throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
