@@ -48,8 +48,9 @@ let package = Package(
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .target(name: "CMPI", dependencies: ["COpenMPI"], cSettings: cSettings),
         .target(name: "CKernels", cSettings: cSettings),
-        .target(name: "CSentencePiece", cxxSettings: cxxSettings,
-                linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
+        .target(
+            name: "CSentencePiece", cxxSettings: cxxSettings,
+            linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
         library("TensorCore", ["COpenBLAS", "CXXHash", "CKernels"]),
         library("Autograd", ["TensorCore"]),
@@ -59,31 +60,52 @@ let package = Package(
         library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
         library("TransformerModel", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts"]),
         library("DataPipeline", ["TensorCore", "CSentencePiece"]),
-        library("Training", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
-                             "DataPipeline"]),
-        library("Evaluation", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
-                               "DataPipeline"]),
+        library(
+            "Training",
+            [
+                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
+                "DataPipeline",
+            ]),
+        library(
+            "Evaluation",
+            [
+                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
+                "DataPipeline",
+            ]),
         library("Reporting", ["Training", "Evaluation"]),
-        .executableTarget(name: "strata", dependencies: [
-            "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts", "TransformerModel",
-            "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
-        ], swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "strata",
+            dependencies: [
+                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts",
+                "TransformerModel",
+                "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
+            ], swiftSettings: swiftSettings),
 
-        .target(name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
-                path: "Tests/_TestSupport", swiftSettings: swiftSettings),
-        .executableTarget(name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
-                          path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
+        .target(
+            name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
+            path: "Tests/_TestSupport", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
+            path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
         // The configuration's sources are compiled into it: a program cannot be linked with another.
-        .executableTarget(name: "fuzz-readers", dependencies: [
-            "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
-        ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "fuzz-readers",
+            dependencies: [
+                "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
+            ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("TensorCore", ["TensorCore"]),
         tests("Autograd", ["Autograd"]),
         tests("NeuralLayers", ["NeuralLayers"]),
         tests("Collectives", ["Collectives", "mpi-conformance"]),
-        tests("MixtureOfExperts", ["MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives",
-                                   "mpi-conformance"]),
-        tests("TransformerModel", ["TransformerModel", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
+        tests(
+            "MixtureOfExperts",
+            [
+                "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives",
+                "mpi-conformance",
+            ]),
+        tests(
+            "TransformerModel",
+            ["TransformerModel", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
         tests("DataPipeline", ["DataPipeline"]),
         tests("Training", ["Training"]),
         tests("Evaluation", ["Evaluation"]),

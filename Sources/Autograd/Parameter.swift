@@ -46,7 +46,7 @@ public final class Parameter {
     ) {
         let slices = names.enumerated().map { index, name in
             ParameterSlice(
-                name: name, shape: [outputs, inputs], range: index * outputs * inputs ..< (index + 1) * outputs * inputs,
+                name: name, shape: [outputs, inputs], range: index * outputs * inputs..<(index + 1) * outputs * inputs,
                 initializer: initializer)
         }
         self.init(rows: names.count * outputs, columns: inputs, placement: placement, slices: slices)
@@ -59,7 +59,7 @@ public final class Parameter {
     ) {
         let slices = names.enumerated().map { index, name in
             ParameterSlice(
-                name: name, shape: [count], range: index * count ..< (index + 1) * count, initializer: initializer)
+                name: name, shape: [count], range: index * count..<(index + 1) * count, initializer: initializer)
         }
         self.init(rows: 1, columns: names.count * count, placement: placement, slices: slices)
     }
@@ -75,7 +75,7 @@ public final class Parameter {
     public var value: Tensor { materialized.value }
     public var gradient: Tensor { materialized.gradient }
     /// The elements of its placement's section.
-    public var elements: Range<Int> { value.offset ..< value.offset + count }
+    public var elements: Range<Int> { value.offset..<value.offset + count }
 
     private var materialized: (value: Tensor, gradient: Tensor) {
         guard let storage else { preconditionFailure("\(slices[0].name) is used before its store is materialized") }

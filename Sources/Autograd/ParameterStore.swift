@@ -45,8 +45,9 @@ public final class ParameterStore {
         let members = parameters.filter { $0.placement == placement }
         return zip(members, Self.offsets(members)).flatMap { parameter, offset in
             parameter.slices.map {
-                Location(slice: $0, placement: placement,
-                         range: offset + $0.range.lowerBound ..< offset + $0.range.upperBound)
+                Location(
+                    slice: $0, placement: placement,
+                    range: offset + $0.range.lowerBound..<offset + $0.range.upperBound)
             }
         }
     }

@@ -48,11 +48,12 @@ public final class Tape {
     public func backward(progress: ([Parameter]) throws -> Void = { _ in }) throws {
         precondition(isRecording, "a tape that does not record has no way back")
         while let parameters = try walkBack() {
-            try progress(parameters.filter { parameter in
-                let left = uses[ObjectIdentifier(parameter)]! - 1
-                uses[ObjectIdentifier(parameter)] = left
-                return left == 0
-            })
+            try progress(
+                parameters.filter { parameter in
+                    let left = uses[ObjectIdentifier(parameter)]! - 1
+                    uses[ObjectIdentifier(parameter)] = left
+                    return left == 0
+                })
         }
     }
 

@@ -53,7 +53,8 @@ public protocol Communicator: AnyObject {
 
     /// As `allReduce`, returning at once.
     func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws -> any PendingCollective
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+    ) throws -> any PendingCollective
 
     /// Combines the ranks' buffers element by element and leaves rank r the r-th of consecutive pieces, of `counts[r]` elements,
     /// in its place; the same bits as `allReduce`'s. The rest of the buffer is as it was. Returns at once.

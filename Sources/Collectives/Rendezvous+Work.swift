@@ -59,7 +59,9 @@ extension Rendezvous.Work {
                 let sent = runs(sender.sentRuns, with: destination).map(\.count)
                 let expected = runs(receiver.receivedRuns, with: source).map(\.count)
                 guard sent == expected else {
-                    func text(_ counts: [Int]) -> String { counts.isEmpty ? "0" : counts.map(String.init).joined(separator: " + ") }
+                    func text(_ counts: [Int]) -> String {
+                        counts.isEmpty ? "0" : counts.map(String.init).joined(separator: " + ")
+                    }
                     throw Disagreement(
                         detail: "rank \(members[source]) sends rank \(members[destination]) \(text(sent)) rows, "
                             + "which expects \(text(expected))")

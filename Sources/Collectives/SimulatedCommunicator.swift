@@ -60,7 +60,7 @@ public final class SimulatedCommunicator: Communicator {
         let signature = OperationSignature(
             name: "startReduceScatter", reduction: operation, element: Element.elementType, counts: counts)
         let begin = counts[..<rank].reduce(0, +)
-        return try start(signature, buffer, operation, result: begin ..< begin + counts[rank])
+        return try start(signature, buffer, operation, result: begin..<begin + counts[rank])
     }
 
     /// `result` is what of the combined buffer this rank gets.
@@ -76,7 +76,7 @@ public final class SimulatedCommunicator: Communicator {
                 $0.map(\.staging!.bytes), copyToAll: false)
         }
         return SimulatedPendingReduction(
-            rendezvous, into: bytes, result: result.lowerBound * stride ..< result.upperBound * stride, world: group.world,
+            rendezvous, into: bytes, result: result.lowerBound * stride..<result.upperBound * stride, world: group.world,
             rank: group.members[rank])
     }
 
@@ -95,7 +95,7 @@ public final class SimulatedCommunicator: Communicator {
         requirePieces("allGather", of: buffer.count, counts: counts)
         let signature = OperationSignature(name: "allGather", element: Element.elementType, counts: counts)
         let bytes = counts.map { $0 * MemoryLayout<Element>.stride }, begin = counts[..<rank].reduce(0, +)
-        let own = UnsafeBufferPointer(rebasing: buffer[begin ..< begin + counts[rank]])
+        let own = UnsafeBufferPointer(rebasing: buffer[begin..<begin + counts[rank]])
         _ = try meet(signature, contribution(own, buffer)) { .allGather(bytes: bytes, $0) }
     }
 

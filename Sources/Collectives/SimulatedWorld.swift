@@ -67,8 +67,9 @@ final class SimulatedWorld: @unchecked Sendable {
             let rendezvous = group.rendezvous(sequence, signature)
             if rendezvous.signature != signature {
                 let first = rendezvous.contributions.firstIndex { $0 != nil }!
-                fail(.mismatch(
-                    "rank \(group.members[first]) calls \(rendezvous.signature), rank \(rank) calls \(signature)"))
+                fail(
+                    .mismatch(
+                        "rank \(group.members[first]) calls \(rendezvous.signature), rank \(rank) calls \(signature)"))
                 try throwFailure(signature, rank)
             }
             rendezvous.arrive(position, contribution)

@@ -21,7 +21,8 @@ public struct AlignedText: Sendable {
                     throw DataError(.text, "\(reader.location(pair.number, side)): must be UTF-8 text, but holds other bytes")
                 case .overlong:
                     throw DataError(
-                        .text, "\(reader.location(pair.number, side)): must be at most \(LineReader.maximumBytes) bytes, but is "
+                        .text,
+                        "\(reader.location(pair.number, side)): must be at most \(LineReader.maximumBytes) bytes, but is "
                             + "longer")
                 }
             }
@@ -36,7 +37,8 @@ public struct AlignedText: Sendable {
     public func groups(_ direction: Direction, tokenizer: Tokenizer, tokensPerGroup: Int) throws -> [TokenGroup] {
         guard let languageToken = tokenizer.languageToken(direction.target) else {
             throw DataError(
-                .configuration, "the target language must be one of \(tokenizer.languages.joined(separator: ", ")), but is "
+                .configuration,
+                "the target language must be one of \(tokenizer.languages.joined(separator: ", ")), but is "
                     + direction.target)
         }
         var groups: [TokenGroup] = [], sourceTokens = 0, targetTokens = 0
@@ -54,7 +56,8 @@ public struct AlignedText: Sendable {
             )
             guard max(rows.source, rows.target) <= tokensPerGroup else {
                 throw DataError(
-                    .text, "\(source) and \(target), line \(index + 1): must be at most \(tokensPerGroup) tokens, special ones "
+                    .text,
+                    "\(source) and \(target), line \(index + 1): must be at most \(tokensPerGroup) tokens, special ones "
                         + "included, but has \(max(rows.source, rows.target)): split the sentence")
             }
             if sourceTokens + rows.source > tokensPerGroup || targetTokens + rows.target > tokensPerGroup { close() }

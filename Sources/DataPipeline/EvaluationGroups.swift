@@ -32,7 +32,7 @@ public struct EvaluationGroups: RandomAccessCollection, Sendable {
                 }
                 (sentences, sourceTokens, targetTokens) = ([], 0, 0)
             }
-            for sentence in 0 ..< Swift.min(pair.source.count, limit) {
+            for sentence in 0..<Swift.min(pair.source.count, limit) {
                 let lengths = (source: pair.source.length(sentence), target: pair.target.length(sentence))
                 if Swift.max(lengths.source, lengths.target) > corpus.manifest.maximumLength { continue }
                 let rows = (

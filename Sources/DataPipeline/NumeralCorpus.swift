@@ -39,7 +39,8 @@ struct NumeralCorpus {
         let firstHeldOut = min(100, configuration.below / 2)
         let candidates = configuration.below - firstHeldOut
         try require(
-            held < candidates, "validation and data.numerals.test", "less together than the \(candidates) numbers from "
+            held < candidates, "validation and data.numerals.test",
+            "less together than the \(candidates) numbers from "
                 + "\(firstHeldOut) up to data.numerals.below", "\(held)")
         for language in configuration.pairsByLanguage.keys.sorted() {
             try require(

@@ -61,7 +61,8 @@ struct ParallelText: Sendable {
         } else {
             guard Set(requested).count == requested.count else {
                 throw DataError(
-                    .configuration, "data.directions must be distinct, but are "
+                    .configuration,
+                    "data.directions must be distinct, but are "
                         + requested.map(\.description).joined(separator: ", "))
             }
             for direction in requested where !trainable.contains(direction) && !trainable.contains(direction.reversed) {

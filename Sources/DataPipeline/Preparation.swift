@@ -100,7 +100,8 @@ private struct Preparation {
         }
         for part in parts where part.split == .train && part.count == 0 {
             throw DataError(
-                .text, "\(part.pair): must have training sentences of at most data.maximum_length "
+                .text,
+                "\(part.pair): must have training sentences of at most data.maximum_length "
                     + "(\(configuration.maximumLength)) tokens, but all \(part.skipped.total) pairs were skipped")
         }
         let manifest = PreparationManifest(
@@ -127,7 +128,8 @@ private struct Preparation {
             }
             if count == 0, part.split == .train {
                 throw DataError(
-                    .text, "\(reader.location(1, .source)): must hold training sentences of \(part.pair), but none is usable "
+                    .text,
+                    "\(reader.location(1, .source)): must hold training sentences of \(part.pair), but none is usable "
                         + "(\(filter.skipped.empty) empty, \(filter.skipped.long) too long, \(filter.skipped.invalid) invalid)")
             }
             return count

@@ -30,7 +30,8 @@ final class PreparationFolder {
         // A file system without locks does not keep anyone from preparing alone.
         if flock(lock, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
             throw DataError(
-                .inputOutput, "\(destination): must be prepared by one process at a time, but another one is at "
+                .inputOutput,
+                "\(destination): must be prepared by one process at a time, but another one is at "
                     + "work: wait for it")
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: partial) where name != Self.lockName {
@@ -52,7 +53,8 @@ final class PreparationFolder {
             try? FileManager.default.removeItem(atPath: replaced)
         } catch {
             throw DataError(
-                .inputOutput, "\(destination): must be replaceable by \(partial), but renaming failed: "
+                .inputOutput,
+                "\(destination): must be replaceable by \(partial), but renaming failed: "
                     + error.localizedDescription)
         }
     }

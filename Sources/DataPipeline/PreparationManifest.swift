@@ -95,7 +95,8 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
             let header = try JSONDecoder().decode(Header.self, from: data)
             guard header.format == Self.format, header.version == Self.version else {
                 throw DataError(
-                    .prepared, "\(path): must be \(Self.format) of version \(Self.version), but is \(header.format) of "
+                    .prepared,
+                    "\(path): must be \(Self.format) of version \(Self.version), but is \(header.format) of "
                         + "version \(header.version): \(remedy)")
             }
             self = try JSONDecoder().decode(Self.self, from: data)

@@ -36,7 +36,8 @@ public final class PreparedCorpus: Sendable {
         tokenizer = try Tokenizer(modelFile: "\(path)/\(PreparationManifest.modelName)")
         guard tokenizer.vocabularySize == manifest.vocabularySize else {
             throw DataError(
-                .prepared, "\(path)/\(PreparationManifest.modelName): must have \(manifest.vocabularySize) tokens, but has "
+                .prepared,
+                "\(path)/\(PreparationManifest.modelName): must have \(manifest.vocabularySize) tokens, but has "
                     + "\(tokenizer.vocabularySize): run strata prepare CONFIG again")
         }
         directions = manifest.directions.compactMap(Direction.init)
@@ -71,7 +72,8 @@ public final class PreparedCorpus: Sendable {
         let fingerprint = try preparationFingerprint(configuration, directions: directions, inputs: manifest.inputs)
         guard fingerprint == manifest.fingerprint else {
             throw DataError(
-                .prepared, "\(path): was prepared with other settings than the configuration's data section has now: "
+                .prepared,
+                "\(path): was prepared with other settings than the configuration's data section has now: "
                     + "run strata prepare CONFIG again, or name another folder in data.prepared")
         }
     }
@@ -86,7 +88,8 @@ public final class PreparedCorpus: Sendable {
             let checksum = try Checksum.text(ofFile: name)
             guard checksum == file.checksum else {
                 throw DataError(
-                    .prepared, "\(name): must have the checksum \(file.checksum), but has \(checksum): the file is damaged, "
+                    .prepared,
+                    "\(name): must have the checksum \(file.checksum), but has \(checksum): the file is damaged, "
                         + "run strata prepare CONFIG again")
             }
         }

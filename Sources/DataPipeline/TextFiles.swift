@@ -25,7 +25,8 @@ func textFiles(in folder: String, format: DataConfiguration.Format) throws -> [P
         }
         if let other = parts[key], let source = other.source as? AlignedFiles, source.source != files.source {
             throw DataError(
-                .text, "\(name.pair) \(name.split.rawValue) must be in one place, but is in \(source.source) and in "
+                .text,
+                "\(name.pair) \(name.split.rawValue) must be in one place, but is in \(source.source) and in "
                     + "\(files.source): remove one of them")
         }
         parts[key] = ParallelText.Part(pair: name.pair, split: name.split, source: files)

@@ -20,8 +20,9 @@ public struct TokenGroup: Sendable {
         index: Int, source: [Int32], sourceSegments: Segments, targetInput: [Int32], targetOutput: [Int32],
         targetSegments: Segments, directions: [Int]
     ) {
-        precondition(source.count == sourceSegments.rows && targetInput.count == targetSegments.rows
-            && targetOutput.count == targetSegments.rows)
+        precondition(
+            source.count == sourceSegments.rows && targetInput.count == targetSegments.rows
+                && targetOutput.count == targetSegments.rows)
         precondition(sourceSegments.count == targetSegments.count && directions.count == sourceSegments.count)
         self.index = index
         self.source = source

@@ -57,7 +57,8 @@ extension PreparedCorpus {
     func describe(_ direction: Direction) throws -> (index: Int, languageToken: Int32) {
         guard let index = directions.firstIndex(of: direction), let token = tokenizer.languageToken(direction.target) else {
             throw DataError(
-                .configuration, "data.directions must be among those prepared in \(path) "
+                .configuration,
+                "data.directions must be among those prepared in \(path) "
                     + "(\(directions.map(\.description).joined(separator: ", "))), but has \(direction): "
                     + "run strata prepare CONFIG")
         }

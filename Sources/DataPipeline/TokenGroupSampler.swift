@@ -54,7 +54,8 @@ public struct TokenGroupSampler: Sendable {
         }
         guard !directions.isEmpty, Set(directions).count == directions.count else {
             throw DataError(
-                .configuration, "data.directions must be one or more, each once, but are "
+                .configuration,
+                "data.directions must be one or more, each once, but are "
                     + "\(directions.map(\.description))")
         }
         let counts = directions.map { corpus.pairs($0, .train) }

@@ -20,12 +20,14 @@ final class TokenShard: Sendable {
             (tokens, ".tokens", tokenCount * width), (offsets, ".offsets", (count + 1) * MemoryLayout<UInt64>.size),
         ] where file.bytes.count != expected {
             throw DataError(
-                .prepared, "\(stem)\(name): must be \(expected) bytes, but is \(file.bytes.count): run "
+                .prepared,
+                "\(stem)\(name): must be \(expected) bytes, but is \(file.bytes.count): run "
                     + "strata prepare CONFIG again")
         }
         guard offset(0) == 0, offset(count) == UInt64(tokenCount) else {
             throw DataError(
-                .prepared, "\(stem).offsets: must go from 0 to \(tokenCount), but goes from \(offset(0)) to \(offset(count)): "
+                .prepared,
+                "\(stem).offsets: must go from 0 to \(tokenCount), but goes from \(offset(0)) to \(offset(count)): "
                     + "run strata prepare CONFIG again")
         }
     }

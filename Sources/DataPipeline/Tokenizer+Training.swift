@@ -50,7 +50,8 @@ extension Tokenizer {
         }
         guard let model else {
             let reason = takeMessage(error)
-            let advice = reason.contains("required_chars")
+            let advice =
+                reason.contains("required_chars")
                 ? "raise data.vocabulary, or lower data.character_coverage so that rare characters become unknown"
                 : "check the training files"
             throw DataError(

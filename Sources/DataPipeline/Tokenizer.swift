@@ -39,7 +39,8 @@ public final class Tokenizer: Sendable {
         }
         guard let processor = loaded else {
             throw DataError(
-                .tokenizer, "the tokenizer must be a serialized SentencePiece model, but loading it failed: "
+                .tokenizer,
+                "the tokenizer must be a serialized SentencePiece model, but loading it failed: "
                     + takeMessage(error))
         }
         try self.init(processor: processor, name: "the tokenizer")

@@ -62,9 +62,10 @@ public struct BeamSearch: Sendable {
             var rows: [IncrementalDecoder.Row] = []
             for sentence in live.indices {
                 for hypothesis in live[sentence].indices {
-                    rows.append(.init(
-                        token: live[sentence][hypothesis].tokens.last ?? vocabulary.start, sentence: sentence,
-                        parent: live[sentence][hypothesis].row))
+                    rows.append(
+                        .init(
+                            token: live[sentence][hypothesis].tokens.last ?? vocabulary.start, sentence: sentence,
+                            parent: live[sentence][hypothesis].row))
                     live[sentence][hypothesis].row = rows.count - 1
                 }
             }
@@ -105,8 +106,9 @@ public struct BeamSearch: Sendable {
             if token == endOfSentence {
                 if rank < beam { finish(live[parent].tokens, logProbability, length, &finished) }
             } else if next.count < beam {
-                next.append(Hypothesis(
-                    tokens: live[parent].tokens + [token], logProbability: logProbability, row: live[parent].row))
+                next.append(
+                    Hypothesis(
+                        tokens: live[parent].tokens + [token], logProbability: logProbability, row: live[parent].row))
             }
         }
         if finished.count >= beam {

@@ -51,7 +51,7 @@ struct BlockTally: Equatable, Sendable {
             progress.advance(rows, by: decision)
             for (token, row) in rows.map({ Int($0) }).enumerated() {
                 rounds[Int(tokens[row])] += 1
-                let choices = decision.experts[token * decision.choices ..< (token + 1) * decision.choices].filter { $0 >= 0 }
+                let choices = decision.experts[token * decision.choices..<(token + 1) * decision.choices].filter { $0 >= 0 }
                 for earlier in path[row] {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
                 }

@@ -7,28 +7,47 @@ extension RoutingAnalysis {
     /// File names and texts of all tables but rc_by_token.csv.
     public var csvFiles: [(name: String, text: String)] {
         [
-            ("rc_by_direction.csv", Self.csv(
-                "direction,sentences,source_tokens,target_tokens,rc_encoder,rc_decoder",
-                rcByDirection.map {
-                    "\($0.direction),\($0.sentences),\($0.sourceTokens),\($0.targetTokens),\($0.encoder),\($0.decoder)"
-                })),
-            ("rc_by_block.csv", Self.csv(
-                "direction,side,layer,tokens,rounds,rc",
-                rcByBlock.map { "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.tokens),\($0.rounds),\($0.rc)" })),
-            ("expert_load.csv", Self.csv(
-                "direction,side,layer,gate,expert,expert_stratum,tokens,first,second", zip(expertLoad, gateEntropy).flatMap(loadLines))),
-            ("co_activation.csv", Self.csv(
-                "direction,side,layer,earlier_expert,later_expert,tokens", coActivation.flatMap(Self.pairLines))),
-            ("gate_entropy.csv", Self.csv(
-                "direction,side,layer,gate,tokens,experts,entropy",
-                gateEntropy.map {
-                    "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.gate),\($0.tokens),\($0.experts),\($0.entropy)"
-                })),
-            ("drops.csv", Self.csv(
-                "direction,side,layer,gate,choices,would_be_dropped,fraction",
-                drops.map {
-                    "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.gate),\($0.choices),\($0.wouldBeDropped),\($0.fraction)"
-                })),
+            (
+                "rc_by_direction.csv",
+                Self.csv(
+                    "direction,sentences,source_tokens,target_tokens,rc_encoder,rc_decoder",
+                    rcByDirection.map {
+                        "\($0.direction),\($0.sentences),\($0.sourceTokens),\($0.targetTokens),\($0.encoder),\($0.decoder)"
+                    })
+            ),
+            (
+                "rc_by_block.csv",
+                Self.csv(
+                    "direction,side,layer,tokens,rounds,rc",
+                    rcByBlock.map { "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.tokens),\($0.rounds),\($0.rc)" })
+            ),
+            (
+                "expert_load.csv",
+                Self.csv(
+                    "direction,side,layer,gate,expert,expert_stratum,tokens,first,second",
+                    zip(expertLoad, gateEntropy).flatMap(loadLines))
+            ),
+            (
+                "co_activation.csv",
+                Self.csv(
+                    "direction,side,layer,earlier_expert,later_expert,tokens", coActivation.flatMap(Self.pairLines))
+            ),
+            (
+                "gate_entropy.csv",
+                Self.csv(
+                    "direction,side,layer,gate,tokens,experts,entropy",
+                    gateEntropy.map {
+                        "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.gate),\($0.tokens),\($0.experts),\($0.entropy)"
+                    })
+            ),
+            (
+                "drops.csv",
+                Self.csv(
+                    "direction,side,layer,gate,choices,would_be_dropped,fraction",
+                    drops.map {
+                        "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.gate),\($0.choices),\($0.wouldBeDropped),\($0.fraction)"
+                    })
+            ),
         ]
     }
 
@@ -47,7 +66,8 @@ extension RoutingAnalysis {
             for (index, block) in sums.blocks.enumerated() {
                 let place = "\(direction),\(side.rawValue),\((index + 1) * every - 1)"
                 for row in tokens(sums, block, vocabulary, frequencies) {
-                    text += "\(place),\(row.token),\(quoted(row.piece)),\(row.count),\(row.rounds),\(row.rc),\(row.frequency),"
+                    text +=
+                        "\(place),\(row.token),\(quoted(row.piece)),\(row.count),\(row.rounds),\(row.rc),\(row.frequency),"
                         + "\(row.frequencyRank)\n"
                 }
             }
@@ -60,7 +80,7 @@ extension RoutingAnalysis {
     private func loadLines(_ load: GateLoad, _ entropy: GateEntropy) -> [String] {
         let stratumOfExpert = MixtureConfiguration(strata: strata).stratumOfExpert
         let first = strata[..<load.gate].reduce(0, +)
-        return (first ..< first + entropy.experts).map { expert in
+        return (first..<first + entropy.experts).map { expert in
             "\(load.direction),\(load.side.rawValue),\(load.layer),\(load.gate),\(expert),\(stratumOfExpert[expert]),"
                 + "\(load.tokens),\(load.first[expert]),\(load.second[expert])"
         }

@@ -24,9 +24,10 @@ extension RoutingAnalysis {
         func capacity(_ side: RoutingTally.Side) -> Double {
             ratio(side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) }, side.tokens * Int64(side.blocks.count))
         }
-        rcByDirection.append(.init(
-            direction: name, sentences: Int(tally.sentences[0]), sourceTokens: Int(tally.encoder.tokens),
-            targetTokens: Int(tally.decoder.tokens), encoder: capacity(tally.encoder), decoder: capacity(tally.decoder)))
+        rcByDirection.append(
+            .init(
+                direction: name, sentences: Int(tally.sentences[0]), sourceTokens: Int(tally.encoder.tokens),
+                targetTokens: Int(tally.decoder.tokens), encoder: capacity(tally.encoder), decoder: capacity(tally.decoder)))
         let directions = Double(rcByDirection.count)
         average = Sides(
             encoder: rcByDirection.reduce(0) { $0 + $1.encoder } / directions,
@@ -36,15 +37,17 @@ extension RoutingAnalysis {
         ] {
             for (index, block) in sums.blocks.enumerated() {
                 let layer = (index + 1) * every - 1, rounds = block.rounds.reduce(0, +)
-                rcByBlock.append(.init(
-                    direction: name, side: side, layer: layer, tokens: Int(sums.tokens), rounds: Int(rounds),
-                    rc: ratio(rounds, sums.tokens)))
+                rcByBlock.append(
+                    .init(
+                        direction: name, side: side, layer: layer, tokens: Int(sums.tokens), rounds: Int(rounds),
+                        rc: ratio(rounds, sums.tokens)))
                 let text = Self.tokens(sums, block, vocabulary, frequencies).filter {
                     !vocabulary.isControl[$0.token] && $0.count >= minimumCount
                 }
-                tokenExtremes.append(.init(
-                    direction: name, side: side, layer: layer, highest: Self.extremes(text) { $0.rc > $1.rc },
-                    lowest: Self.extremes(text) { $0.rc < $1.rc }))
+                tokenExtremes.append(
+                    .init(
+                        direction: name, side: side, layer: layer, highest: Self.extremes(text) { $0.rc > $1.rc },
+                        lowest: Self.extremes(text) { $0.rc < $1.rc }))
                 append(block, name, side, layer)
             }
         }
@@ -52,20 +55,24 @@ extension RoutingAnalysis {
 
     private mutating func append(_ block: BlockTally, _ direction: String, _ side: Side, _ layer: Int) {
         let experts = block.experts
-        coActivation.append(.init(
-            direction: direction, side: side, layer: layer,
-            counts: (0..<experts).map { row in block.coActivation[row * experts ..< (row + 1) * experts].map(Int.init) }))
+        coActivation.append(
+            .init(
+                direction: direction, side: side, layer: layer,
+                counts: (0..<experts).map { row in block.coActivation[row * experts..<(row + 1) * experts].map(Int.init) }))
         for (gate, sums) in block.gates.enumerated() {
             let tokens = Int(sums.tokens[0])
-            expertLoad.append(.init(
-                direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, first: sums.first.map(Int.init),
-                second: sums.second.map(Int.init)))
-            gateEntropy.append(.init(
-                direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, experts: sums.visible.count,
-                entropy: tokens > 0 ? Double(sums.entropy[0]) * BlockTally.entropyUnit / Double(tokens) : 0))
-            drops.append(.init(
-                direction: direction, side: side, layer: layer, gate: gate, choices: Int(sums.choices),
-                wouldBeDropped: Int(sums.dropped[0]), fraction: ratio(sums.dropped[0], sums.choices)))
+            expertLoad.append(
+                .init(
+                    direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, first: sums.first.map(Int.init),
+                    second: sums.second.map(Int.init)))
+            gateEntropy.append(
+                .init(
+                    direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, experts: sums.visible.count,
+                    entropy: tokens > 0 ? Double(sums.entropy[0]) * BlockTally.entropyUnit / Double(tokens) : 0))
+            drops.append(
+                .init(
+                    direction: direction, side: side, layer: layer, gate: gate, choices: Int(sums.choices),
+                    wouldBeDropped: Int(sums.dropped[0]), fraction: ratio(sums.dropped[0], sums.choices)))
         }
     }
 
@@ -84,9 +91,10 @@ extension RoutingAnalysis {
     private static func extremes(
         _ tokens: [TokenCapacity], _ isBefore: (TokenCapacity, TokenCapacity) -> Bool
     ) -> [TokenCapacity] {
-        Array(tokens.sorted { a, b in
-            a.rc != b.rc ? isBefore(a, b) : (b.count, a.token) < (a.count, b.token)
-        }.prefix(TokenExtremes.limit))
+        Array(
+            tokens.sorted { a, b in
+                a.rc != b.rc ? isBefore(a, b) : (b.count, a.token) < (a.count, b.token)
+            }.prefix(TokenExtremes.limit))
     }
 }
 

@@ -100,7 +100,7 @@ public final class MPICommunicator: Communicator {
         var begin = 0
         return counts.map { count in
             defer { begin += count }
-            return UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[begin ..< begin + count]))
+            return UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[begin..<begin + count]))
         }
     }
 
@@ -109,7 +109,7 @@ public final class MPICommunicator: Communicator {
     ) throws {
         requireGathered(sent.count, into: received.count)
         guard sent.count <= maximumCount else {
-            _ = UnsafeMutableBufferPointer(rebasing: received[rank * sent.count ..< (rank + 1) * sent.count]).update(from: sent)
+            _ = UnsafeMutableBufferPointer(rebasing: received[rank * sent.count..<(rank + 1) * sent.count]).update(from: sent)
             return try allGather(received, counts: Array(repeating: sent.count, count: size))
         }
         try run("allGather") {
@@ -155,7 +155,8 @@ public final class MPICommunicator: Communicator {
         for peer in peers.reversed() {
             for run in receivedRuns where run.peer == peer && run.count * rowBytes > 0 {
                 try receive(
-                    .init(start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
+                    .init(
+                        start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
                     from: peer, tag: Self.exchangeTag, &requests, "allToAll rows")
             }
         }

@@ -33,8 +33,9 @@ public struct GroupedExperts {
             // Equal pieces: a short last one would waste the packing of the weights.
             let parts = (count + grain - 1) / grain
             for part in 0..<parts {
-                pieces.append(Piece(
-                    expert: expert, rows: start + part * count / parts ..< start + (part + 1) * count / parts))
+                pieces.append(
+                    Piece(
+                        expert: expert, rows: start + part * count / parts..<start + (part + 1) * count / parts))
             }
             start += count
         }
@@ -128,9 +129,10 @@ public struct GroupedExperts {
                 for isFirstLayer in [true, false] {
                     let size = isFirstLayer ? ffnDim : dim
                     for part in 0..<parts where (part + 1) * size / parts > part * size / parts {
-                        bands.append(Band(
-                            expert: expert, start: start, isFirstLayer: isFirstLayer,
-                            outputs: part * size / parts ..< (part + 1) * size / parts))
+                        bands.append(
+                            Band(
+                                expert: expert, start: start, isFirstLayer: isFirstLayer,
+                                outputs: part * size / parts..<(part + 1) * size / parts))
                     }
                 }
             }

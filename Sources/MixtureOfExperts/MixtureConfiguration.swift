@@ -80,6 +80,6 @@ public struct MixtureConfiguration: Equatable, Sendable {
     /// mixtures, its own.
     public func visibleExperts(atStratum stratum: Int) -> Range<Int> {
         let first = strata[..<stratum].reduce(0, +)
-        return first ..< (stacked ? first + strata[stratum] : experts)
+        return first..<(stacked ? first + strata[stratum] : experts)
     }
 }

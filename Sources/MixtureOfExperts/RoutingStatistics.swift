@@ -41,7 +41,7 @@ public struct RoutingStatistics: Equatable, Sendable {
             var next = 4
             func take(_ table: inout [[Int]]) {
                 for stratum in table.indices {
-                    table[stratum] = Array(newValue[next ..< next + table[stratum].count])
+                    table[stratum] = Array(newValue[next..<next + table[stratum].count])
                     next += table[stratum].count
                 }
             }

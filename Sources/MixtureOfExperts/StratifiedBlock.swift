@@ -36,21 +36,26 @@ public struct StratifiedBlock {
         self.configuration = configuration
         self.dispatcher = dispatcher
         self.dropout = dropout
-        norms = (0 ..< (configuration.stacked ? 1 : configuration.strata.count)).map {
+        norms = (0..<(configuration.stacked ? 1 : configuration.strata.count)).map {
             LayerNorm(name: "\(name).norms.\($0)", dim: dim, store: store)
         }
         gates = configuration.strata.indices.map {
-            store.add(Parameter(
-                weights: ["\(name).gates.\($0).weight"], outputsEach: configuration.visibleExperts(atStratum: $0).count,
-                inputs: dim, initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
+            store.add(
+                Parameter(
+                    weights: ["\(name).gates.\($0).weight"], outputsEach: configuration.visibleExperts(atStratum: $0).count,
+                    inputs: dim, initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
         }
         experts = GroupedExperts(
             name: name, ids: placement.expertsOfPlace[dispatcher.place], dim: dim, ffnDim: ffnDim, store: store)
-        selectionBiases = configuration.biasBalancingRate == 0 ? [] : configuration.strata.indices.map {
-            store.add(Parameter(
-                vectors: ["\(name).gates.\($0).selection_bias"],
-                countEach: configuration.visibleExperts(atStratum: $0).count, initializer: .constant(0)))
-        }
+        selectionBiases =
+            configuration.biasBalancingRate == 0
+            ? []
+            : configuration.strata.indices.map {
+                store.add(
+                    Parameter(
+                        vectors: ["\(name).gates.\($0).selection_bias"],
+                        countEach: configuration.visibleExperts(atStratum: $0).count, initializer: .constant(0)))
+            }
         sharedExperts = (0..<configuration.sharedExperts).map {
             FeedForward(name: "\(name).shared_experts.\($0)", dim: dim, ffnDim: ffnDim, store: store)
         }

@@ -52,7 +52,8 @@ public struct StratifiedRouter: Sendable {
         case .expertChoice:
             (choices, kept) = expertChoices(scores, visible: visible, limit: limit ?? tokens)
         case .tokenChoice, .forcedBalanced:
-            choices = rule == .forcedBalanced
+            choices =
+                rule == .forcedBalanced
                 ? balancedChoices(tokens: tokens, visible: visible)
                 : tokenChoices(
                     scores, visible: visible, rows: rows, key: key, sampled: sampled, selectionBias: selectionBias)
@@ -93,7 +94,7 @@ public struct StratifiedRouter: Sendable {
         guard normalizes(k) else { return weights }
         for token in 0..<probabilities.rows {
             var total: Float = 0
-            for index in 2 * token ... 2 * token + 1 {
+            for index in 2 * token...2 * token + 1 {
                 if normalization == .afterDrop {
                     total += weights[index]
                 } else if experts[index] >= 0 {
@@ -133,7 +134,7 @@ public struct StratifiedRouter: Sendable {
         _ decision: RoutingDecision, _ token: Int, _ dweights: [Float], _ p: UnsafeMutablePointer<Float>, to dp: inout [Float]
     ) {
         let k = decision.choices, lower = decision.visible.lowerBound
-        let indices = token * k ..< (token + 1) * k
+        let indices = token * k..<(token + 1) * k
         guard normalizes(k) else {
             for index in indices where decision.kept[index] { dp[Int(decision.experts[index]) - lower] += dweights[index] }
             return

@@ -7,9 +7,10 @@ public final class Embedding {
     private var sinusoids: Tensor?
 
     public init(vocabulary: Int, dim: Int, store: ParameterStore) {
-        weight = store.add(Parameter(
-            weights: ["embedding.weight"], outputsEach: vocabulary, inputs: dim,
-            initializer: .normal(deviation: 1 / Float(dim).squareRoot())))
+        weight = store.add(
+            Parameter(
+                weights: ["embedding.weight"], outputsEach: vocabulary, inputs: dim,
+                initializer: .normal(deviation: 1 / Float(dim).squareRoot())))
     }
 
     /// Embedded tokens with their positions, [T, d].

@@ -10,14 +10,20 @@ public struct FeedForward {
 
     public init(name: String, dim: Int, ffnDim: Int, placement: ParameterPlacement = .replicated, store: ParameterStore) {
         let initializer = ParameterInitializer.xavier(inputs: dim, outputs: ffnDim)
-        weight1 = store.add(Parameter(
-            weights: ["\(name).fc1.weight"], outputsEach: ffnDim, inputs: dim, placement: placement, initializer: initializer))
-        bias1 = store.add(Parameter(
-            vectors: ["\(name).fc1.bias"], countEach: ffnDim, placement: placement, initializer: .constant(0)))
-        weight2 = store.add(Parameter(
-            weights: ["\(name).fc2.weight"], outputsEach: dim, inputs: ffnDim, placement: placement, initializer: initializer))
-        bias2 = store.add(Parameter(
-            vectors: ["\(name).fc2.bias"], countEach: dim, placement: placement, initializer: .constant(0)))
+        weight1 = store.add(
+            Parameter(
+                weights: ["\(name).fc1.weight"], outputsEach: ffnDim, inputs: dim, placement: placement,
+                initializer: initializer))
+        bias1 = store.add(
+            Parameter(
+                vectors: ["\(name).fc1.bias"], countEach: ffnDim, placement: placement, initializer: .constant(0)))
+        weight2 = store.add(
+            Parameter(
+                weights: ["\(name).fc2.weight"], outputsEach: dim, inputs: ffnDim, placement: placement,
+                initializer: initializer))
+        bias2 = store.add(
+            Parameter(
+                vectors: ["\(name).fc2.bias"], countEach: dim, placement: placement, initializer: .constant(0)))
     }
 
     /// residual + dropout(fc2(relu(fc1(h)))).

@@ -8,11 +8,13 @@ public struct Linear {
     public let bias: Parameter
 
     public init(names: [String], inputSize: Int, outputSizeEach: Int, gain: Float = 1, store: ParameterStore) {
-        weight = store.add(Parameter(
-            weights: names.map { "\($0).weight" }, outputsEach: outputSizeEach, inputs: inputSize,
-            initializer: .xavier(inputs: inputSize, outputs: outputSizeEach, gain: gain)))
-        bias = store.add(Parameter(
-            vectors: names.map { "\($0).bias" }, countEach: outputSizeEach, initializer: .constant(0)))
+        weight = store.add(
+            Parameter(
+                weights: names.map { "\($0).weight" }, outputsEach: outputSizeEach, inputs: inputSize,
+                initializer: .xavier(inputs: inputSize, outputs: outputSizeEach, gain: gain)))
+        bias = store.add(
+            Parameter(
+                vectors: names.map { "\($0).bias" }, countEach: outputSizeEach, initializer: .constant(0)))
     }
 
     public func callAsFunction(_ x: Variable, _ pass: ForwardPass) -> Variable {

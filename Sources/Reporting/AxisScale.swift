@@ -23,14 +23,14 @@ struct AxisScale {
         let step = roundStep(values.upperBound - values.lowerBound, count: count)
         let first = floor(values.lowerBound / step + 1e-9), last = ceil(values.upperBound / step - 1e-9)
         return AxisScale(
-            kind: .linear, domain: first * step ... last * step, ticks: multiples(of: step, first, last), step: step)
+            kind: .linear, domain: first * step...last * step, ticks: multiples(of: step, first, last), step: step)
     }
 
     /// The axis of updates: whole numbers, and no room beyond the last; from 0 where the first update is near it.
     static func updates(_ updates: ClosedRange<Double>, count: Int = 7) -> AxisScale {
-        var values = updates.lowerBound < updates.upperBound ? updates : updates.lowerBound - 1 ... updates.upperBound + 1
+        var values = updates.lowerBound < updates.upperBound ? updates : updates.lowerBound - 1...updates.upperBound + 1
         let step = max(1, roundStep(values.upperBound - values.lowerBound, count: count))
-        if (0 ... step).contains(values.lowerBound) { values = 0 ... values.upperBound }
+        if (0...step).contains(values.lowerBound) { values = 0...values.upperBound }
         let first = ceil(values.lowerBound / step - 1e-9), last = floor(values.upperBound / step + 1e-9)
         return AxisScale(kind: .linear, domain: values, ticks: multiples(of: step, first, last), step: step)
     }
@@ -39,14 +39,14 @@ struct AxisScale {
     /// at powers of ten and, where these are fewer than three, at 2 and 5 times them.
     static func logarithmic(_ values: ClosedRange<Double>) -> AxisScale {
         precondition(values.lowerBound > 0)
-        let decades = Int(floor(log10(values.lowerBound))) - 1 ... Int(ceil(log10(values.upperBound))) + 1
+        let decades = Int(floor(log10(values.lowerBound))) - 1...Int(ceil(log10(values.upperBound))) + 1
         let fine = decades.flatMap { decade in [1, 2, 5].map { $0 * pow(10, Double(decade)) } }
         let low = fine.last { $0 <= values.lowerBound * (1 + 1e-9) } ?? fine[0]
         var high = fine.first { $0 >= values.upperBound * (1 - 1e-9) } ?? fine[fine.count - 1]
         if high <= low { high = fine.first { $0 > low } ?? high }
         let powers = decades.map { pow(10, Double($0)) }.filter { low <= $0 && $0 <= high }
         let ticks = powers.count >= 3 ? powers : fine.filter { low <= $0 && $0 <= high }
-        return AxisScale(kind: .logarithmic, domain: low ... high, ticks: thinned(ticks), step: low)
+        return AxisScale(kind: .logarithmic, domain: low...high, ticks: thinned(ticks), step: low)
     }
 
     /// Values of whatever size: logarithmic where they are positive and the largest is more than a hundred times the least.
@@ -83,7 +83,7 @@ struct AxisScale {
     private static func widened(_ values: ClosedRange<Double>) -> ClosedRange<Double> {
         let size = max(abs(values.lowerBound), abs(values.upperBound))
         guard values.upperBound - values.lowerBound <= size * 1e-9 else { return values }
-        return size == 0 ? 0 ... 1 : values.lowerBound - size / 10 ... values.upperBound + size / 10
+        return size == 0 ? 0...1 : values.lowerBound - size / 10...values.upperBound + size / 10
     }
 
     private static func multiples(of step: Double, _ first: Double, _ last: Double) -> [Double] {

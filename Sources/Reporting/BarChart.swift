@@ -35,9 +35,9 @@ struct BarChart {
         let rows = max(1, Int((group * Double(categories.count) / (width - 60)).rounded(.up)))
         let perRow = (categories.count + rows - 1) / rows
         let top = max(high, baseline, reaches ?? high)
-        let scale = AxisScale.linear(min(low, baseline) ... (top > baseline ? top : baseline + 1))
+        let scale = AxisScale.linear(min(low, baseline)...(top > baseline ? top : baseline + 1))
         let drawings = stride(from: 0, to: categories.count, by: perRow).map { start in
-            drawing(start ..< min(start + perRow, categories.count), of: perRow, width, scale)
+            drawing(start..<min(start + perRow, categories.count), of: perRow, width, scale)
         }
         return Figure(
             title: title, note: note, legend: series.map { .init(shape: .area, classes: $0.mark.classes, label: $0.label) },
@@ -60,10 +60,11 @@ struct BarChart {
                 guard let value = series.values[category], value.isFinite else { continue }
                 // A bar of no height is a line.
                 let top = area.y(max(value, baseline)), height = max(area.y(min(value, baseline)) - top, 1)
-                marks.append(.rectangle(
-                    x: start + Double(index) * bar, y: min(top, area.bottom - 1), width: max(bar - 1, 0.5), height: height,
-                    "bar area \(series.mark.classes)",
-                    tooltip: "\(categories[category])\n\(series.label): \(format(value))"))
+                marks.append(
+                    .rectangle(
+                        x: start + Double(index) * bar, y: min(top, area.bottom - 1), width: max(bar - 1, 0.5), height: height,
+                        "bar area \(series.mark.classes)",
+                        tooltip: "\(categories[category])\n\(series.label): \(format(value))"))
             }
         }
         return area.drawing(marks, description: "\(title), bars")

@@ -31,13 +31,15 @@ struct HeatMap {
             for (column, value) in cells.enumerated() {
                 guard let value else { continue }
                 let left = area.x(columns[column].lowerBound), right = area.x(columns[column].upperBound)
-                marks.append(.cell(
-                    x: left, y: top, width: right - left, height: bottom - top,
-                    fill: SequentialScale.colour((value - low) / width), tooltip: tooltip(row, column)))
+                marks.append(
+                    .cell(
+                        x: left, y: top, width: right - left, height: bottom - top,
+                        fill: SequentialScale.colour((value - low) / width), tooltip: tooltip(row, column)))
             }
         }
         return Figure(
-            title: title, note: note, drawings: [area.drawing(marks, description: "\(title), heat map"), colourBar], table: table)
+            title: title, note: note, drawings: [area.drawing(marks, description: "\(title), heat map"), colourBar],
+            table: table)
     }
 
     /// The scale of colours: a bar of steps with the ticks of `scale`.
@@ -45,17 +47,19 @@ struct HeatMap {
         let left = 130.0, right = 430.0, steps = 60
         let axis = scale.placed(from: left, to: right)
         var marks: [Markup] = [.label(measure, left - 10, 14, "end", "title")]
-        for step in 0 ..< steps {
+        for step in 0..<steps {
             let width = (right - left) / Double(steps)
-            marks.append(.cell(
-                x: left + Double(step) * width, y: 4, width: width, height: 12,
-                fill: SequentialScale.colour((Double(step) + 0.5) / Double(steps))))
+            marks.append(
+                .cell(
+                    x: left + Double(step) * width, y: 4, width: width, height: 12,
+                    fill: SequentialScale.colour((Double(step) + 0.5) / Double(steps))))
         }
         for tick in axis.ticks {
             let x = axis.position(tick)
             marks.append(.line(x, 16, x, 20, "axis"))
             marks.append(.label(axis.label(tick), x, 31, "middle"))
         }
-        return .element("svg", ["viewBox": "0 0 640 36", "role": "img", "aria-label": "scale of colours", "class": "plot"], marks)
+        return .element(
+            "svg", ["viewBox": "0 0 640 36", "role": "img", "aria-label": "scale of colours", "class": "plot"], marks)
     }
 }

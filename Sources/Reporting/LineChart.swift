@@ -38,7 +38,7 @@ struct LineChart {
         let summaries = series.map { bins.summaries($0.values) }
         let finite = summaries.joined().compactMap { $0 }.filter { $0.mean != nil }
         guard let low = finite.map(\.low).min(), let high = finite.map(\.high).max() else { return nil }
-        let updates = AxisScale.updates(Double(bins.updates.lowerBound) ... Double(bins.updates.upperBound))
+        let updates = AxisScale.updates(Double(bins.updates.lowerBound)...Double(bins.updates.upperBound))
         let area = PlotArea(
             horizontal: .scale(updates), horizontalTitle: "update", vertical: .scale(scale(low, high)), verticalTitle: measure)
         // Many dots would hide what is behind them.
@@ -81,9 +81,9 @@ struct LineChart {
 
     private func scale(_ low: Double, _ high: Double) -> AxisScale {
         switch extent {
-        case .fitting: .fitting(low ... high)
-        case let .from(least): .linear(min(least, low) ... max(high, least))
-        case .logarithmic: low > 0 ? .logarithmic(low ... high) : .linear(low ... high)
+        case .fitting: .fitting(low...high)
+        case let .from(least): .linear(min(least, low)...max(high, least))
+        case .logarithmic: low > 0 ? .logarithmic(low...high) : .linear(low...high)
         }
     }
 
@@ -118,7 +118,7 @@ struct LineChart {
 
     /// A strip over each bin that tells, pointed at, what every curve is there.
     private func columns(_ summaries: [[UpdateBins.Summary?]], _ bins: UpdateBins, _ area: PlotArea) -> [Markup] {
-        let shown = (0 ..< bins.count).filter { index in summaries.contains { $0[index] != nil } }
+        let shown = (0..<bins.count).filter { index in summaries.contains { $0[index] != nil } }
         return shown.enumerated().map { place, index in
             let middle = area.x(bins.middle(of: index))
             let before = place == 0 ? area.left : (area.x(bins.middle(of: shown[place - 1])) + middle) / 2
@@ -133,7 +133,7 @@ struct LineChart {
     }
 
     private func table(_ summaries: [[UpdateBins.Summary?]], _ bins: UpdateBins) -> DataTable {
-        let shown = (0 ..< bins.count).filter { index in summaries.contains { $0[index] != nil } }
+        let shown = (0..<bins.count).filter { index in summaries.contains { $0[index] != nil } }
         return DataTable(
             header: [bins.width > 1 ? "updates" : "update"] + series.map(\.label),
             rows: shown.map { index in [bins.label(index)] + summaries.map { $0[index].map(text) ?? "" } })

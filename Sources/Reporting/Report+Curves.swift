@@ -24,7 +24,7 @@ extension Report {
     func updateBins(atMost limit: Int) -> UpdateBins? {
         let ranges = runs.compactMap(\.history.range)
         guard let first = ranges.map(\.lowerBound).min(), let last = ranges.map(\.upperBound).max() else { return nil }
-        return UpdateBins(first ... last, atMost: limit)
+        return UpdateBins(first...last, atMost: limit)
     }
 
     private func trained(
@@ -79,7 +79,9 @@ extension Report {
 
     /// Nil unless a run was evaluated at several updates.
     private var bleuChart: LineChart? {
-        guard let split = splits.first, runs.contains(where: { ($0.evaluation(split)?.means.count ?? 0) > 1 }) else { return nil }
+        guard let split = splits.first, runs.contains(where: { ($0.evaluation(split)?.means.count ?? 0) > 1 }) else {
+            return nil
+        }
         return LineChart(
             title: "Average BLEU", note: "Split \(split), the mean over directions, each time the run was evaluated.",
             measure: "BLEU", extent: .from(0),

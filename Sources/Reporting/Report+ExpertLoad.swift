@@ -6,7 +6,7 @@ extension Report {
 
     var expertLoad: Section {
         let mixtures = runs.filter { !$0.isDense }.map { (run: $0, shares: loadShares($0)) }
-        let scale = AxisScale.linear(0 ... max(1, mixtures.compactMap(\.shares?.largest).max() ?? 1))
+        let scale = AxisScale.linear(0...max(1, mixtures.compactMap(\.shares?.largest).max() ?? 1))
         let maps = mixtures.flatMap { run, shares -> [Figure] in
             guard let shares else { return [] }
             return shares.strata.enumerated().map { loadMap(run, $0, $1, shares.bins, scale).figure() }
@@ -33,7 +33,7 @@ extension Report {
         guard let first = updates.first?.update, let last = updates.last?.update else { return nil }
         let experts = run.gates.map(\.upperBound).max() ?? 0
         let columns = min(max(Self.loadCells.most / max(experts, 1), Self.loadCells.fewestColumns), Self.loadCells.mostColumns)
-        let bins = UpdateBins(first ... last, atMost: columns)
+        let bins = UpdateBins(first...last, atMost: columns)
         var sums = run.gates.map { _ in [[Int]](repeating: [Int](repeating: 0, count: bins.count), count: experts) }
         for update in updates {
             let bin = bins.index(of: update.update)
@@ -42,9 +42,9 @@ extension Report {
             }
         }
         let strata = run.gates.enumerated().map { stratum, visible -> [[Double?]] in
-            let totals = (0 ..< bins.count).map { bin in visible.reduce(0) { $0 + sums[stratum][$1][bin] } }
+            let totals = (0..<bins.count).map { bin in visible.reduce(0) { $0 + sums[stratum][$1][bin] } }
             return visible.map { expert in
-                (0 ..< bins.count).map { bin in
+                (0..<bins.count).map { bin in
                     totals[bin] > 0 ? Double(sums[stratum][expert][bin]) * Double(visible.count) / Double(totals[bin]) : nil
                 }
             }
@@ -56,11 +56,11 @@ extension Report {
         _ run: RunFigures, _ stratum: Int, _ values: [[Double?]], _ bins: UpdateBins, _ scale: AxisScale
     ) -> HeatMap {
         let experts = run.gates[stratum].map(String.init)
-        let columns = (0 ..< bins.count).map { index in
+        let columns = (0..<bins.count).map { index in
             let range = bins.updates(of: index)
-            return Double(range.lowerBound) - 0.5 ... Double(range.upperBound) + 0.5
+            return Double(range.lowerBound) - 0.5...Double(range.upperBound) + 0.5
         }
-        let updates = AxisScale.updates(Double(bins.updates.lowerBound) - 0.5 ... Double(bins.updates.upperBound) + 0.5)
+        let updates = AxisScale.updates(Double(bins.updates.lowerBound) - 0.5...Double(bins.updates.upperBound) + 0.5)
         func text(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "–" }
         return HeatMap(
             title: "\(run.name), stratum \(stratum)",
@@ -71,6 +71,6 @@ extension Report {
             tooltip: { "expert \(experts[$0]), updates \(bins.label($1))\n\(text(values[$0][$1])) × uniform load" },
             table: DataTable(
                 header: ["updates"] + experts.map { "expert \($0)" },
-                rows: (0 ..< bins.count).map { bin in [bins.label(bin)] + values.map { text($0[bin]) } }))
+                rows: (0..<bins.count).map { bin in [bins.label(bin)] + values.map { text($0[bin]) } }))
     }
 }

@@ -12,7 +12,8 @@ extension Report {
                 if let analysis = run.analysis, let figure = rankChart(index, analysis)?.figure() { charts.append(figure) }
             }
         }
-        let children = (charts.isEmpty ? [] : [Self.grid(charts)]) + analysisNote
+        let children =
+            (charts.isEmpty ? [] : [Self.grid(charts)]) + analysisNote
             + withoutAnalysis(of: "requested capacity by block and token")
         return Section(id: "capacity", title: "Requested capacity", children: children)
     }
@@ -40,7 +41,9 @@ extension Report {
     /// RC of each direction: as analysed, or else as evaluated.
     private func capacities(_ run: RunFigures) -> [String: RoutingAnalysis.Sides] {
         if let analysis = run.analysis {
-            return analysis.rcByDirection.reduce(into: [:]) { $0[$1.direction] = .init(encoder: $1.encoder, decoder: $1.decoder) }
+            return analysis.rcByDirection.reduce(into: [:]) {
+                $0[$1.direction] = .init(encoder: $1.encoder, decoder: $1.decoder)
+            }
         }
         guard let result = splits.lazy.compactMap(run.evaluation).first else { return [:] }
         return result.directions.compactMapValues { scores in
@@ -100,7 +103,9 @@ extension Report {
         func rows(_ block: BlockName) -> [RoutingAnalysis.TokenExtremes] {
             analysis.tokenExtremes.filter { $0.side == block.side && $0.layer == block.layer }
         }
-        func series(_ label: String, isLight: Bool, _ tokens: (RoutingAnalysis.TokenExtremes) -> [RoutingAnalysis.TokenCapacity])
+        func series(
+            _ label: String, isLight: Bool, _ tokens: (RoutingAnalysis.TokenExtremes) -> [RoutingAnalysis.TokenCapacity]
+        )
             -> ViolinChart.Series
         {
             .init(

@@ -70,7 +70,7 @@ extension Report {
         let rows = Dictionary(grouping: analysis.coActivation) { BlockName(side: $0.side, layer: $0.layer) }
         return rows.keys.sorted().map { block in
             // No later gate sees the experts of the first stratum.
-            let later = analysis.strata[0] ..< experts
+            let later = analysis.strata[0]..<experts
             var counts = [[Int]](repeating: [Int](repeating: 0, count: later.count), count: experts)
             for row in rows[block] ?? [] {
                 for (first, line) in row.counts.prefix(experts).enumerated() {
@@ -80,7 +80,7 @@ extension Report {
                 }
             }
             let place = runs.count > 1 ? "\(runs[index].name), \(block)" : "\(block)"
-            return coActivationMap(place, (0 ..< experts).map(String.init), later.map(String.init), counts)
+            return coActivationMap(place, (0..<experts).map(String.init), later.map(String.init), counts)
         }
     }
 
@@ -94,8 +94,8 @@ extension Report {
             note: "Of the tokens that a gate sent to one expert (row), the share that a later gate sent to another (column). "
                 + "An empty row sent none on.",
             horizontal: .categories(later), horizontalTitle: "expert, later gate",
-            columns: later.indices.map { Double($0) ... Double($0) + 1 }, rows: experts, rowsTitle: "expert, earlier gate",
-            values: shares, measure: "% of the row", scale: .linear(0 ... max(shares.joined().compactMap { $0 }.max() ?? 1, 1)),
+            columns: later.indices.map { Double($0)...Double($0) + 1 }, rows: experts, rowsTitle: "expert, earlier gate",
+            values: shares, measure: "% of the row", scale: .linear(0...max(shares.joined().compactMap { $0 }.max() ?? 1, 1)),
             tooltip: { row, column in
                 "expert \(experts[row]), later expert \(later[column])\n\(NumberText.count(counts[row][column])) tokens, "
                     + "\(NumberText.decimal(shares[row][column] ?? 0, 1))% of the row"

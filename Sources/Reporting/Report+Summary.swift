@@ -52,7 +52,8 @@ extension Report {
                     "MFLOPs are a token's way forward, under uniform routing, as strata plan counts them. Loss, RC and dropped "
                         + "are means of the last tenth of training's updates, at most \(TrainingHistory.mostRecent); loss is "
                         + "label-smoothed cross-entropy in nats per target token. RC, the requested capacity, is the strata that "
-                        + "a token passes, on average. Speed and time are those of updates, without validation and checkpoints.")
+                        + "a token passes, on average. Speed and time are those of updates, without validation and checkpoints."
+                )
             ])
     }
 

@@ -41,9 +41,11 @@ public struct Report: Sendable {
                     ]),
                 .element(
                     "body", [:],
-                    [header(title, sections)] + (runs.count > 1 ? [switches] : []) + sections.map { section in
-                        .element("section", ["id": section.id], [.element("h2", [:], [.text(section.title)])] + section.children)
-                    } + (runs.count > 1 ? [.element("script", [:], [.verbatim(Self.script)])] : [])),
+                    [header(title, sections)] + (runs.count > 1 ? [switches] : [])
+                        + sections.map { section in
+                            .element(
+                                "section", ["id": section.id], [.element("h2", [:], [.text(section.title)])] + section.children)
+                        } + (runs.count > 1 ? [.element("script", [:], [.verbatim(Self.script)])] : [])),
             ])
     }
 

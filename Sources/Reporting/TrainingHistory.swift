@@ -47,7 +47,7 @@ public struct TrainingHistory: Equatable, Sendable {
     var range: ClosedRange<Int>? {
         let all = updates.map(\.update) + validations.map(\.update)
         guard let first = all.min(), let last = all.max() else { return nil }
-        return first ... last
+        return first...last
     }
 
     /// The last tenth of the updates, but at most so many, are what figures of "now" are means of.

@@ -34,7 +34,7 @@ struct UpdateBins {
     /// The updates of a bin that are among those shown.
     func updates(of index: Int) -> ClosedRange<Int> {
         let start = (first + index) * width + 1
-        return max(start, updates.lowerBound) ... min(start + width - 1, updates.upperBound)
+        return max(start, updates.lowerBound)...min(start + width - 1, updates.upperBound)
     }
 
     /// Where a bin's mean is drawn.

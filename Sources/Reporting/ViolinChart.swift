@@ -28,7 +28,7 @@ struct ViolinChart {
         let all = series.flatMap(\.values).joined()
         guard let low = all.min(), let high = all.max() else { return nil }
         precondition(low > 0, "an axis of powers of ten has no room for \(low)")
-        let scale = AxisScale.logarithmic(low ... high)
+        let scale = AxisScale.logarithmic(low...high)
         let area = PlotArea(
             horizontal: .categories(categories), horizontalTitle: subject, vertical: .scale(scale), verticalTitle: measure)
         // Side by side in the middle of a category's cell, with air between them.
@@ -56,7 +56,7 @@ struct ViolinChart {
         let ends = (log10(scale.domain.lowerBound), log10(scale.domain.upperBound))
         let from = max(density.values[0] - 2 * density.bandwidth, ends.0)
         let to = min(density.values[density.values.count - 1] + 2 * density.bandwidth, ends.1)
-        let places = (0 ... Self.steps).map { from + (to - from) * Double($0) / Double(Self.steps) }
+        let places = (0...Self.steps).map { from + (to - from) * Double($0) / Double(Self.steps) }
         let widths = places.map(density.density(at:))
         let unit = half / max(widths.max() ?? 1, .leastNormalMagnitude)
         let right = zip(places, widths).map { (x: centre + $1 * unit, y: area.y(pow(10, $0))) }
@@ -69,7 +69,8 @@ struct ViolinChart {
             \(series.details[category])
             """
         return [
-            .path(right + left, isClosed: true, "violin area \(series.isLight ? "light " : "")\(mark.classes)", tooltip: tooltip),
+            .path(
+                right + left, isClosed: true, "violin area \(series.isLight ? "light " : "")\(mark.classes)", tooltip: tooltip),
             .line(centre, area.y(quartiles[0]), centre, area.y(quartiles[2]), "quartiles"),
             .dot(centre, area.y(quartiles[1]), radius: 2.5, "median"),
         ]

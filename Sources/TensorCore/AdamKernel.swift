@@ -41,8 +41,9 @@ public enum AdamKernel {
         gradients: UnsafeMutableBufferPointer<Float>, firstMoments: UnsafeMutableBufferPointer<Float>,
         secondMoments: UnsafeMutableBufferPointer<Float>
     ) {
-        precondition(gradients.count == values.count && firstMoments.count == values.count
-            && secondMoments.count == values.count)
+        precondition(
+            gradients.count == values.count && firstMoments.count == values.count
+                && secondMoments.count == values.count)
         guard let w = values.baseAddress, let g = gradients.baseAddress, let m = firstMoments.baseAddress,
             let v = secondMoments.baseAddress
         else { return }

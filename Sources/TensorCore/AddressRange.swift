@@ -22,7 +22,9 @@ struct AddressRange {
         }
         while capacity >= Self.step {
             let bytes = capacity + Self.largePage
-            if let mapping = mmap(nil, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), mapping != MAP_FAILED {
+            if let mapping = mmap(nil, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+                mapping != MAP_FAILED
+            {
                 self.capacity = capacity
                 self.mapping = UnsafeMutableRawBufferPointer(start: mapping, count: bytes)
                 start = mapping.alignedUp(toMultipleOf: Self.largePage)

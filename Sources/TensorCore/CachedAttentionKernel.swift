@@ -25,7 +25,7 @@ public enum CachedAttentionKernel {
         let scale = 1 / Float(headDim).squareRoot()
         entries.rows.withUnsafeBufferPointer { rows in
             context.pool.parallelFor(queries.rows) { r in
-                let range = entries.offsets[r] ..< entries.offsets[r + 1]
+                let range = entries.offsets[r]..<entries.offsets[r + 1]
                 let s = scores.row(r)
                 for head in 0..<heads {
                     let q = qp + r * stride + head * headDim, o = op + r * heads * headDim + head * headDim

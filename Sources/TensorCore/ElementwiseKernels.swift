@@ -12,7 +12,8 @@ public enum Elementwise {
                 let base = row * d
                 var c = 0
                 while c + 32 <= d {
-                    let (low, high) = mask.dropsNothing
+                    let (low, high) =
+                        mask.dropsNothing
                         ? (Vector(repeating: 1), Vector(repeating: 1)) : mask.factors(row: row, column: c, columns: d)
                     var (first, second) = (yp.vector(at: base + c), yp.vector(at: base + c + 16))
                     if let bp { first += bp.vector(at: c); second += bp.vector(at: c + 16) }

@@ -8,5 +8,5 @@ struct EqualParts {
         count = max(1, (total + size - 1) / size)
     }
 
-    subscript(part: Int) -> Range<Int> { part * total / count ..< (part + 1) * total / count }
+    subscript(part: Int) -> Range<Int> { part * total / count..<(part + 1) * total / count }
 }

@@ -10,7 +10,7 @@ struct FreeRanges {
         if range.count == count {
             ranges.remove(at: index)
         } else {
-            ranges[index] = range.lowerBound + count ..< range.upperBound
+            ranges[index] = range.lowerBound + count..<range.upperBound
         }
         return range.lowerBound
     }
@@ -27,10 +27,10 @@ struct FreeRanges {
         let joinsAfter = next < ranges.count && ranges[next].lowerBound == range.upperBound
         switch (joinsBefore, joinsAfter) {
         case (false, false): ranges.insert(range, at: next)
-        case (true, false): ranges[next - 1] = ranges[next - 1].lowerBound ..< range.upperBound
-        case (false, true): ranges[next] = range.lowerBound ..< ranges[next].upperBound
+        case (true, false): ranges[next - 1] = ranges[next - 1].lowerBound..<range.upperBound
+        case (false, true): ranges[next] = range.lowerBound..<ranges[next].upperBound
         case (true, true):
-            ranges[next - 1] = ranges[next - 1].lowerBound ..< ranges[next].upperBound
+            ranges[next - 1] = ranges[next - 1].lowerBound..<ranges[next].upperBound
             ranges.remove(at: next)
         }
     }

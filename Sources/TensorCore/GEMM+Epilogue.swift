@@ -27,8 +27,11 @@ extension GEMM {
             switch self {
             case .none: break
             case .bias(let bias):
-                Self.forEachVector(rows, columns, c, stride) { _, column, sum in sum + bias.vector(at: column) }
-                    tail: { _, column, sum in sum + bias[column] }
+                Self.forEachVector(rows, columns, c, stride) { _, column, sum in
+                    sum + bias.vector(at: column)
+                } tail: { _, column, sum in
+                    sum + bias[column]
+                }
             case .rectifiedBias(let bias):
                 Self.forEachVector(rows, columns, c, stride) { _, column, sum in
                     (sum + bias.vector(at: column)).larger(than: .zero)
@@ -49,7 +52,8 @@ extension GEMM {
         @inline(__always)
         private static func forEachVector(
             _ rows: Int, _ columns: Int, _ c: UnsafeMutablePointer<Float>, _ stride: Int,
-            _ body: (_ row: Int, _ column: Int, _ sum: Vector) -> Vector, tail: (_ row: Int, _ column: Int, _ sum: Float) -> Float
+            _ body: (_ row: Int, _ column: Int, _ sum: Vector) -> Vector,
+            tail: (_ row: Int, _ column: Int, _ sum: Float) -> Float
         ) {
             for row in 0..<rows {
                 let elements = c + row * stride

@@ -46,7 +46,7 @@ public enum LayerNormKernel {
         context.pool.parallelFor(bands) { index in
             let (dg, db) = (pp + 2 * index * d, pp + (2 * index + 1) * d)
             dg.update(repeating: 0, count: 2 * d)
-            for row in index * band ..< min(x.rows, (index + 1) * band) {
+            for row in index * band..<min(x.rows, (index + 1) * band) {
                 backwardRow(
                     dyp + row * d, xp + row * d, d, sp[2 * row], sp[2 * row + 1], g, into: dxp + row * d,
                     accumulate: accumulate, dg, db)

@@ -50,11 +50,11 @@ public enum OutputLossKernel {
         let rowsPerChunk = max(256, chunk / vocabulary)
         var start = 0
         while start < x.rows {
-            let rows = start ..< min(x.rows, start + rowsPerChunk)
+            let rows = start..<min(x.rows, start + rowsPerChunk)
             result += runChunk(
                 context, x: x.rows(rows), weight: weight, targets: targets[rows], smoothing: smoothing,
-                scale: gradient?.scale)
-            { logits in
+                scale: gradient?.scale
+            ) { logits in
                 guard let gradient else { return }
                 MatrixProduct.backwardInput(context, dy: logits, w: weight, into: gradient.dx.rows(rows))
                 MatrixProduct.backwardWeight(context, dy: logits, x: x.rows(rows), into: gradient.dweight)

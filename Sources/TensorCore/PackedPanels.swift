@@ -30,7 +30,7 @@ enum PackedPanels {
         let band = blocks.count == 1 ? n : bandColumns
         var column = 0
         while column < n {
-            let columns = column ..< min(n, column + band)
+            let columns = column..<min(n, column + band)
             for part in 0..<depths.count {
                 let ks = depths[part]
                 for block in 0..<blocks.count {

@@ -13,7 +13,9 @@ public enum Processors {
         var total = 0
         for part in list.split(separator: ",", omittingEmptySubsequences: false) {
             let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-            guard let first = bounds.first ?? nil, let last = bounds.last ?? nil, first <= last, bounds.count <= 2 else { return nil }
+            guard let first = bounds.first ?? nil, let last = bounds.last ?? nil, first <= last, bounds.count <= 2 else {
+                return nil
+            }
             total += last - first + 1
         }
         return total

@@ -81,7 +81,8 @@ public enum RowKernels {
                         if mask.dropsNothing {
                             while column + 16 <= d {
                                 target.store(
-                                    target.vector(at: column).addingProduct(source.vector(at: column), Vector(repeating: weight)),
+                                    target.vector(at: column).addingProduct(
+                                        source.vector(at: column), Vector(repeating: weight)),
                                     at: column)
                                 column += 16
                             }
@@ -89,7 +90,8 @@ public enum RowKernels {
                             while column + 32 <= d {
                                 let (low, high) = mask.factors(row: row, column: column, columns: d)
                                 target.store(
-                                    target.vector(at: column).addingProduct(source.vector(at: column), low * weight), at: column)
+                                    target.vector(at: column).addingProduct(source.vector(at: column), low * weight), at: column
+                                )
                                 target.store(
                                     target.vector(at: column + 16)
                                         .addingProduct(source.vector(at: column + 16), high * weight), at: column + 16)

@@ -48,7 +48,7 @@ public final class TensorAllocator: Sendable {
         }
         let floats = lines * Self.floatsPerLine
         return TensorStorage(
-            pointer: pointer.bindMemory(to: Float.self, capacity: floats), capacity: floats, place: place ..< place + lines,
+            pointer: pointer.bindMemory(to: Float.self, capacity: floats), capacity: floats, place: place..<place + lines,
             allocator: self)
     }
 

@@ -40,7 +40,7 @@ public final class WorkerPool: @unchecked Sendable {
     public func parallelRanges(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
         guard count > 0 else { return }
         let grain = max(grain, 1)
-        parallelFor((count + grain - 1) / grain) { body($0 * grain ..< min(count, ($0 + 1) * grain)) }
+        parallelFor((count + grain - 1) / grain) { body($0 * grain..<min(count, ($0 + 1) * grain)) }
     }
 }
 

@@ -43,7 +43,7 @@ final class GradientBuckets {
         gradients = store.section(placement).gradients.buffer
         let parameters = store.parameters.filter { $0.placement == placement }
         for end in stride(from: gradients.count, to: 0, by: -elements) {
-            let range = max(0, end - elements) ..< end
+            let range = max(0, end - elements)..<end
             let count = parameters.count { $0.elements.overlaps(range) }
             buckets.append(Bucket(range: range, parameters: count, unfinished: count))
         }
@@ -53,7 +53,7 @@ final class GradientBuckets {
     func finish(_ parameter: Parameter) {
         let range = parameter.elements
         guard !range.isEmpty else { return }
-        for index in index(of: range.upperBound - 1) ... index(of: range.lowerBound) {
+        for index in index(of: range.upperBound - 1)...index(of: range.lowerBound) {
             precondition(buckets[index].unfinished > 0, "\(parameter.slices[0].name): a gradient is final once")
             buckets[index].unfinished -= 1
         }

@@ -22,7 +22,8 @@ public final class MetricsLog {
     /// - Throws: `FileError`.
     public init(path: String, continuingAfter update: Int) throws {
         self.path = path
-        let content = update > 0 && FileManager.default.fileExists(atPath: path) ? try FileReader(path: path).contents() : Data()
+        let content =
+            update > 0 && FileManager.default.fileExists(atPath: path) ? try FileReader(path: path).contents() : Data()
         let kept = Self.lines(of: content, through: update)
         if !content.starts(with: kept) { try Self.replace(path, kept) }
         size = kept.count

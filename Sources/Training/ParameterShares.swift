@@ -9,7 +9,7 @@ public struct ParameterShares: Equatable, Sendable {
     public init(of count: Int, over ranks: Int) {
         let lines = (count + 15) / 16
         func begin(_ rank: Int) -> Int { min(rank * lines / ranks * 16, count) }
-        ranges = (0..<ranks).map { begin($0) ..< begin($0 + 1) }
+        ranges = (0..<ranks).map { begin($0)..<begin($0 + 1) }
     }
 
     /// What of `range` lies in each share, rank after rank: consecutive pieces of it.

@@ -138,7 +138,7 @@ public final class Trainer {
     public func validate(_ heldOut: EvaluationGroups, afterRound: () throws -> Void = {}) throws -> ValidationMetrics {
         var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
         let ranks = groups.world.size
-        for round in 0 ..< (heldOut.count + ranks - 1) / ranks {
+        for round in 0..<(heldOut.count + ranks - 1) / ranks {
             let index = round * ranks + groups.world.rank
             let group = index < heldOut.count ? heldOut[index] : TokenGroup.empty(index: index)
             let pass = ForwardPass(
@@ -211,7 +211,7 @@ private struct Sums {
         var next = Self.figures.count
         func take(_ statistics: inout RoutingStatistics) {
             let count = statistics.counts.count
-            statistics.counts = values[next ..< next + count].map { Int($0) }
+            statistics.counts = values[next..<next + count].map { Int($0) }
             next += count
         }
         take(&statistics)

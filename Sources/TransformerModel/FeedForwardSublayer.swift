@@ -12,9 +12,10 @@ enum FeedForwardSublayer {
         store: ParameterStore
     ) {
         if let mixture = configuration.mixture, let dispatcher, (index + 1) % mixture.every == 0 {
-            self = .mixture(StratifiedBlock(
-                name: "\(name).moe", configuration: mixture, dim: configuration.dim, ffnDim: configuration.ffnDim,
-                dropout: configuration.dropout, dispatcher: dispatcher, store: store))
+            self = .mixture(
+                StratifiedBlock(
+                    name: "\(name).moe", configuration: mixture, dim: configuration.dim, ffnDim: configuration.ffnDim,
+                    dropout: configuration.dropout, dispatcher: dispatcher, store: store))
         } else {
             self = .dense(
                 norm: LayerNorm(name: "\(name).ffn_norm", dim: configuration.dim, store: store),

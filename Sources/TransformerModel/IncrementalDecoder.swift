@@ -81,7 +81,7 @@ public final class IncrementalDecoder {
         let x = context.uninitialized(rows.count, model.configuration.dim)
         EmbeddingKernel.forward(
             context, tokens: rows.map(\.token), segments: Segments(lengths: rows.map { _ in 1 }),
-            weight: model.embedding.weight.value, sinusoids: positions.rows(position ..< position + 1), mask: .none, into: x)
+            weight: model.embedding.weight.value, sinusoids: positions.rows(position..<position + 1), mask: .none, into: x)
         return Variable(x)
     }
 

@@ -97,7 +97,8 @@ struct StrataCommand: ParsableCommand {
                 let names = subcommands.map { $0._commandName }
                 let suggestion = nearestName(to: argument, among: names).map { "did you mean \(path) \($0)? " } ?? ""
                 throw CommandFailure(
-                    .usage, "\(path) \(argument) is not a command; \(suggestion)"
+                    .usage,
+                    "\(path) \(argument) is not a command; \(suggestion)"
                         + "Commands of \(path): \(names.joined(separator: ", ")). See \(path) --help")
             }
         }

@@ -34,7 +34,9 @@ import Testing
     ]
 
     /// What comes with the toolchain.
-    static let system: Set<String> = ["Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Darwin", "Musl", "Synchronization", "Builtin", "Swift"]
+    static let system: Set<String> = [
+        "Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Darwin", "Musl", "Synchronization", "Builtin", "Swift",
+    ]
     static let packages: Set<String> = ["Yams", "ArgumentParser", "Logging", "Collections", "Numerics", "RealModule"]
 
     static func isAllowed(_ module: String, in target: String) -> Bool {
@@ -57,7 +59,8 @@ import Testing
     }
 
     @Test func everySourceFolderIsInTheTable() throws {
-        let folders = Set(try SourceTree.files(in: "Sources", extensions: ["swift", "c", "cpp", "h", "modulemap"]).map(\.target))
+        let folders = Set(
+            try SourceTree.files(in: "Sources", extensions: ["swift", "c", "cpp", "h", "modulemap"]).map(\.target))
         #expect(folders.subtracting(Self.order) == [])
     }
 
@@ -74,7 +77,8 @@ import Testing
 
     @Test func theTableSaysWhatItIsMeantTo() {
         for (module, target) in [
-            ("Training", "Evaluation"), ("Evaluation", "Training"), ("DataPipeline", "TransformerModel"), ("TransformerModel", "DataPipeline"),
+            ("Training", "Evaluation"), ("Evaluation", "Training"), ("DataPipeline", "TransformerModel"),
+            ("TransformerModel", "DataPipeline"),
             ("Collectives", "Autograd"), ("Collectives", "NeuralLayers"), ("CMPI", "strata"), ("MPICollectives", "Training"),
             ("CSentencePiece", "Evaluation"), ("strata", "Evaluation"), ("COpenBLAS", "strata"),
             ("CKernels", "MixtureOfExperts"), ("SomethingElse", "strata"),
@@ -82,8 +86,10 @@ import Testing
             #expect(!Self.isAllowed(module, in: target), "\(target) → \(module)")
         }
         for (module, target) in [
-            ("TensorCore", "DataPipeline"), ("CXXHash", "TensorCore"), ("Collectives", "MixtureOfExperts"), ("MPICollectives", "strata"),
-            ("Foundation", "TensorCore"), ("DataPipeline", "Training"), ("DataPipeline", "Evaluation"), ("Evaluation", "strata"),
+            ("TensorCore", "DataPipeline"), ("CXXHash", "TensorCore"), ("Collectives", "MixtureOfExperts"),
+            ("MPICollectives", "strata"),
+            ("Foundation", "TensorCore"), ("DataPipeline", "Training"), ("DataPipeline", "Evaluation"),
+            ("Evaluation", "strata"),
         ] {
             #expect(Self.isAllowed(module, in: target), "\(target) → \(module)")
         }

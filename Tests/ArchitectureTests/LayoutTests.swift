@@ -8,7 +8,9 @@ import Testing
         let targets = try manager.contentsOfDirectory(atPath: SourceTree.root.appendingPathComponent("Sources").path)
         let tests = try manager.contentsOfDirectory(atPath: SourceTree.root.appendingPathComponent("Tests").path)
         for folder in tests where folder.hasSuffix("Tests") && folder != "ArchitectureTests" {
-            #expect(targets.contains(String(folder.dropLast("Tests".count))), "Tests/\(folder) must be named after a target of Sources")
+            #expect(
+                targets.contains(String(folder.dropLast("Tests".count))),
+                "Tests/\(folder) must be named after a target of Sources")
         }
     }
 

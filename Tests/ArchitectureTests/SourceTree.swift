@@ -11,7 +11,8 @@ enum SourceTree {
         var target: String { String(path.split(separator: "/")[1]) }
     }
 
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 
     /// Every file below a folder of the package whose name ends in one of the extensions.
     static func files(in folder: String, extensions: Set<String>) throws -> [File] {

@@ -12,8 +12,10 @@ import _TestSupport
     private func parameters(_ extents: [(rows: Int, columns: Int)]) -> [Parameter] {
         let store = ParameterStore()
         let parameters = extents.enumerated().map { index, extent in
-            store.add(Parameter(
-                weights: ["p\(index)"], outputsEach: extent.rows, inputs: extent.columns, initializer: .normal(deviation: 0.5)))
+            store.add(
+                Parameter(
+                    weights: ["p\(index)"], outputsEach: extent.rows, inputs: extent.columns,
+                    initializer: .normal(deviation: 0.5)))
         }
         store.materialize(context, seed: 6)
         return parameters
@@ -30,7 +32,8 @@ import _TestSupport
         }
         func run(_ tape: Tape) -> Variable { operation(tape, leaves(tape)) }
         let plain = run(Tape(context, recording: false)).value
-        let weights = context.normal(plain.rows, plain.columns, seed: 77, deviation: 1 / Float(max(plain.count, 1)).squareRoot())
+        let weights = context.normal(
+            plain.rows, plain.columns, seed: 77, deviation: 1 / Float(max(plain.count, 1)).squareRoot())
         func objective() -> Double {
             let out = run(Tape(context, recording: false)).value
             return zip(out.elements, weights.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) }
@@ -127,7 +130,8 @@ import _TestSupport
     @Test func theLossOfTheOutput() throws {
         let p = parameters([(11, 6), (6, 6)]), x = context.normal(5, 6, seed: 1), targets: [Int32] = [3, 0, 10, 3, 7]
         func loss(_ tape: Tape, _ leaf: Variable) -> OutputLoss {
-            tape.outputLoss(tape.linear(leaf, weight: p[1], bias: nil), weight: p[0], targets: targets, smoothing: 0.1, gradientScale: 0.25)
+            tape.outputLoss(
+                tape.linear(leaf, weight: p[1], bias: nil), weight: p[0], targets: targets, smoothing: 0.1, gradientScale: 0.25)
         }
         let silent = Tape(context, recording: false)
         let plain = loss(silent, Variable(x))

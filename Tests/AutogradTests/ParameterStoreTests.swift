@@ -8,11 +8,14 @@ import Testing
     private func sample() -> (ParameterStore, [Parameter]) {
         let store = ParameterStore()
         let parameters = [
-            store.add(Parameter(
-                weights: ["q.weight", "k.weight"], outputsEach: 3, inputs: 5, initializer: .xavier(inputs: 5, outputs: 3))),
+            store.add(
+                Parameter(
+                    weights: ["q.weight", "k.weight"], outputsEach: 3, inputs: 5, initializer: .xavier(inputs: 5, outputs: 3))),
             store.add(Parameter(vectors: ["q.bias", "k.bias"], countEach: 3, initializer: .constant(0.5))),
-            store.add(Parameter(
-                weights: ["experts.1.fc1"], outputsEach: 4, inputs: 5, placement: .expert, initializer: .normal(deviation: 2))),
+            store.add(
+                Parameter(
+                    weights: ["experts.1.fc1"], outputsEach: 4, inputs: 5, placement: .expert,
+                    initializer: .normal(deviation: 2))),
             store.add(Parameter(vectors: ["norm"], countEach: 17, initializer: .constant(1))),
         ]
         return (store, parameters)
@@ -55,10 +58,12 @@ import Testing
         let (store, parameters) = sample()
         store.materialize(context, seed: 7)
         let alone = ParameterStore()
-        let expert = alone.add(Parameter(
-            weights: ["experts.1.fc1"], outputsEach: 4, inputs: 5, placement: .expert, initializer: .normal(deviation: 2)))
-        let key = alone.add(Parameter(
-            weights: ["k.weight"], outputsEach: 3, inputs: 5, initializer: .xavier(inputs: 5, outputs: 3)))
+        let expert = alone.add(
+            Parameter(
+                weights: ["experts.1.fc1"], outputsEach: 4, inputs: 5, placement: .expert, initializer: .normal(deviation: 2)))
+        let key = alone.add(
+            Parameter(
+                weights: ["k.weight"], outputsEach: 3, inputs: 5, initializer: .xavier(inputs: 5, outputs: 3)))
         alone.materialize(ComputeContext(threads: 3), seed: 7)
         #expect(expert.value.elements == parameters[2].value.elements)
         #expect(key.value.elements == parameters[0].value.rows(3..<6).elements)
@@ -71,8 +76,9 @@ import Testing
 
     @Test func initializersFollowTheirDistributions() {
         let store = ParameterStore()
-        let uniform = store.add(Parameter(
-            weights: ["u"], outputsEach: 100, inputs: 200, initializer: .xavier(inputs: 200, outputs: 100, gain: 0.5)))
+        let uniform = store.add(
+            Parameter(
+                weights: ["u"], outputsEach: 100, inputs: 200, initializer: .xavier(inputs: 200, outputs: 100, gain: 0.5)))
         let normal = store.add(Parameter(weights: ["n"], outputsEach: 100, inputs: 200, initializer: .normal(deviation: 0.1)))
         let constant = store.add(Parameter(vectors: ["c"], countEach: 9, initializer: .constant(3)))
         store.materialize(context, seed: 1)

@@ -34,7 +34,9 @@ import _TestSupport
         var steps: [[String]] = []
         try tape.backward { final in
             steps.append(final.map { $0.slices[0].name })
-            for parameter in final { #expect(parameter.gradient[0, 0] == (parameter === shared ? 3 : parameter === twice ? 2 : 1)) }
+            for parameter in final {
+                #expect(parameter.gradient[0, 0] == (parameter === shared ? 3 : parameter === twice ? 2 : 1))
+            }
         }
         #expect(steps == [[], ["once"], [], ["twice"], ["shared"]])
         #expect(!parameters.contains(where: tape.addsToGradient))

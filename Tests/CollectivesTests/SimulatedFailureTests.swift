@@ -36,23 +36,32 @@ import _TestSupport
         ("barrier", { try $0.barrier() }),
         ("broadcast", { _ = try $0.broadcast(Float(1), root: 0) }),
         ("allReduce", { _ = try $0.allReduce(1, .sum) }),
-        ("startAllReduce", { communicator in
-            var values: [Float] = [1]
-            try values.withUnsafeMutableBufferPointer { try communicator.startAllReduce($0, .sum).wait() }
-        }),
-        ("startAllReduce", { communicator in
-            var values: [Float] = [1]
-            try values.withUnsafeMutableBufferPointer {
-                let pending = try communicator.startAllReduce($0, .sum)
-                while try !pending.poll() {}
+        (
+            "startAllReduce",
+            { communicator in
+                var values: [Float] = [1]
+                try values.withUnsafeMutableBufferPointer { try communicator.startAllReduce($0, .sum).wait() }
             }
-        }),
-        ("startReduceScatter", { communicator in
-            var values = [Float](repeating: 1, count: communicator.size)
-            try values.withUnsafeMutableBufferPointer {
-                try communicator.startReduceScatter($0, counts: Array(repeating: 1, count: communicator.size), .sum).wait()
+        ),
+        (
+            "startAllReduce",
+            { communicator in
+                var values: [Float] = [1]
+                try values.withUnsafeMutableBufferPointer {
+                    let pending = try communicator.startAllReduce($0, .sum)
+                    while try !pending.poll() {}
+                }
             }
-        }),
+        ),
+        (
+            "startReduceScatter",
+            { communicator in
+                var values = [Float](repeating: 1, count: communicator.size)
+                try values.withUnsafeMutableBufferPointer {
+                    try communicator.startReduceScatter($0, counts: Array(repeating: 1, count: communicator.size), .sum).wait()
+                }
+            }
+        ),
         ("allGather", { _ = try $0.allGather(1) }),
         ("allToAll", { _ = try $0.allToAll(counts: Array(repeating: 0, count: $0.size)) }),
         ("split", { _ = try $0.split(color: 0, key: 0) }),
@@ -72,8 +81,10 @@ import _TestSupport
                 }
             }
             for rank in 0..<3 where rank != failing {
-                #expect(record[rank] == .peerFailed(
-                    operation: name, rank: rank, peer: failing, reason: "fault of rank \(failing)"))
+                #expect(
+                    record[rank]
+                        == .peerFailed(
+                            operation: name, rank: rank, peer: failing, reason: "fault of rank \(failing)"))
             }
         }
     }
@@ -119,9 +130,11 @@ import _TestSupport
             }
         }
         for rank in [0, 2] {
-            #expect(record[rank] == .peerFailed(
-                operation: "barrier", rank: rank, peer: 1,
-                reason: "it has finished without taking part in barrier()"))
+            #expect(
+                record[rank]
+                    == .peerFailed(
+                        operation: "barrier", rank: rank, peer: 1,
+                        reason: "it has finished without taking part in barrier()"))
         }
     }
 
@@ -136,44 +149,65 @@ import _TestSupport
     }
 
     private static let disagreements: [(String, @Sendable (any Communicator) throws -> Void)] = [
-        ("rank 2 calls barrier()", { communicator in
-            if communicator.rank == 2 { try communicator.barrier() } else { _ = try communicator.allReduce(1, .sum) }
-        }),
-        ("rank 2 calls allReduce(sum, 3 × float32)", { communicator in
-            var values = [Float](repeating: 1, count: communicator.rank == 2 ? 3 : 2)
-            try communicator.allReduce(&values, .sum)
-        }),
-        ("rank 2 calls allReduce(maximum, 1 × float32)", {
-            _ = try $0.allReduce(Float(1), $0.rank == 2 ? .maximum : .sum)
-        }),
-        ("rank 2 calls allReduce(sum, 1 × float64)", { communicator in
-            if communicator.rank == 2 {
-                _ = try communicator.allReduce(Double(1), .sum)
-            } else {
-                _ = try communicator.allReduce(Float(1), .sum)
+        (
+            "rank 2 calls barrier()",
+            { communicator in
+                if communicator.rank == 2 { try communicator.barrier() } else { _ = try communicator.allReduce(1, .sum) }
             }
-        }),
-        ("rank 2 calls broadcast(1 × float32, root 1)", {
-            _ = try $0.broadcast(Float(1), root: $0.rank == 2 ? 1 : 0)
-        }),
-        ("rank 2 calls allGather(2 × uint8)", { _ = try $0.allGather([UInt8](repeating: 0, count: $0.rank == 2 ? 2 : 1)) }),
-        ("rank 2 calls startReduceScatter(sum, [0, 0, 3] × float32)", { communicator in
-            var values: [Float] = [1, 1, 1]
-            try values.withUnsafeMutableBufferPointer {
-                try communicator.startReduceScatter($0, counts: communicator.rank == 2 ? [0, 0, 3] : [1, 1, 1], .sum).wait()
+        ),
+        (
+            "rank 2 calls allReduce(sum, 3 × float32)",
+            { communicator in
+                var values = [Float](repeating: 1, count: communicator.rank == 2 ? 3 : 2)
+                try communicator.allReduce(&values, .sum)
             }
-        }),
-        ("rank 1 sends rank 0 1 rows, which expects 2", { communicator in
-            let sent = [Int32](repeating: 0, count: 3)
-            var received = [Int32](repeating: 0, count: 4)
-            try sent.withUnsafeBufferPointer { sent in
-                try received.withUnsafeMutableBufferPointer {
-                    try communicator.allToAll(
-                        rowWidth: 1, sent, sentRows: [1, 1, 1], into: $0,
-                        receivedRows: communicator.rank == 0 ? [1, 2, 1] : [1, 1, 1])
+        ),
+        (
+            "rank 2 calls allReduce(maximum, 1 × float32)",
+            {
+                _ = try $0.allReduce(Float(1), $0.rank == 2 ? .maximum : .sum)
+            }
+        ),
+        (
+            "rank 2 calls allReduce(sum, 1 × float64)",
+            { communicator in
+                if communicator.rank == 2 {
+                    _ = try communicator.allReduce(Double(1), .sum)
+                } else {
+                    _ = try communicator.allReduce(Float(1), .sum)
                 }
             }
-        }),
+        ),
+        (
+            "rank 2 calls broadcast(1 × float32, root 1)",
+            {
+                _ = try $0.broadcast(Float(1), root: $0.rank == 2 ? 1 : 0)
+            }
+        ),
+        ("rank 2 calls allGather(2 × uint8)", { _ = try $0.allGather([UInt8](repeating: 0, count: $0.rank == 2 ? 2 : 1)) }),
+        (
+            "rank 2 calls startReduceScatter(sum, [0, 0, 3] × float32)",
+            { communicator in
+                var values: [Float] = [1, 1, 1]
+                try values.withUnsafeMutableBufferPointer {
+                    try communicator.startReduceScatter($0, counts: communicator.rank == 2 ? [0, 0, 3] : [1, 1, 1], .sum).wait()
+                }
+            }
+        ),
+        (
+            "rank 1 sends rank 0 1 rows, which expects 2",
+            { communicator in
+                let sent = [Int32](repeating: 0, count: 3)
+                var received = [Int32](repeating: 0, count: 4)
+                try sent.withUnsafeBufferPointer { sent in
+                    try received.withUnsafeMutableBufferPointer {
+                        try communicator.allToAll(
+                            rowWidth: 1, sent, sentRows: [1, 1, 1], into: $0,
+                            receivedRows: communicator.rank == 0 ? [1, 2, 1] : [1, 1, 1])
+                    }
+                }
+            }
+        ),
     ]
 
     @Test(arguments: disagreements.indices) func disagreementsAreToldToAll(_ index: Int) {
@@ -188,7 +222,8 @@ import _TestSupport
         }
         for rank in 0..<3 {
             guard case let .mismatch(_, place, text) = record[rank] else {
-                Issue.record("rank \(rank) must have been told of a mismatch, but ended with \(String(describing: record[rank]))")
+                Issue.record(
+                    "rank \(rank) must have been told of a mismatch, but ended with \(String(describing: record[rank]))")
                 continue
             }
             #expect(place == rank)

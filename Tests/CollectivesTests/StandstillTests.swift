@@ -28,22 +28,24 @@ import Testing
     @Test func aRankThatIsElsewhereIsNamed() {
         let found = Self.standstill(
             Self.report(0, entered: 7), Self.report(1, entered: 6, in: "allReduce", waiting: false), Self.report(2, entered: 7))
-        #expect(found.description == """
-            barrier #7 among ranks 0–2 has kept rank 0 waiting for 300 s: rank 1 has not entered it
-              rank 1 (process 101 on node1): runs, but is in no collective: it is past allReduce #6 among ranks 0–2
-            """)
+        #expect(
+            found.description == """
+                barrier #7 among ranks 0–2 has kept rank 0 waiting for 300 s: rank 1 has not entered it
+                  rank 1 (process 101 on node1): runs, but is in no collective: it is past allReduce #6 among ranks 0–2
+                """)
     }
 
     @Test func aRankThatDoesNotAnswerIsNamed() {
         let found = Self.standstill(
             Self.report(0, entered: 7), Self.report(1, entered: 5, waiting: false), Self.report(2, entered: 0, in: nil),
             silent: [1])
-        #expect(found.description == """
-            barrier #7 among ranks 0–2 has kept rank 0 waiting for 300 s: ranks 1, 2 have not entered it
-              rank 1 (process 101 on node1): does not answer: it is stopped or gone, or its host is; \
-            it was last seen past barrier #5 among ranks 0–2
-              rank 2 (process 102 on node2): runs, but is in no collective: it is before its first collective
-            """)
+        #expect(
+            found.description == """
+                barrier #7 among ranks 0–2 has kept rank 0 waiting for 300 s: ranks 1, 2 have not entered it
+                  rank 1 (process 101 on node1): does not answer: it is stopped or gone, or its host is; \
+                it was last seen past barrier #5 among ranks 0–2
+                  rank 2 (process 102 on node2): runs, but is in no collective: it is before its first collective
+                """)
     }
 
     @Test func aRankThatWaitsElsewhereIsNotToBlame() {

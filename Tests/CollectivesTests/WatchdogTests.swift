@@ -73,12 +73,14 @@ import _TestSupport
             try values.withUnsafeMutableBufferPointer { try pair.startAllReduce($0, .sum).wait() }
             try world.barrier()
         }
-        #expect(talk.all.contains {
-            $0.hasPrefix("startAllReduce #1 among ranks 2, 3 has kept rank 2") && $0.contains("rank 3 has not entered it")
-        })
-        #expect(talk.all.contains {
-            $0.hasPrefix("barrier #2 among ranks 0–3") && $0.contains("ranks 2, 3 have not entered it")
-        })
+        #expect(
+            talk.all.contains {
+                $0.hasPrefix("startAllReduce #1 among ranks 2, 3 has kept rank 2") && $0.contains("rank 3 has not entered it")
+            })
+        #expect(
+            talk.all.contains {
+                $0.hasPrefix("barrier #2 among ranks 0–3") && $0.contains("ranks 2, 3 have not entered it")
+            })
     }
 
     @Test func atTheLimitItGivesUp() throws {
@@ -153,12 +155,13 @@ import _TestSupport
     /// A rank may make communicators and enter them while its watchdog looks.
     @Test func thePlaceIsAmongTheGroups() throws {
         let journal = CollectiveJournal(), made = 20_000
-        let thread = try #require(SystemThread {
-            for number in 1...made {
-                let group = journal.add(.init(id: "\(number)", members: [0]))
-                journal.note(.init(operation: .barrier, group: group, number: 1, isWaiting: true))
-            }
-        })
+        let thread = try #require(
+            SystemThread {
+                for number in 1...made {
+                    let group = journal.add(.init(id: "\(number)", members: [0]))
+                    journal.note(.init(operation: .barrier, group: group, number: 1, isWaiting: true))
+                }
+            })
         var count = 0, strays = 0
         while count < made {
             let (place, groups) = journal.state

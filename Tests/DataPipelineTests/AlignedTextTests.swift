@@ -22,10 +22,11 @@ import Testing
         for group in groups {
             #expect(group.source.count <= budget && group.targetTokens <= budget)
             for index in 0..<group.sentences {
-                sentences.append((
-                    Array(group.source[group.sourceSegments.range(index)]),
-                    Array(group.targetInput[group.targetSegments.range(index)])
-                ))
+                sentences.append(
+                    (
+                        Array(group.source[group.sourceSegments.range(index)]),
+                        Array(group.targetInput[group.targetSegments.range(index)])
+                    ))
             }
         }
         for (pair, found) in zip(text.pairs, sentences) {

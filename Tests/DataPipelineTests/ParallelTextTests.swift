@@ -131,7 +131,8 @@ import Testing
     }
 
     @Test func invalidAndEmptyLinesFollowThePolicy() throws {
-        folder.write("text/train.en-de.en", Data("one\n \u{A0}\t\nthree\n".utf8) + Data([0xC3, 0x28, 0x0A]) + Data("five\n".utf8))
+        folder.write(
+            "text/train.en-de.en", Data("one\n \u{A0}\t\nthree\n".utf8) + Data([0xC3, 0x28, 0x0A]) + Data("five\n".utf8))
         folder.write("text/train.en-de.de", "eins\nzwei\n\nvier\nfünf\n")
         let part = try open().parts[0]
         func read(_ change: (inout DataConfiguration) -> Void) throws -> (kept: Int, skipped: SkippedPairs) {

@@ -61,7 +61,8 @@ enum SearchModel {
         let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
         let states = try model.decode(
             targetInput: inputs, segments: Segments(lengths: [inputs.count]), memory: memory, memorySegments: segments, pass,
-            reports: &reports).value
+            reports: &reports
+        ).value
         let logits = model.context.uninitialized(inputs.count, model.vocabulary)
         var embedding = model.context.uninitialized(0, 0)
         try model.store.forEachSlice { name, _, values, _ in

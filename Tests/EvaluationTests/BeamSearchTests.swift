@@ -18,7 +18,7 @@ import _TestSupport
     }
 
     private static func sources(_ lengths: [Int], vocabulary: Int, seed: UInt64 = 1) -> [[Int32]] {
-        lengths.enumerated().map { drawnTokens($1, of: 4 ..< Int32(vocabulary), seed: seed &* 100 &+ UInt64($0)) }
+        lengths.enumerated().map { drawnTokens($1, of: 4..<Int32(vocabulary), seed: seed &* 100 &+ UInt64($0)) }
     }
 
     private static func mixture(_ strata: [Int]) -> MixtureConfiguration? {
@@ -86,7 +86,8 @@ import _TestSupport
         Exhaustive(words: [4, 5], forbidden: [0, 2, 3], longest: 5, beam: 100),
     ]
 
-    private static func score(_ model: TranslationModel, _ source: [Int32], _ tokens: [Int32], penalty: Float) throws -> Double {
+    private static func score(_ model: TranslationModel, _ source: [Int32], _ tokens: [Int32], penalty: Float) throws -> Double
+    {
         try SearchModel.logProbability(model, source: source, tokens: tokens) / pow(Double(tokens.count + 1), Double(penalty))
     }
 

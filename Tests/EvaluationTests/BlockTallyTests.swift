@@ -70,7 +70,8 @@ import Testing
         configuration.stacked = true
         var tally = BlockTally(configuration, vocabulary: 3)
         tally.add(
-            tokens: [1, 2], decisions: [
+            tokens: [1, 2],
+            decisions: [
                 Self.decision([[0.9, 0.1], [0.2, 0.8]], visible: 0..<2),
                 Self.decision([[0.4, 0.6], [0.3, 0.7]], visible: 2..<4),
             ])
@@ -90,7 +91,8 @@ import Testing
         var tally = Self.tally(capacityFactor: 1)
         let one = tally
         tally.add(
-            tokens: [5, 6, 5, 7], decisions: [
+            tokens: [5, 6, 5, 7],
+            decisions: [
                 Self.decision(Self.atFirst, visible: 0..<4), Self.decision(Self.atSecond, visible: 2..<4),
             ])
         var sum = one

@@ -7,9 +7,11 @@ import Testing
     private func result(
         update: Int, bleu: Double, beam: Int = 5, lengthPenalty: Float = 1, split: String = "test"
     ) -> EvaluationResult {
-        let scores = EvaluationResult.Scores(bleu: bleu, chrf: 50, exact: 10, sentences: 4, roundsEncoder: 1.5, roundsDecoder: 2)
+        let scores = EvaluationResult.Scores(
+            bleu: bleu, chrf: 50, exact: 10, sentences: 4, roundsEncoder: 1.5, roundsDecoder: 2)
         return EvaluationResult(
-            split: split, update: update, beam: beam, lengthPenalty: lengthPenalty, average: scores, directions: ["a-b": scores],
+            split: split, update: update, beam: beam, lengthPenalty: lengthPenalty, average: scores,
+            directions: ["a-b": scores],
             signature: "tok:13a", chrfSignature: "nc:6")
     }
 
@@ -27,7 +29,8 @@ import Testing
 
     @Test func resultsOfBeforeTheSearchWasKeptAreRead() throws {
         let scores = #"{"bleu": 1, "chrf": 50, "exact": 10}"#
-        let text = #"{"split": "test", "update": 3, "beam": 5, "average": \#(scores), "directions": {"a-b": \#(scores)}, "#
+        let text =
+            #"{"split": "test", "update": 3, "beam": 5, "average": \#(scores), "directions": {"a-b": \#(scores)}, "#
             + #""signature": "tok:13a", "earlier": [{"update": 2, "average": \#(scores)}]}"#
         let result = try JSONDecoder().decode(EvaluationResult.self, from: Data(text.utf8))
         #expect(result.lengthPenalty == 1 && result.chrfSignature == nil && result.means.map(\.update) == [2, 3])
@@ -37,7 +40,8 @@ import Testing
     @Test func earlierMeansStay() {
         let first = result(update: 10, bleu: 1), second = result(update: 30, bleu: 3).replacing(first)
         let third = result(update: 20, bleu: 2).replacing(second)
-        #expect(third.update == 20 && third.means.map(\.update) == [10, 20, 30] && third.means.map(\.average.bleu) == [1, 2, 3])
+        #expect(
+            third.update == 20 && third.means.map(\.update) == [10, 20, 30] && third.means.map(\.average.bleu) == [1, 2, 3])
         let again = result(update: 10, bleu: 9).replacing(third)
         #expect(again.means.map(\.average.bleu) == [9, 2, 3])
         #expect(first.means.map(\.update) == [10])

@@ -109,9 +109,11 @@ import TransformerModel
             let rows = text.split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).count }
             #expect(Set(rows).count == 1, "\(name): every row has the header's columns")
         }
-        #expect(analysis.csvFiles.map(\.name) == [
-            "rc_by_direction.csv", "rc_by_block.csv", "expert_load.csv", "co_activation.csv", "gate_entropy.csv", "drops.csv",
-        ])
+        #expect(
+            analysis.csvFiles.map(\.name) == [
+                "rc_by_direction.csv", "rc_by_block.csv", "expert_load.csv", "co_activation.csv", "gate_entropy.csv",
+                "drops.csv",
+            ])
         // Two gates a block: the first sees two experts, the second one.
         #expect(analysis.csvFiles[2].text.split(separator: "\n").count == 1 + 2 * 3)
     }

@@ -28,6 +28,7 @@ enum SacreBLEUFixtures {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Value.self, from: Data(contentsOf: folder.appendingPathComponent("Fixtures/bleu/\(name).json")))
+        return try decoder.decode(
+            Value.self, from: Data(contentsOf: folder.appendingPathComponent("Fixtures/bleu/\(name).json")))
     }
 }

@@ -27,8 +27,10 @@ import _TestSupport
             let scores = context.zeros(wanted.count, 3)
             for (token, expert) in wanted.enumerated() { scores[token, expert] = 1 }
             let router = StratifiedRouter(topK: 1, capacityFactor: nil, secondExpert: .best, normalization: .afterDrop)
-            let plan = try dispatcher.plan(context, router.route(
-                scores: scores, visible: 0..<3, rows: wanted.indices.map { Int32($0) }, key: RandomKey(seed: 1)))
+            let plan = try dispatcher.plan(
+                context,
+                router.route(
+                    scores: scores, visible: 0..<3, rows: wanted.indices.map { Int32($0) }, key: RandomKey(seed: 1)))
             if communicator.rank == 0 {
                 #expect(plan.rowTokens == [1, 0, 2])
                 #expect(plan.slots == [1, 0, 2])

@@ -105,7 +105,7 @@ import _TestSupport
             Self.setGate(whole, logit: 200)
             let open = try whole.forward(x), outcome = try tiny.forward(x)
             func row(_ outcome: StratifiedBlock.Outcome, _ token: Int) -> [Float] {
-                outcome.output.value.rows(token ..< token + 1).elements
+                outcome.output.value.rows(token..<token + 1).elements
             }
             let closed = (0..<count).count { row(outcome, $0) != row(open, $0) }
             // Five standard deviations.

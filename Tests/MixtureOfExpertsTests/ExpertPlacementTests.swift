@@ -32,14 +32,16 @@ import Testing
     }
 
     @Test func refusalsSayWhatIsAllowed() {
-        #expect("\(PlacementError.notADivisor(expertParallel: 3, ranks: 8))"
-            == "parallel.expert_parallel must divide the number of ranks, 8, but is 3; "
-            + "leave it out (auto) or start a multiple of 3 ranks")
+        #expect(
+            "\(PlacementError.notADivisor(expertParallel: 3, ranks: 8))"
+                == "parallel.expert_parallel must divide the number of ranks, 8, but is 3; "
+                + "leave it out (auto) or start a multiple of 3 ranks")
         let error = #expect(throws: PlacementError.self) {
             _ = try ParallelLayout(ranks: 8, expertParallel: 8, strata: [4, 12])
         }
-        #expect("\(error!)" == "parallel.expert_parallel must be at most the smallest stratum's experts, 4, but is 8: "
-            + "every rank hosts a shard of every stratum; leave it out (auto) to have replicas instead")
+        #expect(
+            "\(error!)" == "parallel.expert_parallel must be at most the smallest stratum's experts, 4, but is 8: "
+                + "every rank hosts a shard of every stratum; leave it out (auto) to have replicas instead")
     }
 }
 

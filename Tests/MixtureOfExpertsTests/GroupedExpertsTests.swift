@@ -51,9 +51,10 @@ import _TestSupport
         }
     }
 
-    @Test(arguments: [
-        [7], [0], [0, 0, 0], [1, 1, 1], [3, 0, 290, 1, 65], [0, 0, 900], [513, 0, 1], [128, 128],
-    ], [1, 2])
+    @Test(
+        arguments: [
+            [7], [0], [0, 0, 0], [1, 1, 1], [3, 0, 290, 1, 65], [0, 0, 900], [513, 0, 1], [128, 128],
+        ], [1, 2])
     func forwardAndBackward(expertRows: [Int], threads: Int) throws {
         let context = ComputeContext(threads: threads), store = ParameterStore()
         // Experts bear global ids, whatever their order here.
@@ -76,8 +77,8 @@ import _TestSupport
         let gradients = try store.gradients()
         for (id, count) in zip(ids, expertRows) {
             var twin = try Twin(store, "moe.experts.\(id)")
-            for index in row ..< row + count {
-                let result = twin.run(rows.rows(index ..< index + 1).elements, dy: doutputs.rows(index ..< index + 1).elements)
+            for index in row..<row + count {
+                let result = twin.run(rows.rows(index..<index + 1).elements, dy: doutputs.rows(index..<index + 1).elements)
                 expected.hidden += result.hidden
                 expected.outputs += result.output
                 expected.drows += result.dx

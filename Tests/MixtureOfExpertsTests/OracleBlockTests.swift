@@ -107,7 +107,9 @@ import _TestSupport
         for (stratum, decision) in outcome.decisions.enumerated() {
             let experts = file.integers("route.\(stratum).experts")!, weights = file.floats("route.\(stratum).weights")!
             guard experts.count == decision.experts.count else { throw Disagreement("stratum \(stratum): other tokens") }
-            if decision.tokens > 0 { try expectClose(decision.weights, weights, tolerance: 1e-5, "weights of stratum \(stratum)") }
+            if decision.tokens > 0 {
+                try expectClose(decision.weights, weights, tolerance: 1e-5, "weights of stratum \(stratum)")
+            }
             for (index, (actual, expected)) in zip(decision.experts, experts).enumerated() {
                 func probability(_ expert: Int32) -> Float {
                     decision.probabilities[index / decision.choices, Int(expert) - decision.visible.lowerBound]
@@ -122,7 +124,8 @@ import _TestSupport
                 }
             }
             try expectClose(
-                [decision.loadBalancingLoss], file.floats("route.\(stratum).aux")!, tolerance: 1e-5, "aux of stratum \(stratum)")
+                [decision.loadBalancingLoss], file.floats("route.\(stratum).aux")!, tolerance: 1e-5, "aux of stratum \(stratum)"
+            )
         }
     }
 

@@ -11,7 +11,8 @@ import _TestSupport
 @Suite struct RoutingVariantTests {
     /// Routes tokens of the given probabilities over experts 0 ….
     private static func route(
-        _ probabilities: [[Float]], k: Int = 2, capacity: Float? = nil, rule: RoutingRule = .tokenChoice, prioritized: Bool = false,
+        _ probabilities: [[Float]], k: Int = 2, capacity: Float? = nil, rule: RoutingRule = .tokenChoice,
+        prioritized: Bool = false,
         bias: [Float] = []
     ) -> RoutingDecision {
         let context = ComputeContext(), experts = probabilities[0].count
@@ -35,7 +36,8 @@ import _TestSupport
         let gradient = context.zeros(2, 2)
         router.backward(decision, dweights: [0, 0], loadBalancingScale: 0, zLossScale: 3, into: gradient)
         try expectClose(
-            gradient.elements, [3 * sums[0] / 4, 3 * sums[0] * 3 / 4, 3 * sums[1] / 2, 3 * sums[1] / 2], tolerance: 1e-6, "gradient")
+            gradient.elements, [3 * sums[0] / 4, 3 * sums[0] * 3 / 4, 3 * sums[1] / 2, 3 * sums[1] / 2], tolerance: 1e-6,
+            "gradient")
     }
 
     @Test func biasesSelectAndDoNotWeigh() throws {
@@ -90,11 +92,13 @@ import _TestSupport
         #expect(decision.choices == 3)
         // Expert 0 takes tokens 2 and 0 (before 4, which scores it as well), 1 takes 3 and 0, 2 takes 1 and 3. Nobody takes token 4.
         #expect(decision.experts == [0, 1, -1, 0, 2, -1, 0, -1, -1, 0, 1, 2, 0, -1, -1])
-        #expect(decision.kept == [
-            true, true, false, false, true, false, true, false, false, false, true, true, false, false, false,
-        ])
+        #expect(
+            decision.kept == [
+                true, true, false, false, true, false, true, false, false, false, true, true, false, false, false,
+            ])
         try expectClose(
-            decision.weights, [0.6, 0.3, 0, 0, 0.4, 0, 0.7, 0, 0, 0, 0.35, 0.25, 0, 0, 0], tolerance: 1e-6, "bare probabilities")
+            decision.weights, [0.6, 0.3, 0, 0, 0.4, 0, 0.7, 0, 0, 0, 0.35, 0.25, 0, 0, 0], tolerance: 1e-6, "bare probabilities"
+        )
     }
 
     @Test func aTokenThatNobodyChoseMovesOn() throws {
@@ -103,10 +107,10 @@ import _TestSupport
             (configuration.routing, configuration.capacityFactor) = (.expertChoice, 0.5)
             let tiny = try TinyBlock(configuration, group: communicator)
             let x = tiny.tokens(40, seed: 1), outcome = try tiny.forward(x), decision = outcome.decisions[0]
-            let passed = (0..<40).filter { outcome.visits[$0] == 1 && !decision.kept[$0 * 4 ..< $0 * 4 + 4].contains(true) }
+            let passed = (0..<40).filter { outcome.visits[$0] == 1 && !decision.kept[$0 * 4..<$0 * 4 + 4].contains(true) }
             try #require(!passed.isEmpty)
             for token in passed {
-                try #require(outcome.output.value.rows(token ..< token + 1).elements == x.rows(token ..< token + 1).elements)
+                try #require(outcome.output.value.rows(token..<token + 1).elements == x.rows(token..<token + 1).elements)
                 try #require(decision.firstChoice(token) >= 2)
             }
             // Every expert has its fill: floor(0.5 × ceil(40 / 4)).
@@ -126,7 +130,10 @@ import _TestSupport
         #expect(Self.route(tokens, k: 1, capacity: 1).kept == [true, true, false, false])
         #expect(Self.route(tokens, k: 1, capacity: 1, prioritized: true).kept == [false, true, true, false])
         // Second choices queue after all first ones, in the same order of tokens.
-        #expect(Self.route(tokens, k: 2, capacity: 1, prioritized: true).kept == [false, false, true, true, true, true, false, false])
+        #expect(
+            Self.route(tokens, k: 2, capacity: 1, prioritized: true).kept == [
+                false, false, true, true, true, true, false, false,
+            ])
     }
 
     @Test func sharedExpertsAreTakenByAll() throws {
@@ -160,13 +167,15 @@ import _TestSupport
             }
             // Five standard deviations.
             try #require(abs(Double(leftOut) / 400 - 0.3) < 5 * (0.3 * 0.7 / 400).squareRoot())
-            try #require(try (0..<40).allSatisfy {
-                try tiny.forward(x, training: false, key: RandomKey(seed: 9).derived($0)).statistics.tokens == 6
-            })
+            try #require(
+                try (0..<40).allSatisfy {
+                    try tiny.forward(x, training: false, key: RandomKey(seed: 9).derived($0)).statistics.tokens == 6
+                })
             // A group that is left out gives its gradient on, and none to the block.
-            let key = try #require(try (0..<400).map { RandomKey(seed: 9).derived($0) }.first {
-                try tiny.forward(x, key: $0).statistics.tokens == 0
-            })
+            let key = try #require(
+                try (0..<400).map { RandomKey(seed: 9).derived($0) }.first {
+                    try tiny.forward(x, key: $0).statistics.tokens == 0
+                })
             let dy = tiny.tokens(6, seed: 2), result = try tiny.train(x, doutput: dy, lossScale: 1, key: key)
             try #require(result.dx == dy.elements)
             try #require(try tiny.store.gradients().values.allSatisfy { $0.allSatisfy { $0 == 0 } })

@@ -34,7 +34,7 @@ import _TestSupport
             let outcome = try tiny.forward(x)
             try #require(outcome.visits == [UInt8](repeating: 3, count: count))
             let normalized = block.norms[0](Variable(x), pass).value
-            var h = (0..<count).map { normalized.rows($0 ..< $0 + 1).elements.map(Double.init) }
+            var h = (0..<count).map { normalized.rows($0..<$0 + 1).elements.map(Double.init) }
             for (stratum, visible) in [0..<2, 2..<5, 5..<7].enumerated() {
                 let decision = outcome.decisions[stratum], gate = block.gates[stratum].value
                 try #require(decision.tokens == count && decision.visible == visible)
@@ -47,7 +47,7 @@ import _TestSupport
                     let best = scores.indices.max { scores[$0] < scores[$1] }! + visible.lowerBound
                     try #require(decision.firstChoice(token) == best, "stratum \(stratum), token \(token)")
                     var y = [Double](repeating: 0, count: TinyBlock.dim)
-                    for choice in token * k ..< (token + 1) * k where decision.kept[choice] {
+                    for choice in token * k..<(token + 1) * k where decision.kept[choice] {
                         let output = Self.expert(block.experts.experts[Int(decision.experts[choice])], h[token])
                         for index in y.indices { y[index] += Double(decision.weights[choice]) * output[index] }
                     }
@@ -66,7 +66,8 @@ import _TestSupport
             configuration.stacked = false
             let plain = try TinyBlock(configuration, group: communicator, dropout: 0.2)
             let x = plain.tokens(20, seed: 1), dy = plain.tokens(20, seed: 2)
-            let expected = try plain.train(x, doutput: dy, lossScale: 1), result = try stacked.train(x, doutput: dy, lossScale: 1)
+            let expected = try plain.train(x, doutput: dy, lossScale: 1),
+                result = try stacked.train(x, doutput: dy, lossScale: 1)
             try #require(result.output == expected.output && result.dx == expected.dx)
             try #require(try stacked.store.gradients() == plain.store.gradients())
         }

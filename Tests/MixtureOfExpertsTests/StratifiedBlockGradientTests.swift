@@ -33,10 +33,13 @@ import _TestSupport
             func objective() throws -> (Double, Discrete) {
                 let outcome = try tiny.forward(x)
                 let output = zip(outcome.output.value.buffer, weights.buffer).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-                let others = (configuration.conditionalRouting?.weight ?? 0) * outcome.budgetLoss
+                let others =
+                    (configuration.conditionalRouting?.weight ?? 0) * outcome.budgetLoss
                     + configuration.routerZLoss * outcome.zLoss
-                return (output + Double(lossScale) * Double(outcome.loadBalancingLoss + others),
-                        Discrete(experts: outcome.decisions.map(\.experts), kept: outcome.decisions.map(\.kept)))
+                return (
+                    output + Double(lossScale) * Double(outcome.loadBalancingLoss + others),
+                    Discrete(experts: outcome.decisions.map(\.experts), kept: outcome.decisions.map(\.kept))
+                )
             }
             let differences = CentralDifferences(tolerance: tolerance)
             try differences.check(dx, at: x.buffer, "\(what): dx", objective: objective)

@@ -31,7 +31,7 @@ import _TestSupport
                 let here = stratum.indices.filter { stratum[$0] == gate }
                 let decision = outcome.decisions[gate]
                 #expect(decision.tokens == here.count)
-                #expect(decision.visible == 2 * gate ..< 6)
+                #expect(decision.visible == 2 * gate..<6)
                 for (index, token) in here.enumerated() {
                     visits[token] += 1
                     stratum[token] = decision.firstChoice(index) / 2 + 1
@@ -97,7 +97,7 @@ import _TestSupport
             let kept = outcome.decisions[0].kept
             #expect(kept.contains(false) && kept.contains(true))
             for token in 0..<12 {
-                let same = outcome.output.value.rows(token ..< token + 1).elements == x.rows(token ..< token + 1).elements
+                let same = outcome.output.value.rows(token..<token + 1).elements == x.rows(token..<token + 1).elements
                 #expect(same == !kept[token], "token \(token)")
             }
         }
@@ -160,11 +160,11 @@ import _TestSupport
             let input = x(tiny), outcome = try tiny.forward(input)
             var masked = 0
             for token in 0..<count {
-                let row = outcome.output.value.rows(token ..< token + 1).elements
-                if row == input.rows(token ..< token + 1).elements {
+                let row = outcome.output.value.rows(token..<token + 1).elements
+                if row == input.rows(token..<token + 1).elements {
                     masked += 1
                 } else {
-                    #expect(row == unmasked.rows(token ..< token + 1).elements, "what is not masked is not scaled")
+                    #expect(row == unmasked.rows(token..<token + 1).elements, "what is not masked is not scaled")
                 }
             }
             // Five standard deviations.

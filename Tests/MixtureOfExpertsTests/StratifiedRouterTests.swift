@@ -16,12 +16,13 @@ import _TestSupport
         let scores = context.tensor(
             probabilities.flatMap { $0.map { Float(log(Double($0))) } }, rows: probabilities.count, columns: visible)
         return router.route(
-            scores: scores, visible: 2 ..< 2 + visible, rows: rows ?? probabilities.indices.map { Int32($0) },
+            scores: scores, visible: 2..<2 + visible, rows: rows ?? probabilities.indices.map { Int32($0) },
             key: RandomKey(seed: seed))
     }
 
     private func router(
-        _ policy: SecondExpertPolicy = .best, _ normalization: GateNormalization = .afterDrop, k: Int = 2, capacity: Float? = nil
+        _ policy: SecondExpertPolicy = .best, _ normalization: GateNormalization = .afterDrop, k: Int = 2,
+        capacity: Float? = nil
     ) -> StratifiedRouter {
         StratifiedRouter(topK: k, capacityFactor: capacity, secondExpert: policy, normalization: normalization)
     }
@@ -172,7 +173,7 @@ import _TestSupport
         // Some of the rows, in another company: each draws what it drew.
         let rows: [Int32] = [3, 4, 11, 29, 38]
         let some = route(router(policy), rows.map { _ in probabilities[0] }, seed: 5, rows: rows)
-        #expect(some.experts == rows.flatMap { all.experts[2 * Int($0) ... 2 * Int($0) + 1] })
+        #expect(some.experts == rows.flatMap { all.experts[2 * Int($0)...2 * Int($0) + 1] })
     }
 
     @Test(arguments: [0.1, 0.3, 0.45] as [Float]) func randomKeepsTheNextBestWithTwiceItsProbability(second: Float) {
@@ -252,8 +253,10 @@ import _TestSupport
                 try CentralDifferences().check(gradient.elements, at: logits.buffer, what) {
                     let decision = decide()
                     let weighted = zip(decision.weights, dweights).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-                    return (weighted + Double(balance) * Double(decision.loadBalancingLoss),
-                            Discrete(experts: decision.experts, kept: decision.kept))
+                    return (
+                        weighted + Double(balance) * Double(decision.loadBalancingLoss),
+                        Discrete(experts: decision.experts, kept: decision.kept)
+                    )
                 }
             }
         }

@@ -35,8 +35,10 @@ private typealias Matrix = NaiveKernels.Matrix
         #expect(layer.bias.value.elements.allSatisfy { $0 == 0 })
         randomize(store)
         let x = context.normal(4, 5, seed: 1)
-        #expect(NaiveKernels.deviation(
-            layer(Variable(x), pass()).value, affine(Matrix(x), Matrix(layer.weight.value), Matrix(layer.bias.value))) < 1e-5)
+        #expect(
+            NaiveKernels.deviation(
+                layer(Variable(x), pass()).value, affine(Matrix(x), Matrix(layer.weight.value), Matrix(layer.bias.value)))
+                < 1e-5)
     }
 
     @Test func layerNorm() {
@@ -74,12 +76,13 @@ private typealias Matrix = NaiveKernels.Matrix
         let store = ParameterStore(), segments = Segments(lengths: [3, 1, 5])
         let layer = SelfAttention(name: "self_attn", dim: 12, heads: 3, causal: causal, store: store)
         store.materialize(context, seed: 1)
-        #expect(names(store) == ["weight", "bias"].flatMap { kind in ["q", "k", "v"].map { "self_attn.\($0).\(kind)" } }
-            + ["self_attn.out.weight", "self_attn.out.bias"])
+        #expect(
+            names(store) == ["weight", "bias"].flatMap { kind in ["q", "k", "v"].map { "self_attn.\($0).\(kind)" } }
+                + ["self_attn.out.weight", "self_attn.out.bias"])
         randomize(store)
         let h = context.normal(9, 12, seed: 1), residual = context.normal(9, 12, seed: 2)
         let projected = affine(Matrix(h), Matrix(layer.projections.weight.value), Matrix(layer.projections.bias.value))
-        let parts = (0..<3).map { projected.part(0..<9, 12 * $0 ..< 12 * $0 + 12) }
+        let parts = (0..<3).map { projected.part(0..<9, 12 * $0..<12 * $0 + 12) }
         let mixed = NaiveKernels.Attention(heads: 3, causal: causal, queries: segments, keys: segments)
             .forward(q: parts[0], k: parts[1], v: parts[2])
         let expected = Matrix(residual) + affine(mixed, Matrix(layer.output.weight.value), Matrix(layer.output.bias.value))
@@ -92,10 +95,13 @@ private typealias Matrix = NaiveKernels.Matrix
         let store = ParameterStore(), segments = Segments(lengths: [3, 1]), memorySegments = Segments(lengths: [2, 5])
         let layer = CrossAttention(name: "cross_attn", dim: 12, heads: 2, store: store)
         store.materialize(context, seed: 1)
-        #expect(names(store) == ["q.weight", "q.bias", "k.weight", "v.weight", "k.bias", "v.bias", "out.weight", "out.bias"]
-            .map { "cross_attn.\($0)" })
+        #expect(
+            names(store)
+                == ["q.weight", "q.bias", "k.weight", "v.weight", "k.bias", "v.bias", "out.weight", "out.bias"]
+                .map { "cross_attn.\($0)" })
         randomize(store)
-        let h = context.normal(4, 12, seed: 1), memory = context.normal(7, 12, seed: 3), residual = context.normal(4, 12, seed: 2)
+        let h = context.normal(4, 12, seed: 1), memory = context.normal(7, 12, seed: 3),
+            residual = context.normal(4, 12, seed: 2)
         let q = affine(Matrix(h), Matrix(layer.queries.weight.value), Matrix(layer.queries.bias.value))
         let kv = affine(Matrix(memory), Matrix(layer.keysAndValues.weight.value), Matrix(layer.keysAndValues.bias.value))
         let mixed = NaiveKernels.Attention(heads: 2, causal: false, queries: segments, keys: memorySegments)

@@ -10,9 +10,10 @@ import Testing
     }
 
     @Test func barsStandOnTheBaseline() throws {
-        let page = try page(BarChart(
-            title: "RC", note: "", subject: "direction", categories: ["a-b", "b-a"], measure: "RC", baseline: 1,
-            series: [series(0, [1, 3]), series(1, [2, nil])]))
+        let page = try page(
+            BarChart(
+                title: "RC", note: "", subject: "direction", categories: ["a-b", "b-a"], measure: "RC", baseline: 1,
+                series: [series(0, [1, 3]), series(1, [2, nil])]))
         let bars = page.all("rect", "bar")
         #expect(bars.map(\.tooltip) == ["a-b\nrun 0: 1", "a-b\nrun 1: 2", "b-a\nrun 0: 3"])
         // The axis goes from 1 to 3: 1 is a line of a pixel, 2 half the height.
@@ -27,9 +28,10 @@ import Testing
 
     @Test func manyCategoriesAreDrawnInRows() throws {
         let names = (0..<198).map { "xx-y\($0)" }
-        let page = try page(BarChart(
-            title: "BLEU", note: "", subject: "direction", categories: names, measure: "BLEU",
-            series: [series(0, names.map { _ in 10 })]))
+        let page = try page(
+            BarChart(
+                title: "BLEU", note: "", subject: "direction", categories: names, measure: "BLEU",
+                series: [series(0, names.map { _ in 10 })]))
         let rows = page.all("svg", "plot")
         #expect(rows.count == 3 && page.attributes["class"] == "wide")
         #expect(rows.map { $0.all("rect", "bar").count } == [66, 66, 66])
@@ -38,9 +40,10 @@ import Testing
     }
 
     @Test func theAxisMayBeSharedWithAnotherChart() throws {
-        let page = try page(BarChart(
-            title: "RC", note: "", subject: "direction", categories: ["a-b"], measure: "RC", reaches: 40,
-            series: [series(0, [10])]))
+        let page = try page(
+            BarChart(
+                title: "RC", note: "", subject: "direction", categories: ["a-b"], measure: "RC", reaches: 40,
+                series: [series(0, [10])]))
         let bar = page.all("rect", "bar")[0]
         #expect(bar.number("height") == 60)
         #expect(abs(bar.number("x") + 24 - (left(ofLabelsWith: 2) + right) / 2) < 0.01, "one bar stands in the middle")

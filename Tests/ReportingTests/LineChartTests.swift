@@ -31,7 +31,8 @@ import Testing
     @Test func binsHaveMeanAndBand() throws {
         let values = (1...8).map { (update: $0, value: Double($0)) }
         let page = try page(chart([.init(mark: RunMark(index: 0), run: "a", values: values)]), UpdateBins(1...8, atMost: 4))
-        let line = try #require(page.all("path", "line").first).points, band = try #require(page.all("path", "band").first).points
+        let line = try #require(page.all("path", "line").first).points,
+            band = try #require(page.all("path", "band").first).points
         #expect(line.count == 4 && band.count == 8)
         func y(_ value: Double) -> Double { bottom - (bottom - top) * value / 8 }
         for (point, mean) in zip(line, [1.5, 3.5, 5.5, 7.5]) { #expect(abs(point.y - y(mean)) < 0.01) }

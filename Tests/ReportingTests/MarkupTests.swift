@@ -18,7 +18,8 @@ import Testing
         #expect(Markup.element("td").rendered == "<td></td>")
         #expect(Markup.element("meta", ["charset": "utf-8"]).rendered == "<meta charset=\"utf-8\"/>\n")
         #expect(Markup.rectangle(x: 1, y: 2, width: 3, height: 4, "bar").rendered.hasSuffix("height=\"4\"/>"))
-        #expect(Markup.rectangle(x: 1, y: 2, width: 3, height: 4, "bar", tooltip: "a < b").rendered.hasSuffix(
-            "height=\"4\"><title>a &lt; b</title></rect>"))
+        #expect(
+            Markup.rectangle(x: 1, y: 2, width: 3, height: 4, "bar", tooltip: "a < b").rendered.hasSuffix(
+                "height=\"4\"><title>a &lt; b</title></rect>"))
     }
 }

@@ -1,7 +1,8 @@
 /// Lines of `metrics.jsonl`.
 enum MetricsLine {
     static func update(
-        _ update: Int, loss: String = "2.5", norm: String = "1.5", tokens: Int = 100, speed: Double = 1000, rounds: Double = 1.25,
+        _ update: Int, loss: String = "2.5", norm: String = "1.5", tokens: Int = 100, speed: Double = 1000,
+        rounds: Double = 1.25,
         dropped: Double = 0.05, load: [[Int]] = [[3, 1, 2, 2], [0, 0, 4, 0]]
     ) -> String {
         """

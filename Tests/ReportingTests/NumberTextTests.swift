@@ -20,14 +20,16 @@ import Testing
 
     @Test(arguments: [
         (0.0, "0"), (7, "7"), (12_345, "12,345"), (1.23456, "1.235"), (12.3456, "12.35"), (123.456, "123.5"), (1234.4, "1,234"),
-        (0.00123456, "0.001235"), (0.000123456, "1.235e-4"), (-2.5, "-2.500"), (.nan, "nan"), (.infinity, "inf"), (1e20, "1e20"),
+        (0.00123456, "0.001235"), (0.000123456, "1.235e-4"), (-2.5, "-2.500"), (.nan, "nan"), (.infinity, "inf"),
+        (1e20, "1e20"),
     ]) func figures(value: Double, text: String) {
         #expect(NumberText.figure(value) == text)
     }
 
     @Test func countsAndDurations() {
         #expect([0, 999, 1000, -1_234_567].map(NumberText.count) == ["0", "999", "1,000", "-1,234,567"])
-        #expect([0.4, 59, 60, 3599, 3600, 86_399].map(NumberText.duration) == ["0s", "59s", "1m00s", "59m59s", "1h00m", "23h59m"])
+        #expect(
+            [0.4, 59, 60, 3599, 3600, 86_399].map(NumberText.duration) == ["0s", "59s", "1m00s", "59m59s", "1h00m", "23h59m"])
         #expect([-1, .infinity, .nan].map(NumberText.duration) == ["–", "–", "–"])
         #expect([0, 1_048_576, 1_600_000].map(NumberText.mebibytes) == ["0.0", "1.0", "1.5"])
     }

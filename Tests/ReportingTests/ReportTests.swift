@@ -16,22 +16,27 @@ import Testing
 
     @Test func aRunIsShownWhole() throws {
         let page = try page(ReportedRuns.report(ReportedRuns.mixture()))
-        #expect(page.all("h2").map(\.text) == [
-            "Summary", "Training", "Expert load in training", "Requested capacity", "Gates", "Translation quality",
-            "Configuration",
-        ])
-        #expect(titles(page, "curves") == [
-            "Loss", "Validation perplexity", "Learning rate", "Gradient norm", "Speed", "Requested capacity", "Dropped choices",
-            "Load-balancing loss",
-        ])
+        #expect(
+            page.all("h2").map(\.text) == [
+                "Summary", "Training", "Expert load in training", "Requested capacity", "Gates", "Translation quality",
+                "Configuration",
+            ])
+        #expect(
+            titles(page, "curves") == [
+                "Loss", "Validation perplexity", "Learning rate", "Gradient norm", "Speed", "Requested capacity",
+                "Dropped choices",
+                "Load-balancing loss",
+            ])
         #expect(titles(page, "load") == ["smoe, stratum 0", "smoe, stratum 1"])
-        #expect(titles(page, "capacity") == [
-            "RC by direction, encoder", "RC by direction, decoder", "RC by block", "Frequency of tokens of high and low RC",
-        ])
-        #expect(titles(page, "routing") == [
-            "Gate entropy", "Choices that training's capacity would drop", "Experts that act together: enc 1",
-            "Experts that act together: dec 1",
-        ])
+        #expect(
+            titles(page, "capacity") == [
+                "RC by direction, encoder", "RC by direction, decoder", "RC by block", "Frequency of tokens of high and low RC",
+            ])
+        #expect(
+            titles(page, "routing") == [
+                "Gate entropy", "Choices that training's capacity would drop", "Experts that act together: enc 1",
+                "Experts that act together: dec 1",
+            ])
         #expect(titles(page, "translation") == ["BLEU by direction"])
         #expect(page.all("p", "absent").isEmpty)
         #expect(page.all("script").isEmpty && page.all("button").isEmpty, "one run has nothing to hide")
@@ -47,21 +52,24 @@ import Testing
 
     @Test func theSummary() throws {
         let table = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture(), ReportedRuns.begun()).summaryTable
-        #expect(table.header == [
-            "run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity", "BLEU, test", "RC",
-            "dropped", "target tokens/s", "training time",
-        ])
-        #expect(table.rows == [
-            [
-                "dense", "dense", "60,000,000", "167.0", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–",
-                "1,000", "2s",
-            ],
-            [
-                "smoe", "SMoE-2-2", "73,165,824", "217", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25", "5.0%",
-                "1,000", "2s",
-            ],
-            ["begun", "SMoE-2-2", "–", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
-        ])
+        #expect(
+            table.header == [
+                "run", "method", "parameters", "MFLOPs/token", "updates", "loss", "validation perplexity", "BLEU, test", "RC",
+                "dropped", "target tokens/s", "training time",
+            ])
+        #expect(
+            table.rows == [
+                [
+                    "dense", "dense", "60,000,000", "167.0", "20 of 40", "0.4105", "4.500 (at 20)", "37.83 (at 20)", "–", "–",
+                    "1,000", "2s",
+                ],
+                [
+                    "smoe", "SMoE-2-2", "73,165,824", "217", "20 of 20", "0.4105", "4.500 (at 20)", "40.40 (at 20)", "1.25",
+                    "5.0%",
+                    "1,000", "2s",
+                ],
+                ["begun", "SMoE-2-2", "–", "–", "0 of 1,000", "–", "–", "–", "–", "–", "–", "–"],
+            ])
     }
 
     @Test func whatIsMissingIsSaid() throws {
@@ -72,10 +80,11 @@ import Testing
         #expect(absences(page, "summary") == ["begun: metrics.jsonl has no update yet."])
         #expect(absences(page, "curves") == ["dense: a dense model has no experts, and so no RC, drops, load or gates."])
         #expect(absences(page, "load") == ["begun: no update is done yet.", "dense: a dense model has no experts."])
-        #expect(absences(page, "capacity") == [
-            "smoe, begun: no requested capacity by block and token; strata analyze RUN writes it.",
-            "dense: no requested capacity by block and token: a dense model has no experts.",
-        ])
+        #expect(
+            absences(page, "capacity") == [
+                "smoe, begun: no requested capacity by block and token; strata analyze RUN writes it.",
+                "dense: no requested capacity by block and token: a dense model has no experts.",
+            ])
         #expect(absences(page, "translation") == ["smoe, begun: not evaluated; strata evaluate RUN writes the scores."])
         #expect(titles(page, "capacity").isEmpty && titles(page, "routing").isEmpty)
     }
@@ -88,8 +97,10 @@ import Testing
         let analysis = try #require(runs[0].analysis), page = try page(Report(runs: runs, date: ""))
         for id in ["capacity", "routing"] {
             let notes = page.all("section").first { $0.attributes["id"] == id }?.all("p", "note").map(\.text) ?? []
-            #expect(notes.contains(
-                "smoe: analysed at update \(analysis.step), split \(analysis.text); late: analysed at update 4,000, text of files."))
+            #expect(
+                notes.contains(
+                    "smoe: analysed at update \(analysis.step), split \(analysis.text); late: analysed at update 4,000, text of files."
+                ))
         }
     }
 
@@ -109,9 +120,10 @@ import Testing
         run.analysis = nil
         let page = try page(ReportedRuns.report(run))
         #expect(titles(page, "capacity") == ["RC by direction, encoder", "RC by direction, decoder"])
-        #expect(page.all("rect", "bar").prefix(4).map(\.tooltip) == [
-            "eng-cat\nsmoe: 1.50", "cat-eng\nsmoe: 1.50", "eng-cat\nsmoe: 2.00", "cat-eng\nsmoe: 2.00",
-        ])
+        #expect(
+            page.all("rect", "bar").prefix(4).map(\.tooltip) == [
+                "eng-cat\nsmoe: 1.50", "cat-eng\nsmoe: 1.50", "eng-cat\nsmoe: 2.00", "cat-eng\nsmoe: 2.00",
+            ])
     }
 
     @Test func loadIsOverThatOfAUniformGate() throws {
@@ -131,11 +143,14 @@ import Testing
     @Test func theAnalysisIsSummedOverDirections() throws {
         let page = try page(ReportedRuns.report(ReportedRuns.mixture()))
         let bars = page.all("rect", "bar").map(\.tooltip)
-        #expect(bars.filter { $0.hasPrefix("enc 1\n") || $0.hasPrefix("dec 1\n") } == ["enc 1\nsmoe: 1.25", "dec 1\nsmoe: 1.50"])
+        #expect(
+            bars.filter { $0.hasPrefix("enc 1\n") || $0.hasPrefix("dec 1\n") } == ["enc 1\nsmoe: 1.25", "dec 1\nsmoe: 1.50"])
         // 1.1 nats of ln 4, 0.5 of ln 2; 1 choice of 16.
-        #expect(bars.filter { $0.hasPrefix("enc 1 gate") } == [
-            "enc 1 gate 0\nsmoe: 0.793", "enc 1 gate 1\nsmoe: 0.721", "enc 1 gate 0\nsmoe: 6.25%", "enc 1 gate 1\nsmoe: 0.00%",
-        ])
+        #expect(
+            bars.filter { $0.hasPrefix("enc 1 gate") } == [
+                "enc 1 gate 0\nsmoe: 0.793", "enc 1 gate 1\nsmoe: 0.721", "enc 1 gate 0\nsmoe: 6.25%",
+                "enc 1 gate 1\nsmoe: 0.00%",
+            ])
         let together = page.all("rect", "cell").map(\.tooltip)
         #expect(together.contains("expert 1, later expert 2\n2 tokens, 50.0% of the row"))
         #expect(!together.contains { $0.hasPrefix("expert 2, later") }, "an expert that sent nothing on has no shares")
@@ -149,7 +164,8 @@ import Testing
             return run
         }
         let first = run("first", [(1, "4"), (2, "3"), (3, "2")])
-        let page = try page(ReportedRuns.report(first, run("other", [(2, "2.75"), (3, "2.5"), (4, "1")]), run("later", [(4, "1")])))
+        let page = try page(
+            ReportedRuns.report(first, run("other", [(2, "2.75"), (3, "2.5"), (4, "1")]), run("later", [(4, "1")])))
         let chart = try #require(
             page.all("section").first { $0.attributes["id"] == "curves" }?.all("figure").first {
                 $0.all("h3")[0].text == "Loss, less that of first"
@@ -194,9 +210,10 @@ import Testing
             for place in extremes.highest.indices { run.analysis!.tokenExtremes[index].highest[place].rc = 1 }
             for place in extremes.lowest.indices { run.analysis!.tokenExtremes[index].lowest[place].rc = 1 }
         }
-        #expect(try titles(page(ReportedRuns.report(run)), "capacity") == [
-            "RC by direction, encoder", "RC by direction, decoder", "RC by block",
-        ])
+        #expect(
+            try titles(page(ReportedRuns.report(run)), "capacity") == [
+                "RC by direction, encoder", "RC by direction, decoder", "RC by block",
+            ])
     }
 
     @Test func namesAreNoMarkup() throws {

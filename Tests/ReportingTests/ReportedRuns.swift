@@ -22,7 +22,8 @@ enum ReportedRuns {
         return TrainingHistory(jsonLines: Data((lines.joined(separator: "\n") + "\n").utf8))
     }
 
-    static func evaluation(_ bleu: Double, split: String = "test", update: Int = 20, rounds: Double? = nil) -> EvaluationResult {
+    static func evaluation(_ bleu: Double, split: String = "test", update: Int = 20, rounds: Double? = nil) -> EvaluationResult
+    {
         let scores = EvaluationResult.Scores(
             bleu: bleu, chrf: 60, exact: 12.5, sentences: 8, roundsEncoder: rounds, roundsDecoder: rounds.map { $0 + 0.5 })
         return EvaluationResult(

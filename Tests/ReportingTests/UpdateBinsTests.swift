@@ -28,9 +28,10 @@ import Testing
     @Test func summaries() {
         let bins = UpdateBins(1...8, atMost: 4)
         let found = bins.summaries([(1, 4), (2, 1), (3, .nan), (4, .infinity), (5, 7), (6, .nan), (9, 100)])
-        #expect(found == [
-            .init(mean: 2.5, low: 1, high: 4, count: 2), .init(mean: nil, notFinite: 2),
-            .init(mean: 7, low: 7, high: 7, count: 1, notFinite: 1), nil,
-        ])
+        #expect(
+            found == [
+                .init(mean: 2.5, low: 1, high: 4, count: 2), .init(mean: nil, notFinite: 2),
+                .init(mean: 7, low: 7, high: 7, count: 1, notFinite: 1), nil,
+            ])
     }
 }

@@ -59,13 +59,14 @@ import _TestSupport
     }
 
     @Test func bitsDoNotDependOnThreads() {
-        #expect(isIndependentOfThreads { context in
-            let t = (1...4).map { context.normal(1, 100_003, seed: $0) }
-            for i in 0..<t[3].count { t[3].pointer[i] = abs(t[3].pointer[i]) }
-            AdamKernel.update(
-                context, .init(update: 3, learningRate: 0.1, beta1: 0.9, beta2: 0.98, epsilon: 1e-8), values: t[0].buffer,
-                gradients: t[1].buffer, firstMoments: t[2].buffer, secondMoments: t[3].buffer)
-            return t
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let t = (1...4).map { context.normal(1, 100_003, seed: $0) }
+                for i in 0..<t[3].count { t[3].pointer[i] = abs(t[3].pointer[i]) }
+                AdamKernel.update(
+                    context, .init(update: 3, learningRate: 0.1, beta1: 0.9, beta2: 0.98, epsilon: 1e-8), values: t[0].buffer,
+                    gradients: t[1].buffer, firstMoments: t[2].buffer, secondMoments: t[3].buffer)
+                return t
+            })
     }
 }

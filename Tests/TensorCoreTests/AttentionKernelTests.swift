@@ -27,12 +27,13 @@ private let shapes: [(queries: [Int], keys: [Int])] = [
 
     @Test func bitsDoNotDependOnThreads() {
         let segments = Segments(lengths: [12, 1, 40, 7, 26, 3, 90])
-        #expect(isIndependentOfThreads { context in
-            let kernel = AttentionKernel(
-                heads: 4, headDim: 24, causal: true, querySegments: segments, keySegments: segments,
-                mask: DropoutMask(probability: 0.2, key: RandomKey(seed: 4)))
-            return run(context, kernel, width: 3 * 96)
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let kernel = AttentionKernel(
+                    heads: 4, headDim: 24, causal: true, querySegments: segments, keySegments: segments,
+                    mask: DropoutMask(probability: 0.2, key: RandomKey(seed: 4)))
+                return run(context, kernel, width: 3 * 96)
+            })
     }
 
     @Test func otherColumnsAreLeftAlone() {
@@ -43,7 +44,8 @@ private let shapes: [(queries: [Int], keys: [Int])] = [
         gradient.fill(42)
         let p = context.uninitialized(1, kernel.probabilityCount), out = context.uninitialized(9, 14)
         kernel.forward(
-            context, queries: .init(x, from: 0), keys: .init(x, from: 14), values: .init(x, from: 28), probabilities: p, into: out)
+            context, queries: .init(x, from: 0), keys: .init(x, from: 14), values: .init(x, from: 28), probabilities: p,
+            into: out)
         kernel.backward(
             context, doutput: context.normal(9, 14, seed: 2), queries: .init(x, from: 0), keys: .init(x, from: 14),
             values: .init(x, from: 28), probabilities: p, dqueries: .init(gradient, from: 0), dkeys: .init(gradient, from: 14),
@@ -61,7 +63,8 @@ private let shapes: [(queries: [Int], keys: [Int])] = [
         let x = context.normal(9, 48, seed: 1, deviation: 1e4)
         let p = context.uninitialized(1, kernel.probabilityCount), out = context.uninitialized(9, 16)
         kernel.forward(
-            context, queries: .init(x, from: 0), keys: .init(x, from: 16), values: .init(x, from: 32), probabilities: p, into: out)
+            context, queries: .init(x, from: 0), keys: .init(x, from: 16), values: .init(x, from: 32), probabilities: p,
+            into: out)
         #expect(out.elements.allSatisfy { $0.isFinite })
         #expect((0..<16).allSatisfy { out[0, $0] == x[0, 32 + $0] })
     }
@@ -77,7 +80,8 @@ private let shapes: [(queries: [Int], keys: [Int])] = [
         for row in 0..<64 { for head in 0..<2 { x[row, 160 + head * 40 + row % 40] = 1 } }
         let p = context.uninitialized(1, kernel.probabilityCount), out = context.uninitialized(64, 80)
         kernel.forward(
-            context, queries: .init(x, from: 0), keys: .init(x, from: 80), values: .init(x, from: 160), probabilities: p, into: out)
+            context, queries: .init(x, from: 0), keys: .init(x, from: 80), values: .init(x, from: 160), probabilities: p,
+            into: out)
         var dropped = 0
         for row in 0..<40 {
             for c in 0..<80 {
@@ -128,10 +132,10 @@ private let shapes: [(queries: [Int], keys: [Int])] = [
         let twin = NaiveKernels.Attention(heads: heads, causal: causal, queries: queries, keys: keys) {
             Double(kernel.dropoutFactor(sentence: $0, head: $1, query: $2, key: $3))
         }
-        let all = 0..<queries.rows, (naiveQ, naiveKV) = (Matrix(q).part(all, 2 ..< d + 2), Matrix(kv))
-        let k = naiveKV.part(0..<keys.rows, 0..<d), v = naiveKV.part(0..<keys.rows, d + 1 ..< 2 * d + 1)
+        let all = 0..<queries.rows, (naiveQ, naiveKV) = (Matrix(q).part(all, 2..<d + 2), Matrix(kv))
+        let k = naiveKV.part(0..<keys.rows, 0..<d), v = naiveKV.part(0..<keys.rows, d + 1..<2 * d + 1)
         let expected = twin.backward(doutput: Matrix(g), q: naiveQ, k: k, v: v)
-        let dk = Matrix(dkv).part(0..<keys.rows, 0..<d), dv = Matrix(dkv).part(0..<keys.rows, d ..< 2 * d)
+        let dk = Matrix(dkv).part(0..<keys.rows, 0..<d), dv = Matrix(dkv).part(0..<keys.rows, d..<2 * d)
         return [
             NaiveKernels.deviation(out, twin.forward(q: naiveQ, k: k, v: v)), NaiveKernels.deviation(dq, expected.dq),
             NaiveKernels.deviation(dk.elements.map(Float.init), expected.dk.elements),

@@ -24,16 +24,17 @@ import _TestSupport
         CachedAttentionKernel.run(context, queries: queries, entries: entries, heads: heads, headDim: headDim, into: out)
         for query in 0..<6 {
             for head in 0..<heads {
-                let columns = head * headDim ..< (head + 1) * headDim
+                let columns = head * headDim..<(head + 1) * headDim
                 let scores = places[query].map { place in
                     columns.reduce(0.0) { $0 + Double(queries[query, $1]) * Double(stores[place.store][place.row, $1]) }
                         / Double(headDim).squareRoot()
                 }
                 let weights = scores.map { exp($0 - scores.max()!) }, sum = weights.reduce(0, +)
                 let expected = columns.map { column in
-                    Float(zip(weights, places[query]).reduce(0.0) {
-                        $0 + $1.0 / sum * Double(stores[$1.1.store][$1.1.row, d + column])
-                    })
+                    Float(
+                        zip(weights, places[query]).reduce(0.0) {
+                            $0 + $1.0 / sum * Double(stores[$1.1.store][$1.1.row, d + column])
+                        })
                 }
                 try expectClose(columns.map { out[query, $0] }, expected, tolerance: 1e-5, "query \(query), head \(head)")
             }

@@ -24,7 +24,7 @@ import Testing
         let mask = DropoutMask(probability: 0.4, key: RandomKey(seed: 5))
         for columns in [32, 33, 64, 250] {
             for row in 0..<20 {
-                for block in 0 ..< columns / 32 {
+                for block in 0..<columns / 32 {
                     let (low, high) = mask.factors(row: row, column: 32 * block, columns: columns)
                     for lane in 0..<16 {
                         #expect(low[lane] == mask.factor(row: row, column: 32 * block + lane, columns: columns))

@@ -8,7 +8,8 @@ private typealias Matrix = NaiveKernels.Matrix
     @Test(arguments: widths, rowCounts)
     func residualDropoutAgreesWithTheMask(d: Int, rows: Int) {
         let context = ComputeContext(threads: 2)
-        let residual = context.normal(rows, d, seed: 1), y = context.normal(rows, d, seed: 2), bias = context.normal(1, d, seed: 3)
+        let residual = context.normal(rows, d, seed: 1), y = context.normal(rows, d, seed: 2),
+            bias = context.normal(1, d, seed: 3)
         for mask in [DropoutMask.none, DropoutMask(probability: 0.3, key: RandomKey(seed: 9))] {
             for bias in [bias, nil] {
                 var expected = Matrix(residual), masked = Matrix(y)
@@ -37,7 +38,8 @@ private typealias Matrix = NaiveKernels.Matrix
     @Test(arguments: widths, rowCounts)
     func sums(d: Int, rows: Int) {
         let context = ComputeContext(threads: 2)
-        let y = context.normal(rows, d, seed: 1), sums = context.normal(1, d, seed: 2), expected = Matrix(sums) + Matrix(y).columnSums
+        let y = context.normal(rows, d, seed: 1), sums = context.normal(1, d, seed: 2),
+            expected = Matrix(sums) + Matrix(y).columnSums
         Elementwise.addColumnSums(context, of: y, to: sums)
         #expect(NaiveKernels.deviation(sums, expected) < 1e-5)
 
@@ -59,16 +61,17 @@ private typealias Matrix = NaiveKernels.Matrix
     }
 
     @Test func bitsDoNotDependOnThreads() {
-        #expect(isIndependentOfThreads { context in
-            let x = context.normal(400, 250, seed: 1), y = context.normal(400, 250, seed: 2)
-            let mask = DropoutMask(probability: 0.1, key: RandomKey(seed: 3))
-            let residual = context.zeros(400, 250), dropped = context.zeros(400, 250), sums = context.zeros(1, 250)
-            Elementwise.residualDropout(context, residual: x, y: y, bias: nil, mask: mask, into: residual)
-            Elementwise.dropout(context, x, mask: mask, into: dropped)
-            Elementwise.addColumnSums(context, of: x, to: sums)
-            let square = Elementwise.sumOfSquares(context, UnsafeBufferPointer(x.buffer)).bitPattern
-            let halves = [UInt32(truncatingIfNeeded: square), UInt32(truncatingIfNeeded: square >> 32)]
-            return [residual, dropped, sums, context.tensor(halves.map(Float.init(bitPattern:)), rows: 1, columns: 2)]
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let x = context.normal(400, 250, seed: 1), y = context.normal(400, 250, seed: 2)
+                let mask = DropoutMask(probability: 0.1, key: RandomKey(seed: 3))
+                let residual = context.zeros(400, 250), dropped = context.zeros(400, 250), sums = context.zeros(1, 250)
+                Elementwise.residualDropout(context, residual: x, y: y, bias: nil, mask: mask, into: residual)
+                Elementwise.dropout(context, x, mask: mask, into: dropped)
+                Elementwise.addColumnSums(context, of: x, to: sums)
+                let square = Elementwise.sumOfSquares(context, UnsafeBufferPointer(x.buffer)).bitPattern
+                let halves = [UInt32(truncatingIfNeeded: square), UInt32(truncatingIfNeeded: square >> 32)]
+                return [residual, dropped, sums, context.tensor(halves.map(Float.init(bitPattern:)), rows: 1, columns: 2)]
+            })
     }
 }

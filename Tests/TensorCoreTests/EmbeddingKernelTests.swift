@@ -16,7 +16,8 @@ private typealias Matrix = NaiveKernels.Matrix
             for s in 0..<segments.count {
                 for row in segments.range(s) {
                     for c in 0..<d {
-                        let value = Double(weight[Int(tokens[row]), c]) * Double(d).squareRoot()
+                        let value =
+                            Double(weight[Int(tokens[row]), c]) * Double(d).squareRoot()
                             + Double(table[row - segments.offsets[s], c])
                         expected[row, c] = value * Double(mask.factor(row: row, column: c, columns: d))
                     }
@@ -29,7 +30,9 @@ private typealias Matrix = NaiveKernels.Matrix
         }
         let dout = context.normal(rows, d, seed: 2), dweight = context.normal(11, d, seed: 3)
         var gradient = Matrix(dweight)
-        for row in 0..<rows { for c in 0..<d { gradient[Int(tokens[row]), c] += Double(d).squareRoot() * Double(dout[row, c]) } }
+        for row in 0..<rows {
+            for c in 0..<d { gradient[Int(tokens[row]), c] += Double(d).squareRoot() * Double(dout[row, c]) }
+        }
         EmbeddingKernel.backward(context, tokens: tokens, dout: dout, into: dweight)
         #expect(NaiveKernels.deviation(dweight, gradient) < 1e-6)
     }
@@ -50,15 +53,17 @@ private typealias Matrix = NaiveKernels.Matrix
     }
 
     @Test func bitsDoNotDependOnThreads() {
-        #expect(isIndependentOfThreads { context in
-            let segments = Segments(lengths: (0..<40).map { $0 % 7 }), tokens = (0..<segments.rows).map { Int32($0 % 13) }
-            let out = context.zeros(segments.rows, 250), dweight = context.zeros(13, 250)
-            EmbeddingKernel.forward(
-                context, tokens: tokens, segments: segments, weight: context.normal(13, 250, seed: 1),
-                sinusoids: EmbeddingKernel.sinusoids(context, length: 8, dim: 250),
-                mask: DropoutMask(probability: 0.1, key: RandomKey(seed: 2)), into: out)
-            EmbeddingKernel.backward(context, tokens: tokens, dout: context.normal(segments.rows, 250, seed: 3), into: dweight)
-            return [out, dweight]
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let segments = Segments(lengths: (0..<40).map { $0 % 7 }), tokens = (0..<segments.rows).map { Int32($0 % 13) }
+                let out = context.zeros(segments.rows, 250), dweight = context.zeros(13, 250)
+                EmbeddingKernel.forward(
+                    context, tokens: tokens, segments: segments, weight: context.normal(13, 250, seed: 1),
+                    sinusoids: EmbeddingKernel.sinusoids(context, length: 8, dim: 250),
+                    mask: DropoutMask(probability: 0.1, key: RandomKey(seed: 2)), into: out)
+                EmbeddingKernel.backward(
+                    context, tokens: tokens, dout: context.normal(segments.rows, 250, seed: 3), into: dweight)
+                return [out, dweight]
+            })
     }
 }

@@ -27,15 +27,18 @@ private typealias Matrix = NaiveKernels.Matrix
             let c = context.normal(m, n + padding, seed: 5)
             GEMM.multiply(
                 using: kernels, m: m, n: n, k: k, GEMM.Factor(x.pointer, stride: k),
-                GEMM.Factor(w.pointer, stride: k, transposed: true), accumulate: accumulate, epilogue: epilogue, into: c.pointer,
+                GEMM.Factor(w.pointer, stride: k, transposed: true), accumulate: accumulate, epilogue: epilogue,
+                into: c.pointer,
                 stride: n + padding)
             return c
         }
     }
 
-    @Test(arguments: Array(Set([GEMM.kernels, .openBLAS])), [
-        (1, 1, 1), (5, 17, 0), (14, 32, 16), (29, 70, 40), (3, 48, 1100), (400, 33, 520), (680, 65, 3),
-    ])
+    @Test(
+        arguments: Array(Set([GEMM.kernels, .openBLAS])),
+        [
+            (1, 1, 1), (5, 17, 0), (14, 32, 16), (29, 70, 40), (3, 48, 1100), (400, 33, 520), (680, 65, 3),
+        ])
     func eachIsAppliedOnceToTheFinishedSums(kernels: GEMM.Kernels, shape: (Int, Int, Int)) {
         let problem = Problem(m: shape.0, n: shape.1, k: shape.2)
         for accumulate in [false, true] {
@@ -43,7 +46,7 @@ private typealias Matrix = NaiveKernels.Matrix
             func check(_ epilogue: GEMM.Epilogue, _ expected: (_ row: Int, _ column: Int, _ sum: Float) -> Float) {
                 let c = problem.product(using: kernels, accumulate: accumulate, epilogue)
                 for row in 0..<problem.m {
-                    for column in 0 ..< problem.n + problem.padding {
+                    for column in 0..<problem.n + problem.padding {
                         let sum = plain[row, column]
                         let value = column < problem.n ? expected(row, column, sum) : sum
                         guard c[row, column] != value else { continue }
@@ -76,9 +79,12 @@ private typealias Matrix = NaiveKernels.Matrix
             for column in 0..<problem.n where y[row, column] == 0 { masked[row, column] = 0 }
         }
         let dx = context.uninitialized(problem.m, problem.n), transposed = context.uninitialized(problem.k, problem.n)
-        for row in 0..<problem.k { for column in 0..<problem.n { transposed.pointer[row * problem.n + column] = problem.w[column, row] } }
+        for row in 0..<problem.k {
+            for column in 0..<problem.n { transposed.pointer[row * problem.n + column] = problem.w[column, row] }
+        }
         MatrixProduct.backwardInput(
-            context, dy: problem.x, w: transposed, epilogue: .rectifierGradient(activation: y.pointer, stride: problem.n), into: dx)
+            context, dy: problem.x, w: transposed, epilogue: .rectifierGradient(activation: y.pointer, stride: problem.n),
+            into: dx)
         #expect(NaiveKernels.deviation(dx, masked) < 2e-6)
     }
 }

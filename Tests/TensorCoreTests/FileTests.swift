@@ -46,7 +46,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a", ""), ("a/", ""), ("", ""), ("a/b", "a"), ("a/b/", "a"), ("a//b", "a"), ("ab/c/d", "ab/c"), ("/a", "/"), ("/a/b", "/a"),
+        ("a", ""), ("a/", ""), ("", ""), ("a/b", "a"), ("a/b/", "a"), ("a//b", "a"), ("ab/c/d", "ab/c"), ("/a", "/"),
+        ("/a/b", "/a"),
         ("/", "/"), ("//", "/"), ("./a", "."), ("../a", ".."),
     ])
     func theFolderThatAPathLiesIn(path: String, parent: String) {

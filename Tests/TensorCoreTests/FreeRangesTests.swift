@@ -42,12 +42,12 @@ import Testing
                 for place in range { isFree[place] = true }
             } else {
                 let count = 1 + Int(key.uniform(3 * step + 1) * 20)
-                let expected = (0 ... places - count).first { start in isFree[start ..< start + count].allSatisfy { $0 } }
+                let expected = (0...places - count).first { start in isFree[start..<start + count].allSatisfy { $0 } }
                 let place = free.take(count)
                 #expect(place == expected)
                 guard let place else { continue }
-                for place in place ..< place + count { isFree[place] = false }
-                taken.append(place ..< place + count)
+                for place in place..<place + count { isFree[place] = false }
+                taken.append(place..<place + count)
             }
         }
     }

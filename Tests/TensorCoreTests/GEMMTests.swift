@@ -30,7 +30,7 @@ import _TestSupport
             func padded(_ rows: Int, _ columns: Int, seed: Int) -> [Float] {
                 let values = context.normal(rows, columns, seed: seed).elements
                 // What lies between the rows must not be read as if it were of them.
-                return (0 ..< rows * (columns + 2)).map { index in
+                return (0..<rows * (columns + 2)).map { index in
                     index % (columns + 2) < columns ? values[index / (columns + 2) * columns + index % (columns + 2)] : .nan
                 }
             }
@@ -42,14 +42,15 @@ import _TestSupport
             let context = ComputeContext()
             let (a, aStride, b, bStride) = factors(context), c = before(context)
             func placed(_ values: [Float]) -> Tensor {
-                context.tensor([Float](repeating: .nan, count: offset) + values + [.nan], rows: 1, columns: offset + values.count + 1)
+                context.tensor(
+                    [Float](repeating: .nan, count: offset) + values + [.nan], rows: 1, columns: offset + values.count + 1)
             }
             let (ap, bp, cp) = (placed(a), placed(b), placed(c))
             GEMM.multiply(
                 using: kernels, m: m, n: n, k: k, GEMM.Factor(ap.pointer + offset, stride: aStride, transposed: transposedA),
                 GEMM.Factor(bp.pointer + offset, stride: bStride, transposed: transposedB), accumulate: accumulate,
                 into: cp.pointer + offset, stride: cStride)
-            return Array(cp.elements[offset ..< offset + c.count])
+            return Array(cp.elements[offset..<offset + c.count])
         }
 
         /// Where `product` is not what the definition says, if anywhere; relative to the sum of the products' magnitudes.
@@ -70,7 +71,9 @@ import _TestSupport
                         sum += x * y
                         magnitude += abs(x * y)
                     }
-                    if !(abs(Double(value) - sum) <= 3e-6 * magnitude) { return "\(self): [\(row), \(column)] is \(value), not \(sum)" }
+                    if !(abs(Double(value) - sum) <= 3e-6 * magnitude) {
+                        return "\(self): [\(row), \(column)] is \(value), not \(sum)"
+                    }
                 }
             }
             return nil
@@ -94,17 +97,21 @@ import _TestSupport
             for n in [1, 2, 7, 15, 16, 17, 31, 32, 33, 40, 48, 49, 64, 65] {
                 for k in [1, 2, 15, 16, 17, 31, 33, 40] {
                     let problem = Problem(
-                        m: m, n: n, k: k, transposedA: (m + k) % 2 == 0, transposedB: (n + k) % 3 == 0, accumulate: (m + n) % 2 == 0)
+                        m: m, n: n, k: k, transposedA: (m + k) % 2 == 0, transposedB: (n + k) % 3 == 0,
+                        accumulate: (m + n) % 2 == 0)
                     #expect(problem.deviation(using: kernels) == nil)
                 }
             }
         }
     }
 
-    @Test(arguments: allKernels, [
-        (1, 1, 1), (14, 32, 64), (15, 33, 65), (40, 70, 513), (3, 100, 1025), (64, 128, 130), (336, 40, 33), (337, 65, 40),
-        (700, 33, 515), (340, 2090, 20), (1, 300, 600), (100, 1, 600), (29, 31, 0), (200, 96, 300), (50, 96, 64), (50, 96, 65),
-    ])
+    @Test(
+        arguments: allKernels,
+        [
+            (1, 1, 1), (14, 32, 64), (15, 33, 65), (40, 70, 513), (3, 100, 1025), (64, 128, 130), (336, 40, 33), (337, 65, 40),
+            (700, 33, 515), (340, 2090, 20), (1, 300, 600), (100, 1, 600), (29, 31, 0), (200, 96, 300), (50, 96, 64),
+            (50, 96, 65),
+        ])
     func blocksAgreeWithTheDefinition(kernels: GEMM.Kernels, shape: (Int, Int, Int)) {
         for problem in Problem(m: shape.0, n: shape.1, k: shape.2).variants {
             #expect(problem.deviation(using: kernels) == nil)
@@ -147,8 +154,10 @@ import _TestSupport
             return c.bits
         }
         let whole = part(0..<m, 0..<n)
-        for (rows, columns) in [(0..<1, 0..<n), (5..<21, 0..<n), (100..<500, 0..<n), (0..<m, 3..<4), (0..<m, 20..<149), (690..<700, 64..<96)] {
-            let expected = rows.flatMap { row in whole[row * n + columns.lowerBound ..< row * n + columns.upperBound] }
+        for (rows, columns) in [
+            (0..<1, 0..<n), (5..<21, 0..<n), (100..<500, 0..<n), (0..<m, 3..<4), (0..<m, 20..<149), (690..<700, 64..<96),
+        ] {
+            let expected = rows.flatMap { row in whole[row * n + columns.lowerBound..<row * n + columns.upperBound] }
             #expect(part(rows, columns) == expected)
         }
     }
@@ -180,7 +189,9 @@ import _TestSupport
         let problem = Problem(m: 350, n: 60, k: 90, transposedB: true)
         let expected = problem.product(using: GEMM.kernels).map(\.bitPattern)
         let agrees = context.zeros(1, 64), pointer = agrees.pointer
-        context.pool.parallelFor(64) { pointer[$0] = problem.product(using: GEMM.kernels).map(\.bitPattern) == expected ? 1 : 0 }
+        context.pool.parallelFor(64) {
+            pointer[$0] = problem.product(using: GEMM.kernels).map(\.bitPattern) == expected ? 1 : 0
+        }
         #expect(agrees.elements.allSatisfy { $0 == 1 })
     }
 }

@@ -13,12 +13,14 @@ private typealias Matrix = NaiveKernels.Matrix
         let y = context.uninitialized(rows, d), statistics = context.uninitialized(rows, 2)
         LayerNormKernel.forward(context, x: x, gain: gain, bias: bias, into: y, statistics: statistics)
         let epsilon = Double(LayerNormKernel.epsilon)
-        #expect(NaiveKernels.deviation(
-            y, NaiveKernels.layerNorm(Matrix(x), gain: Matrix(gain), bias: Matrix(bias), epsilon: epsilon)) < 1e-5)
+        #expect(
+            NaiveKernels.deviation(
+                y, NaiveKernels.layerNorm(Matrix(x), gain: Matrix(gain), bias: Matrix(bias), epsilon: epsilon)) < 1e-5)
 
         let expected = NaiveKernels.layerNormBackward(dy: Matrix(dy), x: Matrix(x), gain: Matrix(gain), epsilon: epsilon)
         for accumulate in [false, true] {
-            let dx = context.normal(rows, d, seed: 5), dgain = context.normal(1, d, seed: 6), dbias = context.normal(1, d, seed: 7)
+            let dx = context.normal(rows, d, seed: 5), dgain = context.normal(1, d, seed: 6),
+                dbias = context.normal(1, d, seed: 7)
             let before = (Matrix(dx), Matrix(dgain), Matrix(dbias))
             LayerNormKernel.backward(
                 context, dy: dy, x: x, statistics: statistics, gain: gain, into: dx, accumulate: accumulate, dgain: dgain,
@@ -45,15 +47,17 @@ private typealias Matrix = NaiveKernels.Matrix
     }
 
     @Test func bitsDoNotDependOnThreads() {
-        #expect(isIndependentOfThreads { context in
-            let x = context.normal(300, 33, seed: 1), gain = context.normal(1, 33, seed: 2), bias = context.normal(1, 33, seed: 3)
-            let y = context.uninitialized(300, 33), statistics = context.uninitialized(300, 2)
-            LayerNormKernel.forward(context, x: x, gain: gain, bias: bias, into: y, statistics: statistics)
-            let dx = context.zeros(300, 33), dgain = context.zeros(1, 33), dbias = context.zeros(1, 33)
-            LayerNormKernel.backward(
-                context, dy: context.normal(300, 33, seed: 4), x: x, statistics: statistics, gain: gain, into: dx,
-                accumulate: false, dgain: dgain, dbias: dbias)
-            return [y, statistics, dx, dgain, dbias]
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let x = context.normal(300, 33, seed: 1), gain = context.normal(1, 33, seed: 2),
+                    bias = context.normal(1, 33, seed: 3)
+                let y = context.uninitialized(300, 33), statistics = context.uninitialized(300, 2)
+                LayerNormKernel.forward(context, x: x, gain: gain, bias: bias, into: y, statistics: statistics)
+                let dx = context.zeros(300, 33), dgain = context.zeros(1, 33), dbias = context.zeros(1, 33)
+                LayerNormKernel.backward(
+                    context, dy: context.normal(300, 33, seed: 4), x: x, statistics: statistics, gain: gain, into: dx,
+                    accumulate: false, dgain: dgain, dbias: dbias)
+                return [y, statistics, dx, dgain, dbias]
+            })
     }
 }

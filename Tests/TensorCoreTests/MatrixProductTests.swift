@@ -36,7 +36,7 @@ private typealias Matrix = NaiveKernels.Matrix
             let x = context.normal(rows, 8, seed: 1), w = context.normal(outputs, 8, seed: 2)
             let negated = context.uninitialized(rows, outputs), pointer = negated.pointer
             MatrixProduct.forward(context, x: x, w: w, into: negated) { range in
-                for i in range.lowerBound * outputs ..< range.upperBound * outputs { pointer[i] = -pointer[i] }
+                for i in range.lowerBound * outputs..<range.upperBound * outputs { pointer[i] = -pointer[i] }
             }
             var expected = Matrix(x) * Matrix(w).transposed
             expected.elements = expected.elements.map { -$0 }
@@ -60,13 +60,15 @@ private typealias Matrix = NaiveKernels.Matrix
     }
 
     @Test(.enabled(if: GEMM.kernels == .packedPanels)) func stratasKernelsGiveTheSameBitsOnAnyThreads() {
-        #expect(isIndependentOfThreads { context in
-            let x = context.normal(800, 600, seed: 1), w = context.normal(80, 600, seed: 2), dy = context.normal(800, 80, seed: 3)
-            let y = context.zeros(800, 80), dx = context.zeros(800, 600), dw = context.zeros(80, 600)
-            MatrixProduct.forward(context, x: x, w: w, into: y)
-            MatrixProduct.backwardInput(context, dy: dy, w: w, into: dx)
-            MatrixProduct.backwardWeight(context, dy: dy, x: x, into: dw)
-            return [y, dx, dw]
-        })
+        #expect(
+            isIndependentOfThreads { context in
+                let x = context.normal(800, 600, seed: 1), w = context.normal(80, 600, seed: 2),
+                    dy = context.normal(800, 80, seed: 3)
+                let y = context.zeros(800, 80), dx = context.zeros(800, 600), dw = context.zeros(80, 600)
+                MatrixProduct.forward(context, x: x, w: w, into: y)
+                MatrixProduct.backwardInput(context, dy: dy, w: w, into: dx)
+                MatrixProduct.backwardWeight(context, dy: dy, x: x, into: dw)
+                return [y, dx, dw]
+            })
     }
 }

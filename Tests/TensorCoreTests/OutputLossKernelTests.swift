@@ -16,7 +16,8 @@ private typealias Matrix = NaiveKernels.Matrix
                 let expected = NaiveKernels.crossEntropy(logits: logits, targets: targets, smoothing: Double(smoothing))
                 let plain = OutputLossKernel.run(
                     context, x: x, weight: weight, targets: targets, smoothing: smoothing, gradient: nil)
-                let dx = context.uninitialized(rows, 24), dweight = context.normal(vocabulary, 24, seed: 3), before = Matrix(dweight)
+                let dx = context.uninitialized(rows, 24), dweight = context.normal(vocabulary, 24, seed: 3),
+                    before = Matrix(dweight)
                 let loss = OutputLossKernel.run(
                     context, x: x, weight: weight, targets: targets, smoothing: smoothing,
                     gradient: .init(scale: 0.5, dx: dx, dweight: dweight))
@@ -50,7 +51,10 @@ private typealias Matrix = NaiveKernels.Matrix
         #expect(sum.tokens == whole.0.tokens)
         #expect(abs(sum.smoothed / whole.0.smoothed - 1) < 1e-6)
         #expect(abs(sum.negativeLogLikelihood / whole.0.negativeLogLikelihood - 1) < 1e-6)
-        #expect(NaiveKernels.deviation(whole.1, Matrix(rows: rows, columns: 4, elements: (first.1.elements + second.1.elements).map(Double.init))) < 1e-5)
+        #expect(
+            NaiveKernels.deviation(
+                whole.1, Matrix(rows: rows, columns: 4, elements: (first.1.elements + second.1.elements).map(Double.init)))
+                < 1e-5)
         #expect(NaiveKernels.deviation(whole.2, Matrix(first.2) + Matrix(second.2)) < 1e-5)
     }
 

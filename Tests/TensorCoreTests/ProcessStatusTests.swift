@@ -7,6 +7,6 @@ import Testing
         let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
         for page in stride(from: 0, to: bytes, by: 4096) { memory.storeBytes(of: 1, toByteOffset: page, as: UInt8.self) }
         memory.deallocate()
-        #expect((256.0 ..< 1_048_576).contains(ProcessStatus.peakResidentMebibytes))
+        #expect((256.0..<1_048_576).contains(ProcessStatus.peakResidentMebibytes))
     }
 }

@@ -15,7 +15,7 @@ import _TestSupport
         for count in [0, 1, 300] {
             let indices = drawnTokens(count, of: 0..<50, seed: 2), out = context.uninitialized(count, columns)
             RowKernels.gather(context, x, indices, into: out)
-            #expect(out.elements == indices.flatMap { x.rows(Int($0) ..< Int($0) + 1).elements })
+            #expect(out.elements == indices.flatMap { x.rows(Int($0)..<Int($0) + 1).elements })
         }
     }
 
@@ -73,7 +73,8 @@ import _TestSupport
     private static func mixture(_ example: Example) -> (mixture: RowKernels.Mixture, rows: Int) {
         let tokens = 150, k = example.k, (slots, rows) = slots(tokens, k)
         let mixture = RowKernels.Mixture(
-            slots: slots, weights: normalValues(tokens * k, seed: 5), choices: k, tokens: (0..<tokens).map { Int32(2 * $0 + 1) },
+            slots: slots, weights: normalValues(tokens * k, seed: 5), choices: k,
+            tokens: (0..<tokens).map { Int32(2 * $0 + 1) },
             mask: DropoutMask(probability: example.probability, key: RandomKey(seed: 6)))
         return (mixture, rows)
     }

@@ -25,8 +25,10 @@ import Testing
         try a.withUnsafeBufferPointer { a in
             try b.withUnsafeBufferPointer { b in
                 try SafeTensorsWriter.write(
-                    [.init(name: "a/b.weight", shape: [2, 3], values: a), .init(name: "scalar", shape: [], values: b),
-                     .init(name: "empty", shape: [0, 4], values: .init(rebasing: a[0..<0]))],
+                    [
+                        .init(name: "a/b.weight", shape: [2, 3], values: a), .init(name: "scalar", shape: [], values: b),
+                        .init(name: "empty", shape: [0, 4], values: .init(rebasing: a[0..<0])),
+                    ],
                     metadata: ["format": "strata", "ü": "\"quoted\""]
                 ) { bytes.append(contentsOf: $0) }
             }
@@ -65,7 +67,8 @@ import Testing
     }
 
     @Test func otherTypesAreRead() throws {
-        let header = #"{"i":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"l":{"dtype":"I64","shape":[1],"data_offsets":[8,16]}}"#
+        let header =
+            #"{"i":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"l":{"dtype":"I64","shape":[1],"data_offsets":[8,16]}}"#
         try withFile(file(header: header, data: 16)) { path in
             let file = try SafeTensorsFile(path: path)
             #expect(file.integers("i") == [0, 0] && file.floats("i") == nil && file.entries["l"]?.type == .int64)

@@ -34,7 +34,8 @@ private typealias Matrix = NaiveKernels.Matrix
             let a = context.normal(rows, k + 3, seed: 1), b = context.normal(columns, k + 5, seed: 2)
             let c = context.uninitialized(rows, columns)
             SmallProduct.multiplyTransposed(
-                rows: rows, columns: columns, k: k, a.pointer, aRow: k + 3, b.pointer, bRow: k + 5, into: c.pointer, cRow: columns)
+                rows: rows, columns: columns, k: k, a.pointer, aRow: k + 3, b.pointer, bRow: k + 5, into: c.pointer,
+                cRow: columns)
             let expected = Matrix(a).part(0..<rows, 0..<k) * Matrix(b).part(0..<columns, 0..<k).transposed
             #expect(NaiveKernels.deviation(c, expected) < 1e-6)
         }
@@ -46,7 +47,7 @@ private typealias Matrix = NaiveKernels.Matrix
         let panels = context.uninitialized((rows + 15) / 16, columns * 16)
         panels.fill(.nan)
         SmallProduct.packTransposed(x.pointer, rows: rows, columns: columns, stride: columns + 2, into: panels.pointer)
-        for row in 0 ..< panels.rows * 16 {
+        for row in 0..<panels.rows * 16 {
             for column in 0..<columns {
                 #expect(panels[row / 16, column * 16 + row % 16] == (row < rows ? x[row, column] : 0))
             }

@@ -26,7 +26,8 @@ import _TestSupport
         let context = ComputeContext()
         for step in 0..<500 {
             let tokens = 3000 + step * 7919 % 600
-            let x = context.uninitialized(tokens, 64), y = context.uninitialized(tokens, 256), z = context.uninitialized(tokens, 64)
+            let x = context.uninitialized(tokens, 64), y = context.uninitialized(tokens, 256),
+                z = context.uninitialized(tokens, 64)
             for tensor in [x, y, z] { tensor.pointer[tensor.count - 1] = 1 }
         }
         #expect(context.allocator.peakBytesInUse <= 3600 * 384 * 4)

@@ -24,7 +24,7 @@ import _TestSupport
                 #expect(rows.count == 5)
                 for (row, candidates) in rows.enumerated() {
                     let expected = Self.naive(
-                        Array(values[row * vocabulary ..< (row + 1) * vocabulary]), count: count, forbidden: forbidden)
+                        Array(values[row * vocabulary..<(row + 1) * vocabulary]), count: count, forbidden: forbidden)
                     #expect(candidates.count == expected.count, "row \(row), \(count) of \(vocabulary)")
                     let mismatch = zip(candidates, expected).first { $0.token != $1.token }
                     #expect(mismatch == nil, "row \(row), \(count) of \(vocabulary)")

@@ -26,8 +26,9 @@ import Training
         for (name, count, placement) in [
             ("a", 37, ParameterPlacement.replicated), ("b", 5, .replicated), ("c", 19, .expert),
         ] {
-            _ = store.add(Parameter(
-                vectors: [name], countEach: count, placement: placement, initializer: .normal(deviation: 1)))
+            _ = store.add(
+                Parameter(
+                    vectors: [name], countEach: count, placement: placement, initializer: .normal(deviation: 1)))
         }
         store.materialize(context, seed: 3)
         return store

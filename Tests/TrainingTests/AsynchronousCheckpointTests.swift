@@ -151,8 +151,11 @@ import _TestSupport
         }
         #expect(outcomes[0] == outcomes[1])
         let path = "\(folder.path)/checkpoints/step-00000002.partial/shard-0000\(failing).safetensors"
-        #expect(outcomes[0] == .failure(.notWritten(
-            step: 2, reasons: ["rank \(failing): \(path): writing failed: No space left on device"])))
+        #expect(
+            outcomes[0]
+                == .failure(
+                    .notWritten(
+                        step: 2, reasons: ["rank \(failing): \(path): writing failed: No space left on device"])))
         #expect(try CheckpointStore.steps("\(folder.path)/checkpoints") == [1, 3])
     }
 
@@ -180,7 +183,8 @@ import _TestSupport
         }
         let first = try #require(events[0].firstIndex(of: "step-00000002"))
         #expect(first > events[0].firstIndex(of: "4")! && first <= events[0].firstIndex(of: "5")!)
-        #expect(events[0].filter { $0.hasPrefix("step") } == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"])
+        #expect(
+            events[0].filter { $0.hasPrefix("step") } == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"])
         #expect(events[0] == events[1])
     }
 

@@ -38,11 +38,12 @@ import Testing
     @Test func biasesCountTheUpdates() throws {
         let folder = TemporaryFolder()
         func states(_ ranks: Int, updates: Int, in folder: String) throws -> ModelState {
-            try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in
-                let run = try TinyRun(world, Self.plan(updates: updates), in: folder)
-                _ = try run.run()
-                return run.state
-            })
+            try ModelState(
+                joining: SimulatedCluster.run(ranks: ranks) { world in
+                    let run = try TinyRun(world, Self.plan(updates: updates), in: folder)
+                    _ = try run.run()
+                    return run.state
+                })
         }
         let one = Self.biases(try states(1, updates: 1, in: TemporaryFolder().path))
         #expect(one.count == 4, "two blocks of two gates")

@@ -38,7 +38,8 @@ import _TestSupport
             let count = name == CheckpointManifest.fileName ? size : 1000
             for index in 0..<count {
                 generator = generator.derived(index)
-                let offset = name == CheckpointManifest.fileName || index < 100 ? index : Int(generator.uniform(0) * Float(size - 1))
+                let offset =
+                    name == CheckpointManifest.fileName || index < 100 ? index : Int(generator.uniform(0) * Float(size - 1))
                 let mask = UInt8(1 + Int(generator.uniform(1) * 254))
                 try Self.change(file, at: offset, by: mask)
                 do {

@@ -14,7 +14,7 @@ import _TestSupport
         func share(_ placement: ParameterPlacement) -> RankState.Moments {
             let moments = run.optimizer.moments(placement), count = moments.first.count
             let ends = [0] + cuts.map { Int(Double(count) * $0) } + [count], rank = run.groups.holders(placement).rank
-            let range = ends[rank] ..< ends[rank + 1]
+            let range = ends[rank]..<ends[rank + 1]
             func copy(_ tensor: Tensor) -> Tensor {
                 let context = run.model.context
                 let elements = fill.map { Array(repeating: $0, count: range.count) } ?? Array(tensor.buffer[range])
@@ -60,8 +60,8 @@ import _TestSupport
                         for (prefix, tensor) in [("adam.m.", moments.first), ("adam.v.", moments.second)] {
                             let held = location.range.clamped(to: moments.elements), first = moments.elements.lowerBound
                             guard !held.isEmpty else { continue }
-                            let loaded = tensor.buffer[held.lowerBound - first ..< held.upperBound - first].map(\.bitPattern)
-                            let saved = expected.tensors[prefix + name]![held.lowerBound - start ..< held.upperBound - start]
+                            let loaded = tensor.buffer[held.lowerBound - first..<held.upperBound - first].map(\.bitPattern)
+                            let saved = expected.tensors[prefix + name]![held.lowerBound - start..<held.upperBound - start]
                             try #require(loaded == Array(saved), "\(prefix)\(name)")
                         }
                     }
@@ -84,7 +84,7 @@ import _TestSupport
                 if let text = file.metadata[name] {
                     let piece = try #require(TensorPiece(text))
                     #expect(entry.shape == [entry.count] && name.hasPrefix("adam."))
-                    pieces[name, default: []].append((piece.begin ..< piece.begin + entry.count, piece.shape))
+                    pieces[name, default: []].append((piece.begin..<piece.begin + entry.count, piece.shape))
                 } else {
                     #expect(whole.insert(name).inserted)
                 }
@@ -100,10 +100,11 @@ import _TestSupport
 
     /// Invariant 4 through a run's life, with pieces on disk at every change.
     @Test(arguments: [false, true]) func aRunThatChangesItsRanksHasTheUndisturbedLosses(inPieces: Bool) throws {
-        let folder = TemporaryFolder(), undisturbed = try SimulatedCluster.run(ranks: 1) { world in
-            let run = try TinyRun(world, .stratified())
-            return try (0..<15).map { _ in try run.trainer.step().metrics.loss }
-        }[0]
+        let folder = TemporaryFolder(),
+            undisturbed = try SimulatedCluster.run(ranks: 1) { world in
+                let run = try TinyRun(world, .stratified())
+                return try (0..<15).map { _ in try run.trainer.step().metrics.loss }
+            }[0]
         var losses: [Double] = []
         for ranks in [1, 2, 4, 3, 1] {
             losses += try SimulatedCluster.run(ranks: ranks) { world in

@@ -57,7 +57,9 @@ import _TestSupport
 
     @Test func aCheckpointIsChosen() throws {
         let folder = TemporaryFolder(), directory = "\(folder.path)/checkpoints"
-        @Sendable func choose(_ choice: CheckpointChoice) throws -> Int { try CheckpointStore.open(directory, choice).manifest.step }
+        @Sendable func choose(_ choice: CheckpointChoice) throws -> Int {
+            try CheckpointStore.open(directory, choice).manifest.step
+        }
         _ = try SimulatedCluster.run(ranks: 1) { world in
             var plan = TinyPlan.stratified()
             plan.cadence.keep = 9

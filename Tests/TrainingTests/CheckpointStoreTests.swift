@@ -10,24 +10,26 @@ import _TestSupport
 @Suite(.hangLimit) struct CheckpointStoreTests {
     /// Trains three updates, so that moments are not zero, and saves.
     private static func train(_ plan: TinyPlan, ranks: Int, in folder: TemporaryFolder) throws -> ModelState {
-        try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in
-            let run = try TinyRun(world, plan, in: folder.path)
-            for _ in 0..<3 { _ = try run.trainer.step() }
-            try run.save()
-            return run.state
-        })
+        try ModelState(
+            joining: SimulatedCluster.run(ranks: ranks) { world in
+                let run = try TinyRun(world, plan, in: folder.path)
+                for _ in 0..<3 { _ = try run.trainer.step() }
+                try run.save()
+                return run.state
+            })
     }
 
     /// Loads on so many ranks, checks, and saves as the next step from there.
     private static func reload(_ plan: TinyPlan, ranks: Int, in folder: TemporaryFolder, step: Int) throws -> ModelState {
-        try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in
-            var other = plan
-            // What is not loaded would show.
-            other.training.seed = 1000 + UInt64(step)
-            let run = try TinyRun(world, other, in: folder.path)
-            try run.save(step: step)
-            return run.state
-        })
+        try ModelState(
+            joining: SimulatedCluster.run(ranks: ranks) { world in
+                var other = plan
+                // What is not loaded would show.
+                other.training.seed = 1000 + UInt64(step)
+                let run = try TinyRun(world, other, in: folder.path)
+                try run.save(step: step)
+                return run.state
+            })
     }
 
     @Test(arguments: [[4, 4], [3, 5], []], [1, 2, 3, 4]) func loadingGivesWhatWasSaved(strata: [Int], ranks: Int) throws {
@@ -152,11 +154,12 @@ import _TestSupport
         _ = try SimulatedCluster.run(ranks: ranks) { world in
             let error = try #require(throws: CheckpointError.self) { try TinyRun(world, other, in: folder.path) }
             try #require(
-                error == .incompatible(
-                    path: "\(folder.path)/checkpoints/step-00000003",
-                    differences: [
-                        "gone was x, but is absent", "model.dim was 16, but is 32", "new was absent, but is y",
-                    ]))
+                error
+                    == .incompatible(
+                        path: "\(folder.path)/checkpoints/step-00000003",
+                        differences: [
+                            "gone was x, but is absent", "model.dim was 16, but is 32", "new was absent, but is y",
+                        ]))
         }
     }
 }

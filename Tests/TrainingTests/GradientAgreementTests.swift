@@ -112,7 +112,8 @@ import Training
                 let run = try TinyRun(world, plan)
                 let metrics = try (0..<5).map { _ in try run.trainer.step().metrics.timeless }
                 return (
-                    run.state, metrics, run.optimizer.moments(.replicated).first.count, run.optimizer.moments(.expert).second.count
+                    run.state, metrics, run.optimizer.moments(.replicated).first.count,
+                    run.optimizer.moments(.expert).second.count
                 )
             }
             return (

@@ -58,9 +58,10 @@ import Training
         let results = try SimulatedCluster.run(ranks: 3) { world in
             let context = ComputeContext(), store = ParameterStore()
             let parameters = counts.indices.map {
-                store.add(Parameter(
-                    vectors: ["p\($0)"], countEach: counts[$0], placement: $0 == 3 ? .expert : .replicated,
-                    initializer: .constant(0)))
+                store.add(
+                    Parameter(
+                        vectors: ["p\($0)"], countEach: counts[$0], placement: $0 == 3 ? .expert : .replicated,
+                        initializer: .constant(0)))
             }
             store.materialize(context, seed: 1)
             let groups = try ParallelGroups(world: world, expertParallel: 1, strata: [1])
@@ -68,7 +69,9 @@ import Training
                 groups: groups, store: store, context: context, isSharded: sharded, bucketBytes: 128)
             for update in 1...2 {
                 for (index, parameter) in parameters.enumerated() {
-                    for i in 0..<parameter.count { parameter.gradient[0, i] = Float((world.rank + 1) * update * (index * 100 + i)) }
+                    for i in 0..<parameter.count {
+                        parameter.gradient[0, i] = Float((world.rank + 1) * update * (index * 100 + i))
+                    }
                 }
                 let order = [parameters.indices.reversed().map { $0 }, [2, 5, 0], []][(world.rank + update) % 3]
                 for index in order { try synchronizer.advance(final: [parameters[index]]) }
@@ -97,7 +100,7 @@ import Training
             #expect(shares.ranges.count == ranks && shares.ranges.reduce(0) { $0 + $1.count } == count)
             #expect(shares.ranges.allSatisfy { $0.lowerBound % 16 == 0 && $0.count <= count / ranks + 16 })
             #expect(zip(shares.ranges, shares.ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
-            let middle = count / 4 ..< count / 2
+            let middle = count / 4..<count / 2
             #expect(shares.counts(within: middle).reduce(0, +) == middle.count)
         }
     }

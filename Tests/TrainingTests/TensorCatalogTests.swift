@@ -27,7 +27,8 @@ import Testing
 
     @Test func piecesOfSeveralFilesAreOneTensor() throws {
         let files = [
-            try file("a", [("t", [3], piece(7, [2, 5])), ("whole", [2, 2], nil)]), try file("b", [("t", [5], piece(0, [2, 5]))]),
+            try file("a", [("t", [3], piece(7, [2, 5])), ("whole", [2, 2], nil)]),
+            try file("b", [("t", [5], piece(0, [2, 5]))]),
             try file("c", [("t", [2], piece(5, [2, 5])), ("empty", [0], nil)]),
         ]
         let catalog = try TensorCatalog(files) { throw $0 }
@@ -68,7 +69,9 @@ import Testing
     /// All of them are named, and the others can be read.
     @Test func reportingDoesNotStopAtTheFirst() throws {
         var found: [CheckpointError] = []
-        let files = [try file("a", [("s", [2], piece(0, [4])), ("t", [4], nil), ("u", [2], nil)]), try file("b", [("t", [4], nil)])]
+        let files = [
+            try file("a", [("s", [2], piece(0, [4])), ("t", [4], nil), ("u", [2], nil)]), try file("b", [("t", [4], nil)]),
+        ]
         #expect(try TensorCatalog(files) { found.append($0) }.names == ["u"])
         #expect(found.count == 2)
     }

@@ -23,11 +23,12 @@ import Training
     }
 
     private static func state(_ plan: TinyPlan, ranks: Int) throws -> ModelState {
-        try ModelState(joining: SimulatedCluster.run(ranks: ranks) { world in
-            let run = try TinyRun(world, plan)
-            for _ in 0..<plan.training.updates { _ = try run.trainer.step() }
-            return run.state
-        })
+        try ModelState(
+            joining: SimulatedCluster.run(ranks: ranks) { world in
+                let run = try TinyRun(world, plan)
+                for _ in 0..<plan.training.updates { _ = try run.trainer.step() }
+                return run.state
+            })
     }
 
     /// Invariant 1, dropout and sampled second experts included.

@@ -29,7 +29,7 @@ import _TestSupport
         for sentence in sources.indices.reversed() {
             let rows = paths.indices.filter { paths[$0].sentence == sentence }
             guard !rows.isEmpty, step < 5 || sentence != 1 else { continue }
-            for _ in 0 ..< 1 + Int(uniform() * 4) {
+            for _ in 0..<1 + Int(uniform() * 4) {
                 let parent = rows[Int(uniform() * Float(rows.count))]
                 let token = Int32(uniform() * Float(TinyModel.vocabulary))
                 next.append(Path(sentence: sentence, parent: parent, tokens: paths[parent].tokens + [token]))
@@ -46,7 +46,8 @@ import _TestSupport
         let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
         let states = try model.decode(
             targetInput: tokens, segments: Segments(lengths: [tokens.count]), memory: memory, memorySegments: segments, pass,
-            reports: &reports).value
+            reports: &reports
+        ).value
         var embedding: [Float] = []
         try model.store.forEachSlice { name, _, values, _ in if name == "embedding.weight" { embedding = Array(values) } }
         let d = model.configuration.dim
@@ -74,14 +75,15 @@ import _TestSupport
             var paths = Self.sources.indices.map { Path(sentence: $0, parent: 0, tokens: [Int32(20 + $0 % 2)]) }
             var reordered = false
             for step in 0..<12 {
-                let logits = try decoder.step(paths.map {
-                    .init(token: $0.tokens.last!, sentence: $0.sentence, parent: $0.parent)
-                })
+                let logits = try decoder.step(
+                    paths.map {
+                        .init(token: $0.tokens.last!, sentence: $0.sentence, parent: $0.parent)
+                    })
                 #expect(logits.rows == paths.count && logits.columns == TinyModel.vocabulary)
                 for (row, path) in paths.enumerated() {
                     if step > 0, path.parent != row { reordered = true }
                     try expectClose(
-                        logits.rows(row ..< row + 1).elements,
+                        logits.rows(row..<row + 1).elements,
                         Self.logits(model, source: Self.sources[path.sentence], tokens: path.tokens), tolerance: 2e-5,
                         "step \(step), row \(row)")
                 }

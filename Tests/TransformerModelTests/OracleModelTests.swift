@@ -53,7 +53,7 @@ import _TestSupport
             guard world.rank == 0 else { return ([], .none) }
             let padding: Int32 = try value("pad")
             let rows = file.integers(key)!, length = file.entries[key]!.shape[1]
-            let texts = (0..<sentences).map { s in rows[s * length ..< (s + 1) * length].filter { $0 != padding } }
+            let texts = (0..<sentences).map { s in rows[s * length..<(s + 1) * length].filter { $0 != padding } }
             return (texts.flatMap { $0 }, Segments(lengths: texts.map(\.count)))
         }
         let (source, sourceSegments) = try packed("src")

@@ -84,7 +84,8 @@ import _TestSupport
                 let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
                 return try model.decode(
                     targetInput: target, segments: Segments(lengths: [target.count]), memory: memory,
-                    memorySegments: segments, pass, reports: &reports).value
+                    memorySegments: segments, pass, reports: &reports
+                ).value
             }
             let long = try states([1, 2, 3, 4, 5]), changed = try states([1, 2, 3, 9, 9])
             try expectClose(long.rows(0..<3).elements, changed.rows(0..<3).elements, tolerance: 1e-6, "earlier states")

@@ -14,7 +14,8 @@ import _TestSupport
     }
 
     /// Without what takes the place of the feed-forward networks.
-    private static let around: [String] = ["embedding.weight"] + pair("encoder.norm") + pair("decoder.norm")
+    private static let around: [String] =
+        ["embedding.weight"] + pair("encoder.norm") + pair("decoder.norm")
         + (0..<2).flatMap {
             attention("encoder.layers.\($0).self_attn") + attention("decoder.layers.\($0).self_attn")
                 + attention("decoder.layers.\($0).cross_attn")
@@ -31,7 +32,8 @@ import _TestSupport
     @Test func denseModel() throws {
         try alone { communicator in
             let model = try TinyModel.make(nil, group: communicator)
-            let expected = Self.around
+            let expected =
+                Self.around
                 + ["encoder", "decoder"].flatMap { side in (0..<2).flatMap { Self.dense("\(side).layers.\($0)") } }
             #expect(Self.names(model, .replicated).sorted() == expected.sorted())
             #expect(Self.names(model, .expert).isEmpty)
@@ -43,11 +45,16 @@ import _TestSupport
     @Test(arguments: [1, 2, 3]) func mixtureModel(ranks: Int) throws {
         let held = try SimulatedCluster.run(ranks: ranks) { communicator in
             let model = try TinyModel.make(MixtureConfiguration(strata: [3, 4]), group: communicator)
-            let expected = Self.around + ["encoder", "decoder"].flatMap { side in
-                Self.dense("\(side).layers.0") + (0..<2).flatMap { stratum in
-                    Self.pair("\(side).layers.1.moe.norms.\(stratum)") + ["\(side).layers.1.moe.gates.\(stratum).weight"]
+            let expected =
+                Self.around
+                + ["encoder", "decoder"].flatMap { side in
+                    Self.dense("\(side).layers.0")
+                        + (0..<2).flatMap { stratum in
+                            Self.pair("\(side).layers.1.moe.norms.\(stratum)") + [
+                                "\(side).layers.1.moe.gates.\(stratum).weight"
+                            ]
+                        }
                 }
-            }
             #expect(Self.names(model, .replicated).sorted() == expected.sorted())
             #expect(model.mixtureBlocks == 2)
             return Self.names(model, .expert)

@@ -44,7 +44,7 @@ struct SentencePairs: Sendable {
     /// Pairs of the given lengths.
     init(_ lengths: [(source: Int, target: Int)], seed: UInt64) {
         func draw(_ length: Int, _ key: Int) -> [Int32] {
-            drawnTokens(length, of: 0 ..< Int32(TinyModel.vocabulary), seed: seed &* 1000 &+ UInt64(key))
+            drawnTokens(length, of: 0..<Int32(TinyModel.vocabulary), seed: seed &* 1000 &+ UInt64(key))
         }
         sources = lengths.enumerated().map { draw($1.source, 3 * $0) }
         targetInputs = lengths.enumerated().map { draw($1.target, 3 * $0 + 1) }

@@ -99,7 +99,8 @@ import _TestSupport
         }
         for losses in losses {
             for (loss, reference) in zip(losses, expected.losses) {
-                #expect(abs(loss - reference) <= 1e-6 * abs(reference), "\(losses) on \(ranks) ranks, \(expected.losses) on one")
+                #expect(
+                    abs(loss - reference) <= 1e-6 * abs(reference), "\(losses) on \(ranks) ranks, \(expected.losses) on one")
             }
         }
     }

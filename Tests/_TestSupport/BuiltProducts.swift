@@ -32,9 +32,9 @@ public enum BuiltProducts {
         let package = URL(fileURLWithPath: #filePath)
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         #if DEBUG
-            folders.append(package.appendingPathComponent(".build/debug"))
+        folders.append(package.appendingPathComponent(".build/debug"))
         #else
-            folders.append(package.appendingPathComponent(".build/release"))
+        folders.append(package.appendingPathComponent(".build/release"))
         #endif
         return folders
     }

@@ -169,8 +169,9 @@ extension CollectiveConformance {
             let pending = try zip(copies, buffers).map { try $0.startAllReduce($1, .sum) }
             try pending[rank].wait()
             try expect(try communicator.allReduce(1, .sum), size, "a reduction in between")
-            try expect(try communicator.allToAll((0..<size).map { Int32($0) }), .init(repeating: Int32(rank), count: size),
-                       "an all-to-all in between")
+            try expect(
+                try communicator.allToAll((0..<size).map { Int32($0) }), .init(repeating: Int32(rank), count: size),
+                "an all-to-all in between")
             for step in 1..<max(size, 1) {
                 try pending[(rank + step) % size].wait()
                 try communicator.barrier()

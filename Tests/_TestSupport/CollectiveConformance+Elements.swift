@@ -48,7 +48,7 @@ struct ReduceScatterCheck: ElementCheck {
             ("one owner", ranks.map { $0 == ranks.count - 1 ? 23 : 0 }), ("nothing", ranks.map { _ in 0 }),
         ] {
             let mine: [Element] = (0..<counts.reduce(0, +)).map { pattern(rank, $0) }
-            let begin = counts[..<rank].reduce(0, +), own = begin ..< begin + counts[rank]
+            let begin = counts[..<rank].reduce(0, +), own = begin..<begin + counts[rank]
             for (operation, combine) in [
                 (ReductionOperation.sum, { $0 + $1 }), (.maximum, { max($0, $1) }), (.minimum, { min($0, $1) }),
             ] as [(ReductionOperation, (Element, Element) -> Element)] {

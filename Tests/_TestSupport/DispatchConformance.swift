@@ -11,13 +11,14 @@ public enum DispatchConformance {
             for scenario in Scenario.allCases {
                 for k in [1, 2] {
                     for capacity in [nil, 1] as [Float?] {
-                        let what = "\(strata), \(scenario), top \(k), capacity \(capacity.map { "\($0)" } ?? "none"), "
+                        let what =
+                            "\(strata), \(scenario), top \(k), capacity \(capacity.map { "\($0)" } ?? "none"), "
                             + "rank \(communicator.rank) of \(size)"
                         let router = StratifiedRouter(
                             topK: k, capacityFactor: capacity, secondExpert: .best, normalization: .afterDrop)
                         let experts = strata.reduce(0, +), last = experts - strata[strata.count - 1]
                         // All experts, and what a gate of the last stratum or of a stacked first one sees.
-                        for visible in Set([0 ..< experts, last ..< experts, 0 ..< strata[0]]).sorted(by: {
+                        for visible in Set([0..<experts, last..<experts, 0..<strata[0]]).sorted(by: {
                             ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound)
                         }) {
                             let check = Check(communicator, strata: strata, what: "\(what), experts \(visible)")

@@ -58,9 +58,10 @@ extension NaiveKernels {
             let dim = q.columns / heads
             for s in 0..<queries.count {
                 for head in 0..<heads {
-                    let columns = head * dim ..< (head + 1) * dim, (rows, keyRows) = (queries.range(s), keys.range(s))
-                    body(s, head, rows, keyRows, columns,
-                         q.part(rows, columns), k.part(keyRows, columns), v.part(keyRows, columns))
+                    let columns = head * dim..<(head + 1) * dim, (rows, keyRows) = (queries.range(s), keys.range(s))
+                    body(
+                        s, head, rows, keyRows, columns,
+                        q.part(rows, columns), k.part(keyRows, columns), v.part(keyRows, columns))
                 }
             }
         }

@@ -7,7 +7,7 @@ public enum OracleFiles {
     public static var directory: String {
         ProcessInfo.processInfo.environment["STRATA_ORACLE_DIR"]
             ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-                .appendingPathComponent("Fixtures").path
+            .appendingPathComponent("Fixtures").path
     }
 
     /// The names of the files that begin with `prefix`, sorted.
@@ -64,7 +64,8 @@ extension ParameterStore {
 
     /// Calls `body(name, placement, values, gradients)` for every slice.
     public func forEachSlice(
-        _ body: (String, ParameterPlacement, UnsafeMutableBufferPointer<Float>, UnsafeMutableBufferPointer<Float>) throws -> Void
+        _ body: (String, ParameterPlacement, UnsafeMutableBufferPointer<Float>, UnsafeMutableBufferPointer<Float>) throws ->
+            Void
     ) throws {
         for placement in [ParameterPlacement.replicated, .expert] {
             let section = section(placement)

@@ -3,9 +3,12 @@ import Foundation
 /// A configuration: what is accepted must, written out, be read as the same again.
 enum ConfigurationTarget {
     private static let tokens = [
-        "&a ", "*a", "*a\n", "[*a, *a]", "? ", ": ", "- ", "-\n", "[", "]", "{", "}", "{a: ", "<<: *a", "!!binary ", "!!int ", "! ", "!<x> ", "| \n",
-        ">-\n  ", "---\n", "...\n", "%YAML 1.1\n", "\t", "  ", "\n", "#", "'", "\"", "\\", "\\x00", "\\U00110000", "~", "null", "auto", "none",
-        "inherit: x\n", "model:", "moe:", "strata:", "data:", "\u{0}", "\u{FEFF}", "\u{2028}", "\u{85}", "é", "é\u{301}", ".inf", ".nan", ",",
+        "&a ", "*a", "*a\n", "[*a, *a]", "? ", ": ", "- ", "-\n", "[", "]", "{", "}", "{a: ", "<<: *a", "!!binary ", "!!int ",
+        "! ", "!<x> ", "| \n",
+        ">-\n  ", "---\n", "...\n", "%YAML 1.1\n", "\t", "  ", "\n", "#", "'", "\"", "\\", "\\x00", "\\U00110000", "~", "null",
+        "auto", "none",
+        "inherit: x\n", "model:", "moe:", "strata:", "data:", "\u{0}", "\u{FEFF}", "\u{2028}", "\u{85}", "é", "é\u{301}",
+        ".inf", ".nan", ",",
         "@", "`", "0o7", "1:30",
     ]
 

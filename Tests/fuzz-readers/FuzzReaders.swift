@@ -49,7 +49,8 @@ enum FuzzReaders {
         }
         alarm(0)
         for (index, target) in targets.enumerated() {
-            print("\(target.name): \(tried[index]) read, \(accepted[index]) accepted, \(tried[index] - accepted[index]) refused")
+            print(
+                "\(target.name): \(tried[index]) read, \(accepted[index]) accepted, \(tried[index] - accepted[index]) refused")
         }
         let memory = Int(ProcessStatus.peakResidentMebibytes.rounded(.up))
         print("at most \(memory) MiB of memory")

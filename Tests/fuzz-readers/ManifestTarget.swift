@@ -5,7 +5,8 @@ import Training
 /// A manifest whose bytes are changed; or one whose values are, and which bears the checksum of what it has become.
 enum ManifestTarget {
     private static let tokens = [
-        "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "null", "true", "files", "name", "checksum", "size", "step", "identity",
+        "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "null", "true", "files", "name", "checksum", "size", "step",
+        "identity",
         "../", "manifest.json", "\u{0}", "é", " ", "\n",
     ]
 
@@ -14,7 +15,8 @@ enum ManifestTarget {
         if !FileManager.default.fileExists(atPath: path) { try Folder.create(path) }
         let record = FileRecord(name: "shard-00000.safetensors", size: 1234, checksum: "0123456789abcdef")
         var manifest = CheckpointManifest(
-            step: 1000, seed: 42, ranks: 2, expertParallel: 2, validationLoss: 1.25, identity: ["model.dim": "512", "data": "f00d"],
+            step: 1000, seed: 42, ranks: 2, expertParallel: 2, validationLoss: 1.25,
+            identity: ["model.dim": "512", "data": "f00d"],
             files: [record])
         let isResealed = random.below(2) == 0
         if isResealed { change(&manifest, record, &random) }

@@ -39,11 +39,11 @@ struct Mutator {
         case 0: bytes[place] ^= 1 << UInt8(below(8))
         case 1: bytes[place] = UInt8(below(256))
         case 2: bytes.insert(contentsOf: pick(tokens).utf8, at: place)
-        case 3: bytes.removeSubrange(place ..< min(bytes.count, place + 1 + below(16)))
+        case 3: bytes.removeSubrange(place..<min(bytes.count, place + 1 + below(16)))
         case 4: bytes = bytes.prefix(place)
         case 5:
             // A part of the text, again elsewhere.
-            let part = Data(bytes[place ..< min(bytes.count, place + 1 + below(200))])
+            let part = Data(bytes[place..<min(bytes.count, place + 1 + below(200))])
             bytes.insert(contentsOf: part, at: below(bytes.count))
         case 6:
             // Often once, sometimes so often that what nests overflows.

@@ -11,7 +11,7 @@ enum SafeTensorsTarget {
     static func run(_ random: inout Mutator, _ folder: String) throws -> Bool {
         let path = "\(folder)/file.safetensors", sample = try bytes()
         let length = Int(sample.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
-        let header = random.changed(Data(sample[8 ..< 8 + length]), tokens: tokens)
+        let header = random.changed(Data(sample[8..<8 + length]), tokens: tokens)
         // Mostly the true length, so that the reader comes to the header; the data may be cut.
         let claimed = random.below(8) == 0 ? UInt64(random.below(1 << 20)) << UInt64(random.below(45)) : UInt64(header.count)
         var data = Data(sample[(8 + length)...])
@@ -29,7 +29,10 @@ enum SafeTensorsTarget {
                 .init(name: name, shape: shape, values: UnsafeBufferPointer(rebasing: buffer[..<shape.reduce(1, *)]))
             }
             try SafeTensorsWriter.write(
-                [item("encoder.weight", [2, 3]), item("decoder.weight", [4, 3, 2]), item("bias", [5]), item("empty", [0, 4])],
+                [
+                    item("encoder.weight", [2, 3]), item("decoder.weight", [4, 3, 2]), item("bias", [5]),
+                    item("empty", [0, 4]),
+                ],
                 metadata: ["format": "pt", "ü": "\"quoted\""]
             ) { bytes.append(contentsOf: $0) }
         }

@@ -6,7 +6,8 @@ import Training
 /// not.
 enum ShardTarget {
     private static let tokens = [
-        "{\"begin\":0,\"shape\":[4,4]}", "begin", "shape", "[4,4]", "adam.m.a", "adam.v.a", "a", "b", "\\\"", "{", "}", "[", "]", ",",
+        "{\"begin\":0,\"shape\":[4,4]}", "begin", "shape", "[4,4]", "adam.m.a", "adam.v.a", "a", "b", "\\\"", "{", "}", "[",
+        "]", ",",
         ":", "__metadata__", "F32",
     ]
 
@@ -33,7 +34,7 @@ enum ShardTarget {
             bytes = random.changed(bytes, tokens: tokens)
         } else {
             let length = Int(bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
-            let header = random.changed(Data(bytes[8 ..< 8 + length]), tokens: tokens)
+            let header = random.changed(Data(bytes[8..<8 + length]), tokens: tokens)
             bytes = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) } + header + Data(bytes[(8 + length)...])
         }
         try bytes.write(to: URL(fileURLWithPath: "\(path)/\(names[damaged])"))

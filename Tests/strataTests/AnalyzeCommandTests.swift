@@ -72,10 +72,11 @@ import _TestSupport
             return Dictionary(uniqueKeysWithValues: try folder.names(out).map { ($0, try folder.data("\(out)/\($0)")) })
         }
         let alone = try everything(.alone)
-        #expect(alone.keys.sorted() == [
-            "analysis.json", "co_activation.csv", "drops.csv", "expert_load.csv", "gate_entropy.csv", "rc_by_block.csv",
-            "rc_by_direction.csv", "rc_by_token.csv",
-        ])
+        #expect(
+            alone.keys.sorted() == [
+                "analysis.json", "co_activation.csv", "drops.csv", "expert_load.csv", "gate_entropy.csv", "rc_by_block.csv",
+                "rc_by_direction.csv", "rc_by_token.csv",
+            ])
         for launch in [Launch.simulated(2), .simulated(4), .mpirun(2), .mpirun(4)] {
             #expect(try everything(launch) == alone, "\(launch.testDescription)")
         }

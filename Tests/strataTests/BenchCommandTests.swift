@@ -8,13 +8,16 @@ import _TestSupport
     private var configuration: [String] { ["--config", "\(folder.path)/bench.yaml"] }
 
     init() throws {
-        try folder.write("bench.yaml", Data("""
-            model: {dim: 16, ffn_dim: 32, heads: 2, encoder_layers: 2, decoder_layers: 2, moe: {strata: [2, 2]}}
-            data: {format: numerals, prepared: none, vocabulary: 40}
-            training: {token_groups: 2, tokens_per_group: 100}
-            parallel: {threads_per_rank: 1}
+        try folder.write(
+            "bench.yaml",
+            Data(
+                """
+                model: {dim: 16, ffn_dim: 32, heads: 2, encoder_layers: 2, decoder_layers: 2, moe: {strata: [2, 2]}}
+                data: {format: numerals, prepared: none, vocabulary: 40}
+                training: {token_groups: 2, tokens_per_group: 100}
+                parallel: {threads_per_rank: 1}
 
-            """.utf8))
+                """.utf8))
     }
 
     /// The JSON that a benchmark prints, and nothing else.
@@ -38,7 +41,8 @@ import _TestSupport
         // The products that measure the speed have 12 MiB of matrices; a process of less than 12 GiB.
         #expect((12..<12_288).contains(number("peak_rss_mb")))
         let phases = try #require(figures["phases"] as? [String: Double])
-        #expect(abs(phases.values.reduce(0, +) - number("seconds_per_step")) < 1e-9 && phases.keys.contains("gemm"), "\(phases)")
+        #expect(
+            abs(phases.values.reduce(0, +) - number("seconds_per_step")) < 1e-9 && phases.keys.contains("gemm"), "\(phases)")
     }
 
     @Test func stepAsTextAndItsProfile() throws {
@@ -64,12 +68,14 @@ import _TestSupport
 
     @Test func theParts() throws {
         let gemm = try #require(try figures(.alone, ["gemm", "--threads", "1"]) as? [String: Any])
-        #expect(Set(gemm.keys) == [
-            "kernels", "core", "one_thread_gflops", "all_threads_gflops", "openblas_one_thread_gflops",
-            "openblas_all_threads_gflops", "threads",
-        ])
+        #expect(
+            Set(gemm.keys) == [
+                "kernels", "core", "one_thread_gflops", "all_threads_gflops", "openblas_one_thread_gflops",
+                "openblas_all_threads_gflops", "threads",
+            ])
         let experts = try #require(
-            try figures(.alone, ["experts", "--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "2"])
+            try figures(
+                .alone, ["experts", "--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "2"])
                 as? [[String: Any]])
         #expect(experts.count == 32 && Set(experts[0].keys) == ["rows_per_expert", "skew", "gflops", "over_gemm"])
         let exchanges = try #require(try figures(.simulated(2), ["alltoall", "--repetitions", "1"]) as? [[String: Double]])

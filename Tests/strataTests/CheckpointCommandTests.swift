@@ -25,7 +25,8 @@ import _TestSupport
             let step = line["step"] as? Int ?? 0
             #expect(validation["update"] as? Int == step)
             #expect(line["validation_loss"] as? Double == validation["valid_loss"] as? Double)
-            let shard = try folder.data("run/checkpoints/step-\(step < 10 ? "0000000" : "000000")\(step)/shard-00000.safetensors")
+            let shard = try folder.data(
+                "run/checkpoints/step-\(step < 10 ? "0000000" : "000000")\(step)/shard-00000.safetensors")
             #expect(line["bytes"] as? Int == shard.count)
             #expect(line["ranks"] as? Int == 1 && line["expert_parallel"] as? Int == 1 && line["complete"] as? Bool == true)
             #expect((line["date"] as? String)?.hasSuffix("Z") == true)
@@ -48,7 +49,9 @@ import _TestSupport
         #expect(outcome.status == 65, "\(outcome)")
         #expect(outcome.stdout == "update 5: 1 problem\nupdate 10: 2 problems\nupdate 12: sound\n")
         let errors = outcome.stderr.split(separator: "\n")
-        #expect(errors.count == 3 && errors.allSatisfy { $0.hasPrefix("strata: error: \(run)/checkpoints/step-000000") }, "\(outcome)")
+        #expect(
+            errors.count == 3 && errors.allSatisfy { $0.hasPrefix("strata: error: \(run)/checkpoints/step-000000") },
+            "\(outcome)")
         for text in ["its checksum must be", "but has 0", "notes.txt: the manifest does not list it"] {
             #expect(outcome.stderr.contains(text))
         }
@@ -64,7 +67,9 @@ import _TestSupport
         // A damaged checkpoint is no reason to remove a sound one.
         try folder.write("run/checkpoints/step-00000012/manifest.json", Data())
         let outcome = try strata("checkpoint", "prune", run, "--keep", "1", "--keep-best", "0")
-        #expect(outcome.status == 0 && outcome.stderr.contains("warning: \(run)/checkpoints/step-00000012/manifest.json"), "\(outcome)")
+        #expect(
+            outcome.status == 0 && outcome.stderr.contains("warning: \(run)/checkpoints/step-00000012/manifest.json"),
+            "\(outcome)")
         #expect(outcome.stdout.hasSuffix(" MiB freed\n"), "\(outcome)")
         #expect(try folder.names("run/checkpoints") == ["latest", "step-00000010", "step-00000012"])
         expectError(try strata("checkpoint", "prune", run, "--keep", "0"), 64, "--keep must be at least 1, but is 0")
@@ -89,7 +94,9 @@ import _TestSupport
     }
 
     @Test func eachHasHelpWithAnExample() throws {
-        for command in [["checkpoint"], ["checkpoint", "list"], ["checkpoint", "verify"], ["checkpoint", "prune"], ["export"]] {
+        for command in [
+            ["checkpoint"], ["checkpoint", "list"], ["checkpoint", "verify"], ["checkpoint", "prune"], ["export"],
+        ] {
             let outcome = try Launch.alone.strata(command + ["--help"])
             #expect(outcome.status == 0 && outcome.stdout.contains("Example:"), "\(command): \(outcome)")
         }
@@ -105,7 +112,8 @@ import _TestSupport
         expectError(try translate("newest"), 64, "--checkpoint must be latest, best or the number of an update, but is newest")
         try folder.damage("run/checkpoints/step-00000005/shard-00000.safetensors")
         expectError(try translate("5"), 65, "the checkpoint is damaged")
-        let evaluated = try strata("evaluate", run, "--limit", "1", "--beam", "1", "--checkpoint", "10", "--direction", "eng-cat")
+        let evaluated = try strata(
+            "evaluate", run, "--limit", "1", "--beam", "1", "--checkpoint", "10", "--direction", "eng-cat")
         #expect(evaluated.status == 0 && evaluated.stderr.contains("update 10,"), "\(evaluated)")
     }
 }

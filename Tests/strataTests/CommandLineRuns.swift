@@ -60,13 +60,14 @@ enum Launch: Equatable, Sendable, CustomTestStringConvertible {
     /// Runs `strata`; simulated ranks are an option of `train`, `analyze`, `bench step` and `bench alltoall`.
     func strata(_ arguments: [String], input: String = "", timeout: Double = 60) throws -> Subprocess.Outcome {
         let executable = try BuiltProducts.path("strata")
-        let outcome = switch self {
-        case .alone: try Subprocess.run(executable, arguments, input: input, timeout: timeout)
-        case let .simulated(ranks):
-            try Subprocess.run(executable, arguments + ["--simulate-ranks", "\(ranks)"], input: input, timeout: timeout)
-        case let .mpirun(ranks):
-            try MPILauncher.run(executable: executable, arguments: arguments, ranks: ranks, timeout: timeout)
-        }
+        let outcome =
+            switch self {
+            case .alone: try Subprocess.run(executable, arguments, input: input, timeout: timeout)
+            case let .simulated(ranks):
+                try Subprocess.run(executable, arguments + ["--simulate-ranks", "\(ranks)"], input: input, timeout: timeout)
+            case let .mpirun(ranks):
+                try MPILauncher.run(executable: executable, arguments: arguments, ranks: ranks, timeout: timeout)
+            }
         #expect(!outcome.timedOut, "\(arguments): \(outcome)")
         return outcome
     }
@@ -78,27 +79,30 @@ enum TinyCommandLine {
 
     private static let folder: CommandLineFolder = {
         let folder = CommandLineFolder()
-        try! folder.write("tiny.yaml", Data("""
-            model:
-              dim: 16
-              ffn_dim: 32
-              heads: 2
-              encoder_layers: 2
-              decoder_layers: 2
-              dropout: 0.1
-              attention_dropout: 0.1
-              moe: {every: 2, strata: [2, 2]}
-            data:
-              format: numerals
-              prepared: \(folder.path)/prepared
-              vocabulary: 120
-              numerals: {below: 2000, languages: [cat, isl], pairs: 200, validation: 8, test: 6}
-            training: {updates: \(updates), token_groups: 4, tokens_per_group: 150, learning_rate: 2.0e-3, warmup: 5,
-                       seed: 7, validate_every: 5}
-            parallel: {threads_per_rank: 1}
-            checkpoint: {every: 5, keep: 3}
+        try! folder.write(
+            "tiny.yaml",
+            Data(
+                """
+                model:
+                  dim: 16
+                  ffn_dim: 32
+                  heads: 2
+                  encoder_layers: 2
+                  decoder_layers: 2
+                  dropout: 0.1
+                  attention_dropout: 0.1
+                  moe: {every: 2, strata: [2, 2]}
+                data:
+                  format: numerals
+                  prepared: \(folder.path)/prepared
+                  vocabulary: 120
+                  numerals: {below: 2000, languages: [cat, isl], pairs: 200, validation: 8, test: 6}
+                training: {updates: \(updates), token_groups: 4, tokens_per_group: 150, learning_rate: 2.0e-3, warmup: 5,
+                           seed: 7, validate_every: 5}
+                parallel: {threads_per_rank: 1}
+                checkpoint: {every: 5, keep: 3}
 
-            """.utf8))
+                """.utf8))
         prepared = try! Launch.alone.strata(["prepare", "\(folder.path)/tiny.yaml"])
         trained = try! Launch.alone.strata(["train", "\(folder.path)/tiny.yaml", "--out", "\(folder.path)/run"])
         // Nobody deinitialises what is static.

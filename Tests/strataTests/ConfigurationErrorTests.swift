@@ -13,7 +13,10 @@ import Testing
             \(minimalData)
             """)
         #expect(found.count == 1)
-        #expect(found.first?.hasPrefix("a.yaml:4: model.moe.stratas is not a key; did you mean model.moe.strata? Keys of model.moe: every, strata, ") == true)
+        #expect(
+            found.first?.hasPrefix(
+                "a.yaml:4: model.moe.stratas is not a key; did you mean model.moe.strata? Keys of model.moe: every, strata, ")
+                == true)
     }
 
     @Test func aKeyOfAnotherSectionIsFound() throws {
@@ -35,8 +38,13 @@ import Testing
             extra: 1
             """)
         #expect(
-            found.map { $0.prefix { $0 != " " } } == ["a.yaml:4:", "a.yaml:2:", "a.yaml:3:", "a.yaml:6:", "a.yaml:7:", "a.yaml:1:"])
-        #expect(found[0] == "a.yaml:4: model.preset must be transformer-base or transformer-big, but is transformer-bas; did you mean transformer-base?")
+            found.map { $0.prefix { $0 != " " } } == [
+                "a.yaml:4:", "a.yaml:2:", "a.yaml:3:", "a.yaml:6:", "a.yaml:7:", "a.yaml:1:",
+            ])
+        #expect(
+            found[0]
+                == "a.yaml:4: model.preset must be transformer-base or transformer-big, but is transformer-bas; did you mean transformer-base?"
+        )
         #expect(found[1] == "a.yaml:2: model.dim must be an integer from 1 to 65536, but is big")
         #expect(found[3] == "a.yaml:6: training.learning_rate must be a number greater than 0, but is a list of 1")
         #expect(found[5].hasPrefix("a.yaml:1: data is required: a map of the keys format, "))
@@ -53,17 +61,21 @@ import Testing
         ("training.learning_rate", "inf"), ("training.learning_rate", "1e40"), ("training.learning_rate", "1e-60"),
         ("training.learning_rate", "0"), ("training.learning_rate", "0x1p3"), ("training.learning_rate", "1e"),
         ("training.learning_rate", "."), ("training.learning_rate", "\"0.1\""), ("training.max_minutes", "1e999"),
-        ("training.label_smoothing", "1"), ("training.adam_beta2", "1"), ("training.adam_epsilon", "0"), ("training.clip_norm", "-0.5"),
+        ("training.label_smoothing", "1"), ("training.adam_beta2", "1"), ("training.adam_epsilon", "0"),
+        ("training.clip_norm", "-0.5"),
         ("training.token_groups", "0"), ("training.tokens_per_group", "0"),
-        ("model.dropout", "1"), ("model.dropout", "-0.1"), ("model.dropout", "0.99999999999"), ("model.attention_dropout", "1.0"),
+        ("model.dropout", "1"), ("model.dropout", "-0.1"), ("model.dropout", "0.99999999999"),
+        ("model.attention_dropout", "1.0"),
         ("model.heads", "0"), ("model.encoder_layers", "0"), ("model.preset", "base"), ("model.moe", "8"),
-        ("data.temperature", "0"), ("data.vocabulary", "0"), ("data.prepared", "''"), ("data.prepared", "~"), ("data.prepared", "[a]"),
+        ("data.temperature", "0"), ("data.vocabulary", "0"), ("data.prepared", "''"), ("data.prepared", "~"),
+        ("data.prepared", "[a]"),
         ("data.format", "csv"), ("data.invalid_text", "ignore"), ("data.directions", "[eng-eng]"), ("data.directions", "[eng]"),
         ("data.directions", "eng-cat"), ("data.directions", "[[eng-cat]]"), ("data.directions", "[eng-cat, eng-cat]"),
         ("data.directions", "[cat-isl]"), ("data.directions", "[eng-fra]"), ("data.path", "somewhere"),
         ("data.numerals.languages", "[]"), ("data.numerals.languages", "[cat, cat]"), ("data.numerals.languages", "[cat, eng]"),
         ("data.numerals.languages", "['']"), ("data.numerals.pairs_by_language", "{isk: 5}"),
-        ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"), ("data.numerals.below", "300"), ("data.numerals.below", "20_000"),
+        ("data.numerals.pairs_by_language", "{isl: 0}"), ("data.numerals.pairs_by_language", "[isl]"),
+        ("data.numerals.below", "300"), ("data.numerals.below", "20_000"),
         ("data.numerals.pairs", "99_701"), ("data.numerals.pairs_by_language", "{isl: 100_000}"), ("data.numerals.test", "-1"),
         ("parallel.expert_parallel", "0"), ("parallel.expert_parallel", "atuo"), ("parallel.threads_per_rank", "none"),
         ("parallel.watchdog_seconds", "-1"), ("parallel.watchdog_abort_seconds", "never"),
@@ -97,7 +109,10 @@ import Testing
         ("routing: expert_choice, capacity_factor: none", "model.moe.capacity_factor must be a number with model.moe.routing"),
         ("routing: expert_choice, batch_prioritized: true", "model.moe.batch_prioritized must be false with model.moe.routing"),
         ("batch_prioritized: true, capacity_factor: none", "model.moe.batch_prioritized must be false with model.moe.capacity"),
-        ("bias_balancing_rate: 0.1, second_expert: best, routing: expert_choice", "model.moe.bias_balancing_rate must be 0 unless"),
+        (
+            "bias_balancing_rate: 0.1, second_expert: best, routing: expert_choice",
+            "model.moe.bias_balancing_rate must be 0 unless"
+        ),
         ("bias_balancing_rate: 0.1, second_expert: best, routing: forced_balanced", "model.moe.bias_balancing_rate must be 0"),
         ("bias_balancing_rate: 0.1", "model.moe.second_expert must be best or random with model.moe.bias_balancing_rate"),
     ])
@@ -116,14 +131,18 @@ import Testing
     }
 
     @Test func strataAreRequiredOfAMixture() throws {
-        #expect(try problems("model: {moe: {every: 2}}\n" + minimalData).first?.hasPrefix("a.yaml:1: model.moe.strata is required") == true)
+        #expect(
+            try problems("model: {moe: {every: 2}}\n" + minimalData).first?.hasPrefix("a.yaml:1: model.moe.strata is required")
+                == true)
         #expect(try problems("model:\n  moe:\n" + minimalData).first?.contains("model.moe must be") == true)
     }
 
     @Test func aLastStratumOfOneExpertIsAllowed() throws {
         #expect(try problems("model: {moe: {strata: [7, 1]}}\n" + minimalData) == [])
         #expect(try problems("model: {moe: {strata: [1], top_k: 1}}\n" + minimalData) == [])
-        #expect(try problems("model: {moe: {strata: [1]}}\n" + minimalData).first?.contains("model.moe.top_k must be at most") == true)
+        #expect(
+            try problems("model: {moe: {strata: [1]}}\n" + minimalData).first?.contains("model.moe.top_k must be at most")
+                == true)
     }
 
     @Test func headsMustDivideTheDimension() throws {
@@ -135,7 +154,9 @@ import Testing
 
     @Test func expertParallelismMustFitTheSmallestStratum() throws {
         let text = "model: {moe: {strata: [2, 6]}}\nparallel: {expert_parallel: 3}\n" + minimalData
-        #expect(try problems(text).first?.contains("a.yaml:2: parallel.expert_parallel must be at most the experts of the smallest stratum, 2, but is 3") == true)
+        #expect(
+            try problems(text).first?.contains(
+                "a.yaml:2: parallel.expert_parallel must be at most the experts of the smallest stratum, 2, but is 3") == true)
         #expect(try problems(text, overrides: ["parallel.expert_parallel=2"]) == [])
     }
 

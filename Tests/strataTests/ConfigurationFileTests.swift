@@ -21,7 +21,9 @@ import Testing
         try folder.write("a.yaml", "inherit: base.yaml\n\ntraining:\n  updates: x\n")
         let found = try folder.problems("a.yaml")
         #expect(found.count == 2)
-        #expect(found.first?.hasPrefix("base.yaml:2: model.dimm ") == true && found.last?.hasPrefix("a.yaml:4: training.updates ") == true)
+        #expect(
+            found.first?.hasPrefix("base.yaml:2: model.dimm ") == true
+                && found.last?.hasPrefix("a.yaml:4: training.updates ") == true)
     }
 
     @Test func cyclesOfInheritanceAreRefused() throws {
@@ -31,7 +33,9 @@ import Testing
         try folder.write("b.yaml", "inherit: a.yaml\n")
         try folder.write("self.yaml", "inherit: ./self.yaml\n")
         #expect(try folder.problems("a.yaml").first?.contains("a cycle of 2 files") == true)
-        #expect(try folder.problems("self.yaml").first?.hasPrefix("self.yaml:1: inherit must name a file that does not inherit this one") == true)
+        #expect(
+            try folder.problems("self.yaml").first?.hasPrefix(
+                "self.yaml:1: inherit must name a file that does not inherit this one") == true)
     }
 
     @Test func whatIsInheritedMustBeAFile() throws {
@@ -41,20 +45,27 @@ import Testing
         try folder.write("c.yaml", "inherit: .\n")
         try folder.write("d.yaml", "inherit:\n")
         #expect(try folder.problems("a.yaml").first?.hasPrefix("a.yaml:2: inherit: gone.yaml must be a readable file") == true)
-        #expect(try folder.problems("b.yaml").first?.contains("inherit must be the path of a file, relative to this one, but is a list of 1") == true)
+        #expect(
+            try folder.problems("b.yaml").first?.contains(
+                "inherit must be the path of a file, relative to this one, but is a list of 1") == true)
         #expect(try folder.problems("c.yaml").first?.contains("but is a folder") == true)
         #expect(try folder.problems("d.yaml").first?.contains("but is empty") == true)
     }
 
     @Test func filesThatAreNoConfigurationAreRefused() throws {
         let folder = try ConfigurationFolder()
-        #expect(try folder.problems("gone.yaml").first?.contains("gone.yaml: must be a readable file, but cannot be opened: No such file") == true)
+        #expect(
+            try folder.problems("gone.yaml").first?.contains(
+                "gone.yaml: must be a readable file, but cannot be opened: No such file") == true)
         #expect(try folder.problems("").first?.contains("must be a file, but is a folder") == true)
         #expect(throws: ConfigurationError.self) { try RunConfiguration.load(file: "") }
         #expect(throws: ConfigurationError.self) { try RunConfiguration.load(file: "/dev/zero") }
         for empty in ["", "\n\n", "# a comment\n", "---\n", "~", "\u{FEFF}"] {
             try folder.write("empty.yaml", empty)
-            #expect(try folder.problems("empty.yaml") == ["empty.yaml: must hold a configuration, but is empty; at least data is required"])
+            #expect(
+                try folder.problems("empty.yaml") == [
+                    "empty.yaml: must hold a configuration, but is empty; at least data is required"
+                ])
         }
         for scalar in ["text", "- 1\n- 2\n", "3"] {
             try folder.write("scalar.yaml", scalar)
@@ -65,12 +76,16 @@ import Testing
         try folder.write("large.yaml", Data(repeating: UInt8(ascii: "#"), count: ConfigurationFile.mostBytes + 1))
         #expect(try folder.problems("large.yaml").first?.contains("must be at most 1048576 bytes") == true)
         try folder.write("control.yaml", "data: {}\nmodel: \u{1}\n")
-        #expect(try folder.problems("control.yaml").first?.contains("control.yaml:2: must be YAML, but holds a character it forbids") == true)
+        #expect(
+            try folder.problems("control.yaml").first?.contains(
+                "control.yaml:2: must be YAML, but holds a character it forbids") == true)
     }
 
     @Test(arguments: [
-        ("model: {dim: 4\n" + minimalData, 2), ("model:\n\tdim: 4\n", 2), ("model:\n  dim: 4\n heads: 2\n", 3), ("a: b: c\n", 1),
-        ("model: \"open\n", 2), ("model: *none\n", 1), ("data: {}\n---\ndata: {}\n", 2), ("model: !!int 5\n", 1), ("? [a, b]\n: 1\n", 1),
+        ("model: {dim: 4\n" + minimalData, 2), ("model:\n\tdim: 4\n", 2), ("model:\n  dim: 4\n heads: 2\n", 3),
+        ("a: b: c\n", 1),
+        ("model: \"open\n", 2), ("model: *none\n", 1), ("data: {}\n---\ndata: {}\n", 2), ("model: !!int 5\n", 1),
+        ("? [a, b]\n: 1\n", 1),
         ("a: &x [1]\n*x : 2\n", 2), ("a: &x 1\nb: {<<: *x}\n", 2), ("a: {b: \"\\ud800\"}\n", 1), ("%BAD\n", 1),
     ])
     func errorsOfSyntaxHaveTheirLine(_ text: String, _ line: Int) throws {
@@ -86,7 +101,8 @@ import Testing
 
     @Test func aliasesStandForTheirValue() throws {
         let configuration = try RunConfiguration.parse(
-            "model: {moe: {strata: &sizes [4, 4], capacity_factor: &two 2, evaluation_capacity_factor: *two}}\n" + minimalData, source: "a")
+            "model: {moe: {strata: &sizes [4, 4], capacity_factor: &two 2, evaluation_capacity_factor: *two}}\n" + minimalData,
+            source: "a")
         #expect(configuration.model.mixture?.evaluationCapacityFactor == 2)
     }
 
@@ -133,7 +149,9 @@ import Testing
     @Test func overridesTakeListsAndMaps() throws {
         let folder = try ConfigurationFolder()
         try folder.write("a.yaml", minimalData)
-        let overrides = ["model.moe={strata: [2, 2], top_k: 1}", "model.moe.strata=[3, 3]", "data.directions=[eng-cat]", "data.prepared=a=b"]
+        let overrides = [
+            "model.moe={strata: [2, 2], top_k: 1}", "model.moe.strata=[3, 3]", "data.directions=[eng-cat]", "data.prepared=a=b",
+        ]
         let configuration = try folder.load("a.yaml", overrides: overrides)
         #expect(configuration.model.mixture?.strata == [3, 3] && configuration.model.mixture?.topK == 1)
         #expect(configuration.data.directions.map(\.description) == ["eng-cat"] && configuration.data.prepared == "a=b")

@@ -155,7 +155,8 @@ import TransformerModel
     }
 
     @Test func emptySectionsAreDefaults() throws {
-        let configuration = try RunConfiguration.parse("model:\ntraining: # all of it below is commented out\n" + minimalData, source: "a")
+        let configuration = try RunConfiguration.parse(
+            "model:\ntraining: # all of it below is commented out\n" + minimalData, source: "a")
         #expect(configuration.model == ModelConfiguration())
     }
 
@@ -167,8 +168,12 @@ import TransformerModel
     }
 
     @Test func whatIsWrittenLoadsEqual() throws {
-        var texts = [Self.everyKey, minimalData, "model: {preset: transformer-big, moe: {strata: 4, capacity_factor: none}}\n" + minimalData]
-        texts.append("data: {format: numerals, prepared: p, numerals: {languages: [isl, cat], pairs_by_language: {cat: 1, isl: 2}}}")
+        var texts = [
+            Self.everyKey, minimalData,
+            "model: {preset: transformer-big, moe: {strata: 4, capacity_factor: none}}\n" + minimalData,
+        ]
+        texts.append(
+            "data: {format: numerals, prepared: p, numerals: {languages: [isl, cat], pairs_by_language: {cat: 1, isl: 2}}}")
         for text in texts {
             let configuration = try RunConfiguration.parse(text, source: "a.yaml")
             let written = configuration.yaml()
@@ -177,8 +182,10 @@ import TransformerModel
     }
 
     @Test(arguments: [
-        "with space", "null", "~", "- item", "a: b", "#no comment", "quote\" and \\", "tab\tand\nline", "\u{7F}\u{85}\u{FEFF}\u{200B}",
-        "caf\u{E9}/\u{4E2D}\u{6587}/\u{1F600}", "'", "[x]", "*alias", "&anchor", "!tag", "%", "@", "`", "1e5", ".inf", " ", "é\u{301}",
+        "with space", "null", "~", "- item", "a: b", "#no comment", "quote\" and \\", "tab\tand\nline",
+        "\u{7F}\u{85}\u{FEFF}\u{200B}",
+        "caf\u{E9}/\u{4E2D}\u{6587}/\u{1F600}", "'", "[x]", "*alias", "&anchor", "!tag", "%", "@", "`", "1e5", ".inf", " ",
+        "é\u{301}",
     ])
     func anyFolderNameIsWrittenSoThatItLoads(_ name: String) throws {
         let configuration = RunConfiguration(data: DataConfiguration(format: .tsv, path: name, prepared: name))
@@ -204,7 +211,8 @@ import TransformerModel
         new.parallel.expertParallel = nil
         #expect(
             new.differences(from: old) == [
-                "model.moe.strata: [3, 5, 8] → [2, 2]", "training.learning_rate: 0.001 → 0.5", "parallel.expert_parallel: 3 → auto",
+                "model.moe.strata: [3, 5, 8] → [2, 2]", "training.learning_rate: 0.001 → 0.5",
+                "parallel.expert_parallel: 3 → auto",
             ])
         new = old
         new.model.mixture = nil

@@ -12,7 +12,8 @@ import _TestSupport
         let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\"", "\(kibibytes * 2)", strata]
         let command = ["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options
         guard ranks > 1 else { return try Subprocess.run(limited[0], Array(limited.dropFirst()) + command, timeout: 60) }
-        return try MPILauncher.run(executable: limited[0], arguments: Array(limited.dropFirst()) + command, ranks: ranks, timeout: 60)
+        return try MPILauncher.run(
+            executable: limited[0], arguments: Array(limited.dropFirst()) + command, ranks: ranks, timeout: 60)
     }
 
     /// Checkpoints do not fit, metrics do: training goes on to its end, says so at every save, and resumes from what was before.
@@ -29,7 +30,9 @@ import _TestSupport
         #expect(try folder.losses("run").count == 12)
         #expect(try folder.names("run/checkpoints") == ["latest", "step-00000005"])
         let again = try train(ranks, kibibytes: 1 << 20, "--resume")
-        #expect(again.status == 0 && again.stderr.contains("resuming from \(folder.path)/run/checkpoints/step-00000005"), "\(again)")
+        #expect(
+            again.status == 0 && again.stderr.contains("resuming from \(folder.path)/run/checkpoints/step-00000005"), "\(again)"
+        )
         for (a, b) in zip(try TinyCommandLine.runs.losses("run"), try folder.losses("run")) { #expect(abs(a - b) <= 1e-4 * a) }
     }
 
@@ -37,7 +40,8 @@ import _TestSupport
     @Test func metricsThatDoNotFitAreSaidOnceAndAreAnError() throws {
         let outcome = try train(1, kibibytes: 2, "--set", "checkpoint.every=100")
         #expect(outcome.status == 74, "\(outcome)")
-        let warnings = outcome.stderr.components(separatedBy: "metrics.jsonl: writing failed: File too large; training goes on").count - 1
+        let warnings =
+            outcome.stderr.components(separatedBy: "metrics.jsonl: writing failed: File too large; training goes on").count - 1
         #expect(warnings == 1, "\(outcome)")
         // Whole lines, as many as fit.
         let updates = try folder.losses("run").count

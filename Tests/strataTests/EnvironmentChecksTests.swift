@@ -9,20 +9,24 @@ import Testing
 
     /// A machine on which everything is as it should be.
     static func facts(
-        environment: [String: String] = [:], files changed: [String: String?] = [:], core: String = "Haswell", flags: String = flags,
+        environment: [String: String] = [:], files changed: [String: String?] = [:], core: String = "Haswell",
+        flags: String = flags,
         kernels: GEMM.Kernels = .openBLAS
     ) -> SystemFacts {
         var files = [
             "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Example CPU @ 3 GHz\nflags\t\t: \(flags)\n\nprocessor\t: 1\n",
             "/proc/self/status": "Name:\tstrata\nCpus_allowed:\tff\nCpus_allowed_list:\t0-5,8,10-11\n",
-            "/proc/self/maps": "7f-8f r-xp 0 08:01 1 /usr/lib/libmpi.so.40.30\n7f-8f r-xp 0 08:01 1 /usr/lib/libsentencepiece.so.0\n",
+            "/proc/self/maps":
+                "7f-8f r-xp 0 08:01 1 /usr/lib/libmpi.so.40.30\n7f-8f r-xp 0 08:01 1 /usr/lib/libsentencepiece.so.0\n",
             "/proc/meminfo": "MemTotal:       16777216 kB\nMemFree: 1 kB\nMemAvailable:    8388608 kB\n",
             "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
         ]
         for (path, text) in changed { files[path] = text }
         return SystemFacts(
-            environment: environment, read: { [files] in files[$0] }, userID: 1000, blasConfiguration: "OpenBLAS 0.3.26 DYNAMIC_ARCH ",
-            blasCoreName: core, kernels: kernels, mpirunVersion: "mpirun (Open MPI) 4.1.4\n\nReport bugs to …\n", openFiles: 4096,
+            environment: environment, read: { [files] in files[$0] }, userID: 1000,
+            blasConfiguration: "OpenBLAS 0.3.26 DYNAMIC_ARCH ",
+            blasCoreName: core, kernels: kernels, mpirunVersion: "mpirun (Open MPI) 4.1.4\n\nReport bugs to …\n",
+            openFiles: 4096,
             space: { _ in (64 << 30, 32 << 30) })
     }
 
@@ -61,7 +65,8 @@ import Testing
 
     @Test func threadsOfBLASAreOne() {
         #expect(EnvironmentChecks.blasThreads(Self.facts(environment: ["OMP_NUM_THREADS": "1"])).status == .fine)
-        let check = EnvironmentChecks.blasThreads(Self.facts(environment: ["OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "4"]))
+        let check = EnvironmentChecks.blasThreads(
+            Self.facts(environment: ["OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "4"]))
         #expect(check.status == .warning && check.found == "OPENBLAS_NUM_THREADS=4, OMP_NUM_THREADS=1")
     }
 
@@ -102,12 +107,16 @@ import Testing
     }
 
     @Test func limitsOfVersion1AreRead() {
-        let group = ControlGroup(Self.facts(files: [
-            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-        ]))
+        let group = ControlGroup(
+            Self.facts(files: [
+                "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            ]))
         #expect(group.cores == 4 && group.memory == nil)
-        let none = ControlGroup(Self.facts(files: ["/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"]))
+        let none = ControlGroup(
+            Self.facts(files: [
+                "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            ]))
         #expect(none.cores == nil)
     }
 

@@ -60,7 +60,8 @@ import _TestSupport
         #expect(try kept("test") == nil, "a part of a split is not kept")
         // As if the first evaluation had been of an earlier checkpoint.
         let text = String(decoding: try folder.data("evaluated/evaluation-valid.json"), as: UTF8.self)
-        try folder.write("evaluated/evaluation-valid.json", Data(text.replacing("\"update\" : 12", with: "\"update\" : 10").utf8))
+        try folder.write(
+            "evaluated/evaluation-valid.json", Data(text.replacing("\"update\" : 12", with: "\"update\" : 10").utf8))
         _ = try self.figures(launch, "--split", "valid")
         let earlier = try #require(try kept("valid")?["earlier"] as? [[String: Any]])
         #expect(earlier.map { $0["update"] as? Int } == [10])

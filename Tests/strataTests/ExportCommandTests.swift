@@ -22,13 +22,15 @@ import _TestSupport
         #expect(Set(model.entries.keys) == Set(shard.entries.keys.filter { !$0.hasPrefix("adam.") }))
         #expect(model.entries["decoder.layers.1.moe.experts.3.fc1.weight"]?.shape == [32, 16])
         for name in model.entries.keys {
-            #expect(model.entries[name]?.shape == shard.entries[name]?.shape && model.floats(name) == shard.floats(name), "\(name)")
+            #expect(
+                model.entries[name]?.shape == shard.entries[name]?.shape && model.floats(name) == shard.floats(name), "\(name)")
         }
         let config = try #require(try JSONSerialization.jsonObject(with: folder.data("export/config.json")) as? [String: Any])
         #expect(config["format"] as? String == "strata-export" && config["step"] as? Int == 12)
         #expect(config["languages"] as? [String] == ["cat", "eng", "isl"])
         #expect(config["vocabulary"] as? Int == model.entries["embedding.weight"]?.shape[0])
-        let configuration = try #require(config["configuration"] as? [String: Any]), shape = configuration["model"] as? [String: Any]
+        let configuration = try #require(config["configuration"] as? [String: Any]),
+            shape = configuration["model"] as? [String: Any]
         #expect(shape?["dim"] as? Int == 16 && shape?["dropout"] as? Double == 0.1)
         #expect((shape?["moe"] as? [String: Any])?["strata"] as? [Int] == [2, 2])
         #expect((configuration["parallel"] as? [String: Any])?["expert_parallel"] as? String == "auto")
@@ -60,11 +62,13 @@ import _TestSupport
         }
         for options in [["--direction", "eng-cat", "--beam", "2"]] {
             #expect(
-                try run(["translate", out] + options) == run(["translate", TinyCommandLine.run, "--checkpoint", "10"] + options))
+                try run(["translate", out] + options)
+                    == run(["translate", TinyCommandLine.run, "--checkpoint", "10"] + options))
         }
         let evaluation = ["--limit", "2", "--beam", "1", "--json"]
         #expect(
-            try run(["evaluate", out] + evaluation) == run(["evaluate", TinyCommandLine.run, "--checkpoint", "10"] + evaluation))
+            try run(["evaluate", out] + evaluation)
+                == run(["evaluate", TinyCommandLine.run, "--checkpoint", "10"] + evaluation))
         expectError(
             try Launch.alone.strata(["translate", out, "--direction", "eng-cat", "--checkpoint", "best"]), 64,
             "--checkpoint is for the folder of a run")
@@ -96,8 +100,11 @@ import _TestSupport
     @Test func thePathIsTakenAsItIs() throws {
         try FileManager.default.createDirectory(atPath: "\(folder.path)/~", withIntermediateDirectories: false)
         let outcome = try Subprocess.run(
-            "sh", ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", folder.path, BuiltProducts.path("strata"), "export",
-                   TinyCommandLine.run, "--out", "~/export//"],
+            "sh",
+            [
+                "-c", "cd \"$1\" && shift && exec \"$@\"", "sh", folder.path, BuiltProducts.path("strata"), "export",
+                TinyCommandLine.run, "--out", "~/export//",
+            ],
             environment: ["HOME": "\(folder.path)/home"], timeout: 60)
         #expect(outcome.status == 0 && folder.exists("~/export/config.yaml") && !folder.exists("home"), "\(outcome)")
         #expect(outcome.stdout.contains(" MiB, in ~/export//"), "\(outcome)")

@@ -80,8 +80,11 @@ import _TestSupport
             kill -INT $pid; wait $pid
             """
         let outcome = try Subprocess.run(
-            "bash", ["-c", script, "bash", try BuiltProducts.path("strata"), "train", TinyCommandLine.configuration, "--out", out,
-                     "--set", "training.token_groups=60000"],
+            "bash",
+            [
+                "-c", script, "bash", try BuiltProducts.path("strata"), "train", TinyCommandLine.configuration, "--out", out,
+                "--set", "training.token_groups=60000",
+            ],
             environment: ["OUT": out], timeout: 30)
         #expect(!outcome.timedOut && outcome.status == 128 + 2, "\(outcome)")
         #expect(!folder.exists("run/checkpoints"))

@@ -119,11 +119,11 @@ import _TestSupport
                 "install-deps.sh": "", "swift": "echo \"$FOLDER\"", "strata": "[ \"$1\" != translate ] || cat",
                 // The first training is stopped.
                 "run.sh": """
-                    [ "$4" = train ] || exit 0
-                    mkdir -p runs/quickstart/checkpoints; touch runs/quickstart/checkpoints/latest
-                    echo "${*:4}" >>"$FOLDER/trained"
-                    [ "$(wc -l <"$FOLDER/trained")" -gt 1 ] || exit 75
-                    """,
+                [ "$4" = train ] || exit 0
+                mkdir -p runs/quickstart/checkpoints; touch runs/quickstart/checkpoints/latest
+                echo "${*:4}" >>"$FOLDER/trained"
+                [ "$(wc -l <"$FOLDER/trained")" -gt 1 ] || exit 75
+                """,
             ], in: folder)
         #expect(
             outcome.stdout == """
@@ -154,8 +154,11 @@ import _TestSupport
             wait $pid; exit $?
             """
         let outcome = try Subprocess.run(
-            "bash", ["-c", waitAndStop, "bash", Self.script, "-n", "2", "--max-restarts", "2", "--", "train",
-                     TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=100000"],
+            "bash",
+            [
+                "-c", waitAndStop, "bash", Self.script, "-n", "2", "--max-restarts", "2", "--", "train",
+                TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=100000",
+            ],
             environment: [
                 "STRATA": try BuiltProducts.path("strata"), "LOG": "\(folder.path)/run/metrics.jsonl", "SIGNAL": signal,
                 "OMPI_MCA_mpi_yield_when_idle": "1",
@@ -182,7 +185,8 @@ import _TestSupport
         let outcome = try Subprocess.run(
             "bash", ["-c", "cd '\(root)'; \(script)"],
             environment: [
-                "STRATA": try BuiltProducts.path("strata"), "CONFIG": TinyCommandLine.configuration, "OUT": "\(folder.path)/run",
+                "STRATA": try BuiltProducts.path("strata"), "CONFIG": TinyCommandLine.configuration,
+                "OUT": "\(folder.path)/run",
                 "SLURM_JOB_ID": "17", "SLURM_NTASKS": "2", "SLURM_CPUS_PER_TASK": "1", "SLURM_SUBMIT_DIR": root,
                 "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_mpi_yield_when_idle": "1",
                 "PATH": "\(folder.path):\(ProcessInfo.processInfo.environment["PATH"] ?? "")",
@@ -207,8 +211,11 @@ import _TestSupport
             exit $status
             """
         let outcome = try Subprocess.run(
-            "bash", ["-c", script, "bash", Self.script, "-n", "2", "--max-restarts", "1", "--", "train",
-                     TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=300"],
+            "bash",
+            [
+                "-c", script, "bash", Self.script, "-n", "2", "--max-restarts", "1", "--", "train",
+                TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=300",
+            ],
             environment: [
                 "STRATA": try BuiltProducts.path("strata"), "OUT": "\(folder.path)/run", "OMPI_MCA_mpi_yield_when_idle": "1",
             ], timeout: 60)
@@ -223,8 +230,11 @@ import _TestSupport
         try folder.write("strata", Data("#!/bin/sh\necho \"$@\" >>'\(folder.path)/starts'\nexit 70\n".utf8))
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/strata")
         let outcome = try Subprocess.run(
-            Self.script, ["-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "train", "a.yaml", "--out",
-                          "\(folder.path)/run"],
+            Self.script,
+            [
+                "-n", "1", "--max-restarts", "3", "--backoff", "0", "--", "train", "a.yaml", "--out",
+                "\(folder.path)/run",
+            ],
             environment: ["STRATA": "\(folder.path)/strata"], timeout: 60)
         #expect(outcome.status == 70, "\(outcome)")
         let first = "train a.yaml --out \(folder.path)/run\n"

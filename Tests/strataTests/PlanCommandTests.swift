@@ -51,7 +51,10 @@ import _TestSupport
     @Test func roundsOfARunAreUsed() throws {
         let folder = CommandLineFolder()
         try folder.write("config.yaml", Self.run("moe: {strata: [4, 4]}"))
-        let lines = (1...150).map { "{\"update\":\($0),\"rounds_mean\":\($0 <= 50 ? 1.9 : 1.25)}\n" } + ["{\"update\":150,\"valid_loss\":1}\n"]
+        let lines =
+            (1...150).map { "{\"update\":\($0),\"rounds_mean\":\($0 <= 50 ? 1.9 : 1.25)}\n" } + [
+                "{\"update\":150,\"valid_loss\":1}\n"
+            ]
         try folder.write("metrics.jsonl", Data(lines.joined().utf8))
         let plan = try Self.document(Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", folder.path, "--json"))
         #expect(abs(try #require(plan["measured_rounds"] as? Double) - 1.25) < 1e-9)
@@ -76,7 +79,8 @@ import _TestSupport
         expectError(try Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", "/nowhere"), 64, "must be the folder of a run")
         let folder = CommandLineFolder()
         try folder.write("config.yaml", Self.run("moe: {strata: [4, 4]}"))
-        expectError(try Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", folder.path), 65, "must hold updates of a mixture")
+        expectError(
+            try Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", folder.path), 65, "must hold updates of a mixture")
         expectError(try Self.plan("--paper", "--ranks", "4"), 64, "leave the configuration, --set, --ranks and --run out")
     }
 
@@ -86,7 +90,8 @@ import _TestSupport
     }
 
     @Test(arguments: [
-        ("moe: none", "none (dense)"), ("moe: {strata: [2, 2, 2, 2]}", "2-2-2-2"), ("moe: {strata: [4, 4], stacked: true}", "4-4 stacked"),
+        ("moe: none", "none (dense)"), ("moe: {strata: [2, 2, 2, 2]}", "2-2-2-2"),
+        ("moe: {strata: [4, 4], stacked: true}", "4-4 stacked"),
     ])
     func aRunOfAnotherModelIsRefused(model: String, strata: String) throws {
         let folder = CommandLineFolder()
@@ -96,6 +101,7 @@ import _TestSupport
             try Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", folder.path), 64,
             "--run must be a run of the configuration's strata, 4-4, but \(folder.path) has \(strata);")
         expectError(
-            try Self.plan("\(Self.folder)/m4/dense.yaml", "--run", folder.path), 64, "the configuration's model is dense: leave it out")
+            try Self.plan("\(Self.folder)/m4/dense.yaml", "--run", folder.path), 64,
+            "the configuration's model is dense: leave it out")
     }
 }

@@ -18,10 +18,11 @@ import TransformerModel
     }
 
     /// By the recursion R_i = 1 + Σ E_j R_{j+1} / V_i, written out.
-    @Test(arguments: [
-        ([8], 1), ([4, 4], 1.5), ([4, 12], 1.25), ([12, 4], 1.75), ([2, 2, 2, 2], 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0),
-        ([4, 4, 8], 1 + 1 / 4.0 + 1 / 3.0), ([8, 4, 4], 1 + 1 / 2.0 + 1 / 2.0),
-    ] as [(strata: [Int], rounds: Double)])
+    @Test(
+        arguments: [
+            ([8], 1), ([4, 4], 1.5), ([4, 12], 1.25), ([12, 4], 1.75), ([2, 2, 2, 2], 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0),
+            ([4, 4, 8], 1 + 1 / 4.0 + 1 / 3.0), ([8, 4, 4], 1 + 1 / 2.0 + 1 / 2.0),
+        ] as [(strata: [Int], rounds: Double)])
     func rounds(_ example: (strata: [Int], rounds: Double)) {
         let routing = UniformRouting(Self.mixture(example.strata))
         #expect(abs(routing.rounds - example.rounds) < 1e-12)
@@ -77,7 +78,8 @@ import TransformerModel
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (4, 6, 2, 1, 1)
         let plan = try ModelPlan(model, vocabulary: 10)
         let attention = 4 * (16 + 4), norm = 8, feedForward = 2 * 24 + 6 + 4
-        #expect(plan.parameters == 40 + (attention + feedForward + 2 * norm) + (2 * attention + feedForward + 3 * norm) + 2 * norm)
+        #expect(
+            plan.parameters == 40 + (attention + feedForward + 2 * norm) + (2 * attention + feedForward + 3 * norm) + 2 * norm)
         #expect(plan.activeParameters == plan.parameters && plan.expertParameters == 0)
         #expect(plan.flopsPerToken == Double(2 * (3 * 64 + 2 * 48 + 40)))
     }
@@ -104,7 +106,8 @@ import TransformerModel
         let plan = try ModelPlan(model, vocabulary: vocabulary)
         let held = try SimulatedCluster.run(ranks: ranks) { group in
             TranslationModel(
-                configuration: model, vocabulary: vocabulary, context: ComputeContext(), expertGroup: group, seed: 1).store.count
+                configuration: model, vocabulary: vocabulary, context: ComputeContext(), expertGroup: group, seed: 1
+            ).store.count
         }
         #expect(try RankPlan(plan, configuration, ranks: ranks).memory.parameters == 4 * held.max()!)
         #expect(held.reduce(0) { $0 + $1 - plan.replicatedParameters } == plan.expertParameters)
@@ -123,7 +126,8 @@ import TransformerModel
         #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersPerExpert)
         #expect(rank.layout.replicas == 2)
         // Parameters and two moments: a quarter of what is dense, and the experts of a place.
-        #expect(rank.memory.snapshot == 3 * (rank.memory.parameters - 4 * plan.replicatedParameters + plan.replicatedParameters))
+        #expect(
+            rank.memory.snapshot == 3 * (rank.memory.parameters - 4 * plan.replicatedParameters + plan.replicatedParameters))
         configuration.checkpoint.asynchronous = false
         #expect(try RankPlan(plan, configuration, ranks: 4).memory.snapshot == 0)
         configuration.model.mixture?.routing = .expertChoice
@@ -231,7 +235,9 @@ extension RunConfiguration {
     /// Every configuration of the paper's models, and nothing else, stands in its folder.
     @Test func everyConfigurationBuilds() throws {
         for folder in ["m4", "m15", "opus100"] {
-            let files = try FileManager.default.contentsOfDirectory(atPath: "\(Self.configs)/\(folder)").filter { $0 != "base.yaml" }
+            let files = try FileManager.default.contentsOfDirectory(atPath: "\(Self.configs)/\(folder)").filter {
+                $0 != "base.yaml"
+            }
             for file in files {
                 let configuration = try RunConfiguration.load(file: "\(Self.configs)/\(folder)/\(file)")
                 let plan = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
@@ -239,7 +245,8 @@ extension RunConfiguration {
                 #expect(plan.parameters > 50_000_000)
             }
             let names = Set(files.map { $0.replacingOccurrences(of: ".yaml", with: "") })
-            let expected = PaperModel.corpora.first { $0.name == folder }?.models.map(\.name)
+            let expected =
+                PaperModel.corpora.first { $0.name == folder }?.models.map(\.name)
                 ?? ["dense", "vanilla", "switch", "eom", "cmr", "smoe-4-12", "smoe-4-4-4-4"]
             #expect(names == Set(expected), "\(folder)")
         }

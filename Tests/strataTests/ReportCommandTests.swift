@@ -29,7 +29,8 @@ import _TestSupport
         }
         let run = try RunFolder(existing: "\(folder.path)/run")
         let plan = try ModelPlan(
-            RunConfiguration.load(file: run.configuration).model, vocabulary: Tokenizer(modelFile: run.tokenizer).vocabularySize)
+            RunConfiguration.load(file: run.configuration).model, vocabulary: Tokenizer(modelFile: run.tokenizer).vocabularySize
+        )
         let thousands = "\(plan.parameters / 1000),\(String(1000 + plan.parameters % 1000).dropFirst())"
         #expect(html.contains("<td>\(thousands)</td>"), "\(thousands) parameters")
         #expect(html.contains("run: no requested capacity by block and token; strata analyze RUN writes it."))
@@ -73,7 +74,8 @@ import _TestSupport
         expectError(
             try report("\(folder.path)/run", "--out", "\(folder.path)/no/report.html"), 74,
             "\(folder.path)/no/report.html: creating failed: No such file or directory")
-        expectError(try report("\(folder.path)/run", "--out", folder.path), 74, "\(folder.path): must be a file, but is a folder")
+        expectError(
+            try report("\(folder.path)/run", "--out", folder.path), 74, "\(folder.path): must be a file, but is a folder")
         try folder.write("run/config.yaml", Data("model: {}\n".utf8))
         expectError(try report("\(folder.path)/run"), 64, "run/config.yaml:1: data is required")
     }

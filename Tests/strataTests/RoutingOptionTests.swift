@@ -8,15 +8,16 @@ import _TestSupport
         case stackedConditionalBalanced, expertChoice
 
         var options: [String] {
-            let values = switch self {
-            case .stackedConditionalBalanced:
-                [
-                    "stacked=true", "conditional_routing={budget: 0.3, weight: 0.5}", "expert_output_masking=0.1",
-                    "bias_balancing_rate=0.01", "second_expert=best", "router_z_loss=0.1", "batch_prioritized=true",
-                    "shared_experts=1",
-                ]
-            case .expertChoice: ["routing=expert_choice", "gating_dropout=0.3"]
-            }
+            let values =
+                switch self {
+                case .stackedConditionalBalanced:
+                    [
+                        "stacked=true", "conditional_routing={budget: 0.3, weight: 0.5}", "expert_output_masking=0.1",
+                        "bias_balancing_rate=0.01", "second_expert=best", "router_z_loss=0.1", "batch_prioritized=true",
+                        "shared_experts=1",
+                    ]
+                case .expertChoice: ["routing=expert_choice", "gating_dropout=0.3"]
+                }
             return values.flatMap { ["--set", "model.moe.\($0)"] }
         }
     }

@@ -12,7 +12,8 @@ import Testing
 
     @Test func aConfigurationThatCannotBeWritten() throws {
         let configuration = try RunConfiguration.parse("data: {format: numerals, prepared: p}", source: "text")
-        #expect(throws: FileError(path: "\(folder.path)/no/config.yaml", reason: "creating failed: No such file or directory")) {
+        #expect(throws: FileError(path: "\(folder.path)/no/config.yaml", reason: "creating failed: No such file or directory"))
+        {
             try RunFolder(path: "\(folder.path)/no").write(configuration, tokenizerModel: "\(folder.path)/tokenizer.model")
         }
     }

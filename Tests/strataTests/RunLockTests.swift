@@ -55,7 +55,8 @@ import _TestSupport
         let outcome = try Subprocess.run(
             "bash", ["-c", script],
             environment: [
-                "STRATA": try BuiltProducts.path("strata"), "CONFIG": TinyCommandLine.configuration, "OUT": "\(folder.path)/run",
+                "STRATA": try BuiltProducts.path("strata"), "CONFIG": TinyCommandLine.configuration,
+                "OUT": "\(folder.path)/run",
             ], timeout: 30)
         #expect(outcome.status == 0, "\(outcome)")
         let log = String(decoding: try folder.data("run/log"), as: UTF8.self)

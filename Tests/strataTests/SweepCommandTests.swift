@@ -10,15 +10,18 @@ import _TestSupport
     private var specification: String { "\(folder.path)/sweep.yaml" }
 
     private func write(_ runs: String, _ more: String = "") throws {
-        try folder.write("sweep.yaml", Data("""
-            name: tiny
-            out: \(out)
-            base: \(TinyCommandLine.configuration)
-            runs: [\(runs)]
-            evaluate: {split: test, beam: 1, limit: 2}
-            \(more)
+        try folder.write(
+            "sweep.yaml",
+            Data(
+                """
+                name: tiny
+                out: \(out)
+                base: \(TinyCommandLine.configuration)
+                runs: [\(runs)]
+                evaluate: {split: test, beam: 1, limit: 2}
+                \(more)
 
-            """.utf8))
+                """.utf8))
     }
 
     /// Ranks that wait give way to those that compute.
@@ -58,7 +61,8 @@ import _TestSupport
         let runs = try summary()
         #expect(runs.map { $0["name"] as? String } == ["smoe", "dense"])
         #expect(runs.map { $0["updates"] as? [Int] } == [[4, 4], [3, 3]] && runs.map { $0["done"] as? Int } == [2, 2])
-        let parameters = runs.compactMap { $0["parameters"] as? Int }, flops = runs.compactMap { $0["flops_per_token"] as? Double }
+        let parameters = runs.compactMap { $0["parameters"] as? Int },
+            flops = runs.compactMap { $0["flops_per_token"] as? Double }
         #expect(parameters.count == 2 && parameters[0] > parameters[1] && flops.count == 2 && flops[0] > flops[1])
         for run in runs {
             let directions = try #require(run["directions"] as? [String: [String: Double]])
@@ -83,7 +87,8 @@ import _TestSupport
             "{name: smoe, set: [training.updates=4]}, {name: more, set: [training.updates=2]}", "seeds: [1]\nanalyze: true")
         let second = try sweep()
         #expect(second.status == 0, "\(second)")
-        #expect(second.stderr.contains("[1/2] smoe-seed-1: done before") && second.stderr.contains("[2/2] more-seed-1: training"))
+        #expect(
+            second.stderr.contains("[1/2] smoe-seed-1: done before") && second.stderr.contains("[2/2] more-seed-1: training"))
         #expect(try folder.data("out/smoe-seed-1/metrics.jsonl") == metrics)
         #expect(try summary().map { $0["name"] as? String } == ["smoe", "more"])
     }
@@ -91,7 +96,8 @@ import _TestSupport
     /// What cannot be trained on one rank, between runs that can.
     @Test func aFailedRunIsReportedAndTheOthersGoOn() throws {
         try write(
-            "{name: a, set: [training.updates=1]}, {name: b, set: [parallel.expert_parallel=2]}, {name: c, set: [training.updates=2]}")
+            "{name: a, set: [training.updates=1]}, {name: b, set: [parallel.expert_parallel=2]}, {name: c, set: [training.updates=2]}"
+        )
         let outcome = try sweep()
         #expect(outcome.status == 64, "\(outcome)")
         #expect(outcome.stderr.contains("[2/3] b: failed with status 64; see \(out)/logs/b.log"))
@@ -109,15 +115,17 @@ import _TestSupport
         let refused = try sweep()
         #expect(refused.status == 64, "\(refused)")
         #expect(refused.stderr.contains("[1/1] a: failed with status 64"))
-        #expect(refused.stderr.contains(
-            "\(out)/a was trained under another configuration (training.learning_rate: 0.002 → 0.5): remove the folder or name "
-                + "another out"))
+        #expect(
+            refused.stderr.contains(
+                "\(out)/a was trained under another configuration (training.learning_rate: 0.002 → 0.5): remove the folder or name "
+                    + "another out"))
         #expect(try folder.data("out/a/metrics.jsonl") == metrics && summary().map { $0["done"] as? Int } == [0])
         try write("{name: a, set: [training.updates=1]}")
         let fewer = try sweep()
         #expect(fewer.status == 64 && fewer.stderr.contains("(training.updates: 2 → 1)"), "\(fewer)")
 
-        let extended = "{name: a, set: [training.updates=3, training.max_minutes=9, checkpoint.keep=2, parallel.threads_per_rank=2]}"
+        let extended =
+            "{name: a, set: [training.updates=3, training.max_minutes=9, checkpoint.keep=2, parallel.threads_per_rank=2]}"
         try write(extended)
         let more = try sweep()
         #expect(more.status == 0, "\(more)")
@@ -137,7 +145,9 @@ import _TestSupport
         try write("{name: a, set: [training.updates=1]}, {name: b, set: [training.updates=12]}")
         let outcome = try sweep("--parallel", "2")
         #expect(outcome.status == 74, "\(outcome)")
-        #expect(outcome.stderr.contains("[1/2] a: failed with status 74") && outcome.stderr.contains("\(out)/a/sweep.json: must be a file, but is a folder"))
+        #expect(
+            outcome.stderr.contains("[1/2] a: failed with status 74")
+                && outcome.stderr.contains("\(out)/a/sweep.json: must be a file, but is a folder"))
         #expect(try summary().map { $0["done"] as? Int } == [0, 1] && folder.losses("out/b").count == 12)
     }
 

@@ -28,7 +28,8 @@ import Testing
         #expect(minimal.ranks == 1 && minimal.threads == nil && minimal.seeds.isEmpty && !minimal.analyze)
         #expect(minimal.evaluationArguments == ["--split", "test", "--beam", "5", "--checkpoint", "latest"])
         #expect(minimal.analysisArguments == nil)
-        let full = try load("""
+        let full = try load(
+            """
             name: a
             out: b
             runs:
@@ -72,10 +73,11 @@ import Testing
     }
 
     /// Those that come with the project.
-    @Test(arguments: [
-        ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
-        ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], nil, [8], [4, 4]]),
-    ] as [(String, [[Int]?])])
+    @Test(
+        arguments: [
+            ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
+            ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], nil, [8], [4, 4]]),
+        ] as [(String, [[Int]?])])
     func theExamplesLoad(name: String, strata: [[Int]?]) throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("configs/sweeps/\(name).yaml").path
@@ -86,7 +88,8 @@ import Testing
     @Test func jobsAreEveryRunWithEverySeed() throws {
         try folder.write("sweeps/base.yaml", "data: {format: numerals, prepared: p}\n")
         try folder.write("other.yaml", "data: {format: numerals, prepared: q}\ntraining: {seed: 9}\n")
-        let specification = try load("""
+        let specification = try load(
+            """
             {name: a, out: o, base: base.yaml, seeds: [1, 2],
              runs: [{name: x, set: [training.updates=5]}, {name: y, config: ../other.yaml}]}
             """)
@@ -99,9 +102,10 @@ import Testing
         #expect(jobs[0].folder.path == "o/x-seed-1")
         var single = specification
         single.runs[1].seeds = [3, 4, 5]
-        #expect(try SweepJob.jobs(single, file: file, threads: nil).map(\.name) == [
-            "x-seed-1", "y-seed-3", "x-seed-2", "y-seed-4", "y-seed-5",
-        ])
+        #expect(
+            try SweepJob.jobs(single, file: file, threads: nil).map(\.name) == [
+                "x-seed-1", "y-seed-3", "x-seed-2", "y-seed-4", "y-seed-5",
+            ])
         single.runs[1].seeds = []
         single.seeds = []
         let unseeded = try SweepJob.jobs(single, file: file, threads: nil)

@@ -63,7 +63,7 @@ struct TensorBoardFile {
         var float: Float { Float(bitPattern: UInt32(TensorBoardFile.number(content))) }
         var doubles: [Double] {
             stride(from: 0, to: content.count, by: 8).map {
-                Double(bitPattern: TensorBoardFile.number(content[$0 ..< $0 + 8]))
+                Double(bitPattern: TensorBoardFile.number(content[$0..<$0 + 8]))
             }
         }
     }

@@ -9,10 +9,12 @@ import _TestSupport
     private let folder = CommandLineFolder()
 
     /// RFC 3720, B.4, and the check value of the CRC catalogue.
-    @Test(arguments: [
-        ([UInt8](repeating: 0, count: 32), 0x8A91_36AA), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
-        (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C), (Array("123456789".utf8), 0xE306_9283), ([], 0),
-    ] as [([UInt8], UInt32)])
+    @Test(
+        arguments: [
+            ([UInt8](repeating: 0, count: 32), 0x8A91_36AA), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
+            (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C), (Array("123456789".utf8), 0xE306_9283),
+            ([], 0),
+        ] as [([UInt8], UInt32)])
     func checksumsOfTheStandard(bytes: [UInt8], crc: UInt32) {
         #expect(CRC32C.checksum(bytes) == crc)
         #expect(TensorBoardFile.check(bytes) == crc, "the tests' own")
@@ -59,18 +61,20 @@ import _TestSupport
         #expect(abs(events[0].wallTime - Date().timeIntervalSince1970) < 60)
         let scalars = events[2].scalars
         #expect(scalars["train/gradient_norm"]?.isNaN == true)
-        #expect(scalars.filter { !$1.isNaN } == [
-            "train/loss": 2.5, "train/nll": 2.25, "train/learning_rate": 0.001, "train/tokens_per_second": 1e6,
-            "train/target_tokens": 300, "routing/aux": 1.125, "routing/rc": 1.5, "routing/dropped_fraction": 0.0625,
-            "load/stratum_0_busiest_over_mean": 2, "load/stratum_1_busiest_over_mean": 1.5,
-        ])
+        #expect(
+            scalars.filter { !$1.isNaN } == [
+                "train/loss": 2.5, "train/nll": 2.25, "train/learning_rate": 0.001, "train/tokens_per_second": 1e6,
+                "train/target_tokens": 300, "routing/aux": 1.125, "routing/rc": 1.5, "routing/dropped_fraction": 0.0625,
+                "load/stratum_0_busiest_over_mean": 2, "load/stratum_1_busiest_over_mean": 1.5,
+            ])
         #expect(events[2].histograms["load/stratum_0"]?.amounts == [4, 2, 1, 1])
         #expect(events[2].histograms["load/stratum_0"]?.limits == [0.5, 1.5, 2.5, 3.5])
         #expect(events[2].histograms["load/stratum_1"]?.amounts == [3, 1])
         #expect(events[2].histograms["load/stratum_1"]?.limits == [2.5, 3.5])
-        #expect(events[3].scalars == [
-            "validation/loss": 3, "validation/nll": 2, "validation/perplexity": 7.5, "validation/rc": 1.25,
-        ])
+        #expect(
+            events[3].scalars == [
+                "validation/loss": 3, "validation/nll": 2, "validation/perplexity": 7.5, "validation/rc": 1.25,
+            ])
         #expect(events[4].scalars.count == scalars.count && events[4].histograms.isEmpty, "histograms every tenth update")
     }
 

@@ -59,7 +59,8 @@ import _TestSupport
     @Test(arguments: Launch.onOneAndTwo) func whatIsNoRun(launch: Launch) throws {
         #expect(try Launch.alone.strata(["export", TinyCommandLine.run, "--out", out]).status == 0)
         let before = try folder.names("run")
-        expectError(try train(launch, "--resume"), 64, "run: must be a new folder or that of a run, but holds an export; name another")
+        expectError(
+            try train(launch, "--resume"), 64, "run: must be a new folder or that of a run, but holds an export; name another")
         #expect(try folder.names("run") == before)
         let outcome = try launch.strata(["train", TinyCommandLine.configuration, "--out", TinyCommandLine.data])
         expectError(outcome, 64, "must be a new folder or that of a run, but holds prepared data")
@@ -75,7 +76,9 @@ import _TestSupport
     }
 
     @Test(arguments: Launch.onOneAndTwo) func aProfileThatCannotBeWritten(launch: Launch) throws {
-        expectError(try train(launch, "--profile", "\(folder.path)/none/trace.json"), 74, "none/trace.json: creating the profile failed")
+        expectError(
+            try train(launch, "--profile", "\(folder.path)/none/trace.json"), 74, "none/trace.json: creating the profile failed"
+        )
         #expect(!folder.exists("run"))
     }
 

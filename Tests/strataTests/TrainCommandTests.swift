@@ -4,7 +4,8 @@ import _TestSupport
 
 /// `strata train` alone, on simulated ranks and under mpirun.
 @Suite(.serialized, .hangLimit) struct TrainCommandTests {
-    private static func train(_ folder: CommandLineFolder, _ launch: Launch, _ options: String...) throws -> Subprocess.Outcome {
+    private static func train(_ folder: CommandLineFolder, _ launch: Launch, _ options: String...) throws -> Subprocess.Outcome
+    {
         try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options)
     }
 
@@ -95,7 +96,9 @@ import _TestSupport
     }
 
     /// Invariant 3. mpirun passes SIGUSR1 on; after SIGTERM its status is its own.
-    @Test(arguments: [(Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1"), (.mpirun(4), "USR1")])
+    @Test(arguments: [
+        (Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1"), (.mpirun(4), "USR1"),
+    ])
     func asAskedItStopsAndIsResumedAsIfItHadNot(launch: Launch, signal: String) throws {
         let whole = CommandLineFolder(), stopped = CommandLineFolder()
         let outcome = try Self.interrupt(signal, stopped, launch)
@@ -103,7 +106,8 @@ import _TestSupport
         #expect(outcome.stderr.contains("stopped as asked; add --resume to go on"))
         let done = try stopped.losses("run").count
         #expect(done >= 5)
-        #expect(try stopped.names("run/checkpoints").last == "step-\(String(repeating: "0", count: 8 - "\(done)".count))\(done)")
+        #expect(
+            try stopped.names("run/checkpoints").last == "step-\(String(repeating: "0", count: 8 - "\(done)".count))\(done)")
 
         let updates = done + 20
         let again = try Self.train(stopped, launch, "--resume", "--set", "training.updates=\(updates)")

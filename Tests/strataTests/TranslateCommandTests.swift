@@ -34,7 +34,8 @@ import _TestSupport
     @Test(arguments: [Launch.alone, .mpirun(2)]) func anUnknownDirection(launch: Launch) throws {
         let outcome = try launch.strata(["translate", TinyCommandLine.run, "--direction", "cat-isl"], input: "un\n")
         expectError(
-            outcome, 64, "--direction must be one that the model was trained for, but is cat-isl. "
+            outcome, 64,
+            "--direction must be one that the model was trained for, but is cat-isl. "
                 + "Directions: eng-cat, cat-eng, eng-isl, isl-eng\n")
         let near = try launch.strata(["translate", TinyCommandLine.run, "--direction", "eng-ct"], input: "un\n")
         expectError(near, 64, "but is eng-ct; did you mean eng-cat? Directions: eng-cat, cat-eng, eng-isl, isl-eng\n")

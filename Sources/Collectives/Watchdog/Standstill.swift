@@ -17,7 +17,8 @@ struct Standstill {
     /// "allReduce #7 among ranks 0–2 …", and a line for each rank that keeps the others from going on.
     var description: String {
         let absent = place.members.filter { $0 != rank && (now[$0]?.entered[place.group] ?? 0) < place.number }
-        let headline = absent.isEmpty
+        let headline =
+            absent.isEmpty
             ? "all of them have entered it, but it does not end: is the network between their hosts in order?"
             : "\(Self.ranks(absent)) \(absent.count == 1 ? "has" : "have") not entered it"
         let suspects = absent.isEmpty ? place.members.filter { $0 != rank && !(answers($0) && waitsHere($0)) } : absent

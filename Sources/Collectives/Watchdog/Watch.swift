@@ -55,9 +55,10 @@ final class Watch: @unchecked Sendable {
     private func post() {
         beat += 1
         let (place, groups) = journal.state
-        board.post(RankReport(
-            rank: rank, process: getpid(), host: host, beat: beat, place: place.map { $0.named(in: groups) },
-            entered: Dictionary(groups.map { ($0.id, $0.entered.load(ordering: .relaxed)) }) { max($0, $1) }))
+        board.post(
+            RankReport(
+                rank: rank, process: getpid(), host: host, beat: beat, place: place.map { $0.named(in: groups) },
+                entered: Dictionary(groups.map { ($0.id, $0.entered.load(ordering: .relaxed)) }) { max($0, $1) }))
     }
 
     /// What is to be done when so many seconds have passed since the last step. False once it has given up.

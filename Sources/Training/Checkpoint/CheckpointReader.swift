@@ -111,7 +111,7 @@ public final class CheckpointReader {
                 for (prefix, tensor) in [("adam.m.", moments.first), ("adam.v.", moments.second)] {
                     try tensors.load(
                         prefix + location.slice.name, location.slice.shape,
-                        elements: held.lowerBound - start ..< held.upperBound - start,
+                        elements: held.lowerBound - start..<held.upperBound - start,
                         into: tensor.pointer + (held.lowerBound - moments.elements.lowerBound), path: path)
                 }
             }

@@ -33,7 +33,9 @@ extension CheckpointStore {
 
     /// Removes what a save that failed has left.
     static func discard(_ directory: String, _ step: Int) {
-        for path in [partial(directory, step), unfinishedLatest(directory)] { try? FileManager.default.removeItem(atPath: path) }
+        for path in [partial(directory, step), unfinishedLatest(directory)] {
+            try? FileManager.default.removeItem(atPath: path)
+        }
     }
 
     /// Removes what interrupted saves have left, and of the checkpoints up to `newest` those that need not stay. Later ones are

@@ -116,17 +116,21 @@ public final class CheckpointStore {
         }
         if save.isCommitting {
             pending = nil
-            return .success(Committed(
-                path: "\(directory)/\(Self.folder(step))", seconds: (ContinuousClock.now - save.start) / .seconds(1)))
+            return .success(
+                Committed(
+                    path: "\(directory)/\(Self.folder(step))", seconds: (ContinuousClock.now - save.start) / .seconds(1)))
         }
         var manifest = save.manifest
         manifest.files = records
         save.isCommitting = true
-        save.task = !isFirst ? nil : BackgroundTask(writing: Self.partial(directory, step)) { [directory, retention, manifest] in
-            try Self.commit(directory, manifest)
-            Self.prune(directory, retention, newest: manifest.step)
-            return nil
-        }
+        save.task =
+            !isFirst
+            ? nil
+            : BackgroundTask(writing: Self.partial(directory, step)) { [directory, retention, manifest] in
+                try Self.commit(directory, manifest)
+                Self.prune(directory, retention, newest: manifest.step)
+                return nil
+            }
         pending = save
         return nil
     }
@@ -138,7 +142,9 @@ public final class CheckpointStore {
     /// The reasons of all ranks that have one, on every rank.
     private func gather(_ reason: String) throws -> [String] {
         let own = reason.isEmpty ? "" : "rank \(groups.world.rank): \(reason)"
-        return try groups.world.allGather(varying: [UInt8](own.utf8)).filter { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
+        return try groups.world.allGather(varying: [UInt8](own.utf8)).filter { !$0.isEmpty }.map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 
     /// What every rank that has something has, in rank order, on every rank.

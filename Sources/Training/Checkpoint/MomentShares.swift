@@ -32,6 +32,6 @@ struct MomentShares {
         let covered = shares[..<rank].map(\.elements.upperBound).max() ?? 0
         let own = shares[rank].elements
         precondition(own.lowerBound <= covered, "shares follow one another in rank order")
-        return max(own.lowerBound, min(covered, own.upperBound)) ..< own.upperBound
+        return max(own.lowerBound, min(covered, own.upperBound))..<own.upperBound
     }
 }

@@ -18,7 +18,7 @@ struct ShardContent: Sendable {
 
         var isWhole: Bool { elements == 0..<shape.reduce(1, *) }
         var buffer: UnsafeBufferPointer<Float> {
-            UnsafeBufferPointer(rebasing: values.buffer[offset ..< offset + elements.count])
+            UnsafeBufferPointer(rebasing: values.buffer[offset..<offset + elements.count])
         }
     }
 
@@ -41,15 +41,17 @@ struct ShardContent: Sendable {
                 func add(_ prefix: String, _ tensor: Tensor, from first: Int, _ elements: Range<Int>) {
                     guard !elements.isEmpty else { return }
                     let start = location.range.lowerBound
-                    parts.append(Part(
-                        name: prefix + location.slice.name, shape: location.slice.shape,
-                        elements: elements.lowerBound - start ..< elements.upperBound - start, values: tensor,
-                        offset: elements.lowerBound - first))
+                    parts.append(
+                        Part(
+                            name: prefix + location.slice.name, shape: location.slice.shape,
+                            elements: elements.lowerBound - start..<elements.upperBound - start, values: tensor,
+                            offset: elements.lowerBound - first))
                 }
-                let isOwner = switch placement {
-                case .replicated: location.range.lowerBound * groups.world.size / max(values.count, 1) == groups.world.rank
-                case .expert: groups.replica == 0
-                }
+                let isOwner =
+                    switch placement {
+                    case .replicated: location.range.lowerBound * groups.world.size / max(values.count, 1) == groups.world.rank
+                    case .expert: groups.replica == 0
+                    }
                 if isOwner { add("", values, from: 0, location.range) }
                 let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range : 0..<0)
                 add("adam.m.", moments.first, from: moments.elements.lowerBound, held)

@@ -35,7 +35,8 @@ public final class TensorCatalog: Sendable {
                     let (shape, piece) = try Self.piece(entry, of: file)
                     let known = found[entry.name] ?? (shape, [])
                     guard known.shape == shape else {
-                        throw Self.damaged(file, entry, "must have one shape, but has \(shape) here and \(known.shape) elsewhere")
+                        throw Self.damaged(
+                            file, entry, "must have one shape, but has \(shape) here and \(known.shape) elsewhere")
                     }
                     found[entry.name] = (shape, known.pieces + [piece])
                 } catch let error as CheckpointError {
@@ -50,9 +51,10 @@ public final class TensorCatalog: Sendable {
                 entries[name] = Entry(shape: tensor.shape, pieces: pieces)
             } else {
                 let held = pieces.map { "\($0.elements.lowerBound) to \($0.elements.upperBound)" }.joined(separator: ", ")
-                try report(Self.damaged(
-                    pieces[0].file, pieces[0].entry,
-                    "of shape \(tensor.shape) must have each element once, but the files hold elements \(held)"))
+                try report(
+                    Self.damaged(
+                        pieces[0].file, pieces[0].entry,
+                        "of shape \(tensor.shape) must have each element once, but the files hold elements \(held)"))
             }
         }
         self.entries = entries
@@ -68,9 +70,10 @@ public final class TensorCatalog: Sendable {
             piece.begin <= count - entry.count
         else {
             throw damaged(
-                file, entry, "must be a piece that lies within its tensor, but has shape \(entry.shape) and is \(text.prefix(80))")
+                file, entry,
+                "must be a piece that lies within its tensor, but has shape \(entry.shape) and is \(text.prefix(80))")
         }
-        return (piece.shape, Piece(file: file, entry: entry, elements: piece.begin ..< piece.begin + entry.count))
+        return (piece.shape, Piece(file: file, entry: entry, elements: piece.begin..<piece.begin + entry.count))
     }
 
     private static func completeEachOther(_ pieces: [Piece], _ shape: [Int]) -> Bool {
@@ -113,7 +116,8 @@ public final class TensorCatalog: Sendable {
             guard !part.isEmpty else { continue }
             try piece.file.read(
                 piece.entry, from: 4 * (part.lowerBound - piece.elements.lowerBound),
-                into: UnsafeMutableRawBufferPointer(start: target + (part.lowerBound - elements.lowerBound), count: 4 * part.count))
+                into: UnsafeMutableRawBufferPointer(
+                    start: target + (part.lowerBound - elements.lowerBound), count: 4 * part.count))
         }
     }
 }

@@ -59,7 +59,8 @@ struct AnalysisReport {
         }
         rows.append(row("average", analysis.average.encoder, analysis.average.decoder, means))
         return Table(
-            header: ["RC", "encoder", "decoder"] + blocks.map { "\($0.side == .encoder ? "enc" : "dec").\($0.layer)" }, rows: rows
+            header: ["RC", "encoder", "decoder"] + blocks.map { "\($0.side == .encoder ? "enc" : "dec").\($0.layer)" },
+            rows: rows
         ).text
     }
 }

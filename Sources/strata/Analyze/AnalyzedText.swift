@@ -20,13 +20,15 @@ enum AnalyzedText {
         let budget = trained.configuration.training.tokensPerGroup
         switch self {
         case let .split(corpus, split):
-            return AnyRandomAccessCollection(try EvaluationGroups(
-                corpus: corpus, split: split, directions: [direction],
-                tokensPerGroup: max(budget, corpus.manifest.maximumLength + 2), limit: limit ?? .max))
+            return AnyRandomAccessCollection(
+                try EvaluationGroups(
+                    corpus: corpus, split: split, directions: [direction],
+                    tokensPerGroup: max(budget, corpus.manifest.maximumLength + 2), limit: limit ?? .max))
         case let .files(text):
-            return AnyRandomAccessCollection(try text.groups(
-                direction, tokenizer: trained.tokenizer,
-                tokensPerGroup: max(budget, trained.configuration.data.maximumLength + 2)))
+            return AnyRandomAccessCollection(
+                try text.groups(
+                    direction, tokenizer: trained.tokenizer,
+                    tokensPerGroup: max(budget, trained.configuration.data.maximumLength + 2)))
         }
     }
 }

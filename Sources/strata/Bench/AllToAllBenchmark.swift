@@ -55,13 +55,16 @@ struct AllToAllBenchmark: ParsableCommand, RunsOnRanks {
             if json {
                 print(try JSONText.pretty(figures), terminator: "")
             } else {
-                print(Table(
-                    header: ["MiB a rank", "dispatcher ms", "bare ms", "ratio"],
-                    rows: figures.map {
-                        [NumberText.decimal($0.mebibytes, 2), NumberText.decimal($0.dispatcherMilliseconds, 3),
-                         NumberText.decimal($0.bareMilliseconds, 3), NumberText.decimal($0.ratio, 2)]
-                    }
-                ).text, terminator: "")
+                print(
+                    Table(
+                        header: ["MiB a rank", "dispatcher ms", "bare ms", "ratio"],
+                        rows: figures.map {
+                            [
+                                NumberText.decimal($0.mebibytes, 2), NumberText.decimal($0.dispatcherMilliseconds, 3),
+                                NumberText.decimal($0.bareMilliseconds, 3), NumberText.decimal($0.ratio, 2),
+                            ]
+                        }
+                    ).text, terminator: "")
             }
             return .done
         }
@@ -82,22 +85,24 @@ struct AllToAllBenchmark: ParsableCommand, RunsOnRanks {
         let plan = try dispatcher.plan(context, decision)
         let received = context.zeros(plan.rowsReceived, dim), returned = context.zeros(rows, dim)
         var dispatcherTimes: [Double] = [], bareTimes: [Double] = []
-        for _ in 0 ... repetitions {
+        for _ in 0...repetitions {
             try ranks.world.barrier()
-            dispatcherTimes.append(try Stopwatch.seconds {
-                let plan = try dispatcher.plan(context, decision)
-                let there = try dispatcher.toExperts(context, x, plan)
-                _ = try dispatcher.toTokens(context, there, plan)
-            })
+            dispatcherTimes.append(
+                try Stopwatch.seconds {
+                    let plan = try dispatcher.plan(context, decision)
+                    let there = try dispatcher.toExperts(context, x, plan)
+                    _ = try dispatcher.toTokens(context, there, plan)
+                })
             try ranks.world.barrier()
-            bareTimes.append(try Stopwatch.seconds {
-                try ranks.world.allToAll(
-                    rowWidth: dim, UnsafeBufferPointer(x.buffer), sentRows: plan.sentRows, into: received.buffer,
-                    receivedRows: plan.receivedRows)
-                try ranks.world.allToAll(
-                    rowWidth: dim, UnsafeBufferPointer(received.buffer), sentRows: plan.receivedRows, into: returned.buffer,
-                    receivedRows: plan.sentRows)
-            })
+            bareTimes.append(
+                try Stopwatch.seconds {
+                    try ranks.world.allToAll(
+                        rowWidth: dim, UnsafeBufferPointer(x.buffer), sentRows: plan.sentRows, into: received.buffer,
+                        receivedRows: plan.receivedRows)
+                    try ranks.world.allToAll(
+                        rowWidth: dim, UnsafeBufferPointer(received.buffer), sentRows: plan.receivedRows, into: returned.buffer,
+                        receivedRows: plan.sentRows)
+                })
         }
         let own = Stopwatch.median(Array(dispatcherTimes.dropFirst())), bare = Stopwatch.median(Array(bareTimes.dropFirst()))
         return Figures(

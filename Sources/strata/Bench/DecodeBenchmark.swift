@@ -56,7 +56,7 @@ struct DecodeBenchmark: ParsableCommand, RunsOnRanks {
                 configuration: configuration.model, vocabulary: words, context: context,
                 expertGroup: try ranks.world.split(color: ranks.world.rank, key: 0), seed: 1)
             let key = RandomKey(seed: 1)
-            let source = (0 ..< sentences * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
+            let source = (0..<sentences * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
             // No token ends a sentence, so that the limit ends every search.
             let vocabulary = BeamSearch.Vocabulary(
                 start: Int32(SyntheticSentences.firstWord), endOfSentence: -1, forbidden: [])
@@ -73,9 +73,10 @@ struct DecodeBenchmark: ParsableCommand, RunsOnRanks {
             if json {
                 print(try JSONText.pretty(figures), terminator: "")
             } else {
-                print("beam \(search.beam), \(sentences) sentences of \(length) tokens: "
-                    + "\(NumberText.decimal(figures.sentencesPerSecond, 1)) sentences/s, "
-                    + "\(NumberText.count(Int(figures.tokensPerSecond))) tokens/s")
+                print(
+                    "beam \(search.beam), \(sentences) sentences of \(length) tokens: "
+                        + "\(NumberText.decimal(figures.sentencesPerSecond, 1)) sentences/s, "
+                        + "\(NumberText.count(Int(figures.tokensPerSecond))) tokens/s")
             }
             return .done
         }

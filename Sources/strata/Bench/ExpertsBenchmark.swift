@@ -95,18 +95,21 @@ struct ExpertsBenchmark: ParsableCommand {
                     let activations = group.forward(context, rows: x, expertRows: rows)
                     _ = group.backward(context, doutputs: dy, rows: x, hidden: activations.hidden, expertRows: rows)
                 }
-                figures.append(Figures(
-                    rowsPerExpert: rowsPerExpert, skew: skew.rawValue, gflops: 12 * Double(total * dim * ffn) / seconds / 1e9,
-                    overGemm: gemm / seconds))
+                figures.append(
+                    Figures(
+                        rowsPerExpert: rowsPerExpert, skew: skew.rawValue,
+                        gflops: 12 * Double(total * dim * ffn) / seconds / 1e9,
+                        overGemm: gemm / seconds))
             }
         }
         if json { return print(try JSONText.pretty(figures), terminator: "") }
-        print(Table(
-            header: ["rows an expert", "skew", "GFLOP/s", "over gemm"],
-            rows: figures.map {
-                [String($0.rowsPerExpert), $0.skew, NumberText.decimal($0.gflops, 0), NumberText.decimal($0.overGemm, 2)]
-            }
-        ).text, terminator: "")
+        print(
+            Table(
+                header: ["rows an expert", "skew", "GFLOP/s", "over gemm"],
+                rows: figures.map {
+                    [String($0.rowsPerExpert), $0.skew, NumberText.decimal($0.gflops, 0), NumberText.decimal($0.overGemm, 2)]
+                }
+            ).text, terminator: "")
     }
 
     /// Six products of [rows, dim] by [dim, ffn], as one dense network of the same rows needs forward and backward.

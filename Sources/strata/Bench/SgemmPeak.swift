@@ -17,17 +17,18 @@ enum SgemmPeak {
         let n = size, threads = context.pool.threads
         let a = context.zeros(threads * n, n), b = context.zeros(threads * n, n), c = context.zeros(threads * n, n)
         for tensor in [a, b] { for i in 0..<tensor.count { tensor.pointer[i] = Float(i % 13) * 0.1 } }
-        let best = (0..<6).map { _ in
-            Stopwatch.seconds {
-                context.pool.parallelFor(threads) { t in
-                    for _ in 0..<4 {
-                        GEMM.multiply(
-                            using: kernels, m: n, n: n, k: n, GEMM.Factor(a.row(t * n), stride: n),
-                            GEMM.Factor(b.row(t * n), stride: n, transposed: true), into: c.row(t * n), stride: n)
+        let best =
+            (0..<6).map { _ in
+                Stopwatch.seconds {
+                    context.pool.parallelFor(threads) { t in
+                        for _ in 0..<4 {
+                            GEMM.multiply(
+                                using: kernels, m: n, n: n, k: n, GEMM.Factor(a.row(t * n), stride: n),
+                                GEMM.Factor(b.row(t * n), stride: n, transposed: true), into: c.row(t * n), stride: n)
+                        }
                     }
                 }
-            }
-        }.min() ?? .nan
+            }.min() ?? .nan
         return Double(8 * threads) * pow(Double(n), 3) / best / 1e9
     }
 }

@@ -109,17 +109,23 @@ struct StepBenchmark: ParsableCommand, RunsOnRanks {
 
     private func show(_ figures: Figures) throws {
         if json { return print(try JSONText.pretty(figures), terminator: "") }
-        print("\(figures.ranks) rank(s) × \(figures.threads) thread(s): "
-            + "\(NumberText.count(Int(figures.tokensPerSecond))) target tokens/s, "
-            + "\(NumberText.decimal(figures.secondsPerStep, 3)) s a step")
-        print("model FLOPs utilization \(NumberText.decimal(100 * figures.modelFlopsUtilization, 1))% of "
-            + "\(NumberText.decimal(figures.sgemmGflops, 0)) GFLOP/s sgemm; "
-            + "peak memory \(NumberText.count(Int(figures.peakRssMb))) MiB a rank")
-        print(Table(
-            header: ["phase", "s a step", "share"],
-            rows: figures.phases.sorted { $0.value > $1.value }.map {
-                [$0.key, NumberText.decimal($0.value, 3), NumberText.decimal(100 * $0.value / figures.secondsPerStep, 1) + "%"]
-            }
-        ).text, terminator: "")
+        print(
+            "\(figures.ranks) rank(s) × \(figures.threads) thread(s): "
+                + "\(NumberText.count(Int(figures.tokensPerSecond))) target tokens/s, "
+                + "\(NumberText.decimal(figures.secondsPerStep, 3)) s a step")
+        print(
+            "model FLOPs utilization \(NumberText.decimal(100 * figures.modelFlopsUtilization, 1))% of "
+                + "\(NumberText.decimal(figures.sgemmGflops, 0)) GFLOP/s sgemm; "
+                + "peak memory \(NumberText.count(Int(figures.peakRssMb))) MiB a rank")
+        print(
+            Table(
+                header: ["phase", "s a step", "share"],
+                rows: figures.phases.sorted { $0.value > $1.value }.map {
+                    [
+                        $0.key, NumberText.decimal($0.value, 3),
+                        NumberText.decimal(100 * $0.value / figures.secondsPerStep, 1) + "%",
+                    ]
+                }
+            ).text, terminator: "")
     }
 }

@@ -38,13 +38,15 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     @Option(help: ArgumentHelp("The translations of --source, line by line.", valueName: "file"))
     var target: String?
 
-    @Option(help: ArgumentHelp(
-        "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
     var minimumCount = 5
 
-    @Option(help: ArgumentHelp(
-        "The folder to write into (default: analysis, in the run's folder; required for a part of a split, and for --source).",
-        valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "The folder to write into (default: analysis, in the run's folder; required for a part of a split, and for --source).",
+            valueName: "folder"))
     var out: String?
 
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
@@ -73,7 +75,8 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         }
         let isSplit = source == nil && target == nil
         guard isSplit || source != nil && target != nil && split == nil && direction.count == 1 else {
-            throw CommandFailure(.usage, "--source and --target must be given together, with one --direction and without --split")
+            throw CommandFailure(
+                .usage, "--source and --target must be given together, with one --direction and without --split")
         }
         if let out { try requirePath(out, of: "--out") } else { try checkWhole() }
     }
@@ -116,8 +119,9 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
                 guard let report else { return }
                 analysis.append(
                     direction, tally, every: mixture.every, vocabulary: vocabulary, frequencies: frequencies)
-                try report.append(tokenLines: RoutingAnalysis.tokenLines(
-                    direction, tally, every: mixture.every, vocabulary: vocabulary, frequencies: frequencies))
+                try report.append(
+                    tokenLines: RoutingAnalysis.tokenLines(
+                        direction, tally, every: mixture.every, vocabulary: vocabulary, frequencies: frequencies))
             }
         }
         try ranks.together {
@@ -184,7 +188,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
 
 extension RoutingAnalysis.Vocabulary {
     init(_ tokenizer: Tokenizer) {
-        let tokens = 0 ..< Int32(tokenizer.vocabularySize)
+        let tokens = 0..<Int32(tokenizer.vocabularySize)
         self.init(pieces: tokens.map(tokenizer.piece), isControl: tokens.map(tokenizer.isControl))
     }
 }

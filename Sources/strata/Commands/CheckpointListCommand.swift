@@ -49,7 +49,8 @@ struct CheckpointListCommand: ParsableCommand {
             let marks = [isLatest ? "latest" : nil, isBest ? "best" : nil].compactMap { $0 }
             return [
                 "\(step)", date ?? "-", NumberText.mebibytes(bytes),
-                ranks.map { "\($0) × EP \(expertParallel ?? 1)" } ?? "-", validationLoss.map { NumberText.decimal($0, 4) } ?? "-",
+                ranks.map { "\($0) × EP \(expertParallel ?? 1)" } ?? "-",
+                validationLoss.map { NumberText.decimal($0, 4) } ?? "-",
                 marks.isEmpty ? "-" : marks.joined(separator: ", "), isComplete ? "complete" : "damaged",
             ]
         }
@@ -63,7 +64,8 @@ struct CheckpointListCommand: ParsableCommand {
             Line(
                 step: summary.step, path: summary.path, date: summary.date?.ISO8601Format(), bytes: summary.bytes,
                 ranks: summary.manifest?.ranks, expertParallel: summary.manifest?.expertParallel,
-                validationLoss: summary.manifest?.validationLoss, isLatest: summary.step == latest, isBest: summary.step == best,
+                validationLoss: summary.manifest?.validationLoss, isLatest: summary.step == latest,
+                isBest: summary.step == best,
                 isComplete: summary.problem == nil, problem: summary.problem?.description)
         }
         if json {

@@ -42,7 +42,9 @@ struct PlanCommand: ParsableCommand {
             let report = try PaperReport()
             return print(json ? try report.json() : report.text, terminator: "")
         }
-        guard let config else { throw CommandFailure(.usage, "strata plan needs a configuration, or --paper; see strata plan --help") }
+        guard let config else {
+            throw CommandFailure(.usage, "strata plan needs a configuration, or --paper; see strata plan --help")
+        }
         let ranks = ranks ?? 1
         guard (1...1_000_000).contains(ranks) else {
             throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")

@@ -48,12 +48,13 @@ struct PrepareCommand: ParsableCommand {
         let manifest = report.manifest
         var text = "vocabulary \(NumberText.count(manifest.vocabularySize)), "
         text += "languages \(manifest.languages.joined(separator: " "))\n"
-        text += Table(
-            header: ["pair", "split", "pairs", "skipped"],
-            rows: manifest.parts.map { part in
-                [part.pair, part.split.rawValue, NumberText.count(part.count), NumberText.count(part.skipped.total)]
-            }
-        ).text
+        text +=
+            Table(
+                header: ["pair", "split", "pairs", "skipped"],
+                rows: manifest.parts.map { part in
+                    [part.pair, part.split.rawValue, NumberText.count(part.count), NumberText.count(part.skipped.total)]
+                }
+            ).text
         return text
     }
 }

@@ -21,8 +21,9 @@ struct ReportCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folders of the runs.", valueName: "run"))
     var folders: [String]
 
-    @Option(help: ArgumentHelp(
-        "The file to write; by default report.html in the run folder, or, of several runs, here.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The file to write; by default report.html in the run folder, or, of several runs, here.", valueName: "file"))
     var out: String?
 
     func run() throws {

@@ -34,9 +34,10 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
-    @Option(help: ArgumentHelp(
-        "Write the phases of the first \(TrainingProfile.updates) updates on each rank to a file, in Chrome's trace format.",
-        valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Write the phases of the first \(TrainingProfile.updates) updates on each rank to a file, in Chrome's trace format.",
+            valueName: "file"))
     var profile: String?
 
     func run() throws {
@@ -120,7 +121,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         try requirePath(out, of: "--out")
         guard !folder.isExport, !folder.isPreparedData else {
             throw CommandFailure(
-                .usage, "--out \(out): must be a new folder or that of a run, but holds "
+                .usage,
+                "--out \(out): must be a new folder or that of a run, but holds "
                     + "\(folder.isExport ? "an export" : "prepared data"); name another")
         }
         guard !resume, try folder.isBegun else { return }
@@ -138,7 +140,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         if let absent = configuration.data.directions.first(where: { !corpus.directions.contains($0) }) {
             let names = corpus.directions.map(\.description).joined(separator: ", ")
             throw CommandFailure(
-                .usage, "data.directions must be among those prepared, but \(absent) is not; \(corpus.path) has: \(names); "
+                .usage,
+                "data.directions must be among those prepared, but \(absent) is not; \(corpus.path) has: \(names); "
                     + "prepare again to change them")
         }
         return (corpus, configuration)
@@ -166,7 +169,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         else { return nil }
         guard reader.manifest.step <= updates else {
             throw CommandFailure(
-                .usage, "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
+                .usage,
+                "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
                     + "\(updates): ask for more, or begin a run in another folder")
         }
         try reader.load(into: RankState(store: model.store, optimizer: optimizer))

@@ -73,9 +73,10 @@ extension ConfigurationForm {
                 return root
             },
             write: { root in
-                .map(fields.compactMap { field in
-                    field.write(root).map { .init(key: field.key, node: ConfigurationNode(written: $0)) }
-                })
+                .map(
+                    fields.compactMap { field in
+                        field.write(root).map { .init(key: field.key, node: ConfigurationNode(written: $0)) }
+                    })
             })
     }
 

@@ -18,7 +18,8 @@ enum ConfigurationFile {
         let canonical = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         if let inheritedAt, heirs.contains(canonical) {
             throw ConfigurationError(
-                inheritedAt, "inherit must name a file that does not inherit this one, but \(path) does: a cycle of "
+                inheritedAt,
+                "inherit must name a file that does not inherit this one, but \(path) does: a cycle of "
                     + "\(heirs.count) \(heirs.count == 1 ? "file" : "files")")
         }
         let text = try read(path, inheritedAt: inheritedAt)

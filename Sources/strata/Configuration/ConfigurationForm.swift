@@ -114,7 +114,8 @@ extension ConfigurationForm where Value == Direction {
 }
 
 extension ConfigurationForm {
-    static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self where Value == [Element] {
+    static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
+    where Value == [Element] {
         let allowed = "a list of \(count.lowerBound) to \(count.upperBound) items, each \(element.allowed)"
         return Self(
             allowed: allowed,
@@ -175,9 +176,10 @@ extension ConfigurationForm {
             },
             write: { values in
                 if values.isEmpty { return nil }
-                return .map(values.sorted { $0.key < $1.key }.compactMap { key, value in
-                    element.write(value).map { .init(key: key, node: ConfigurationNode(written: $0)) }
-                })
+                return .map(
+                    values.sorted { $0.key < $1.key }.compactMap { key, value in
+                        element.write(value).map { .init(key: key, node: ConfigurationNode(written: $0)) }
+                    })
             })
     }
 }

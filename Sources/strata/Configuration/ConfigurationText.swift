@@ -95,7 +95,8 @@ enum ConfigurationText {
                             "a key must be a name, but is a merge (<<); use inherit: FILE for what configurations share")
                     }
                     guard seen.insert(scalar.string).inserted else {
-                        throw ConfigurationError(keyOrigin, "\(scalar.string) must be given once in its map, but is given again")
+                        throw ConfigurationError(
+                            keyOrigin, "\(scalar.string) must be given once in its map, but is given again")
                     }
                     entries.append(.init(key: scalar.string, node: try self.node(value, line: keyLine, depth: depth + 1)))
                 }

@@ -17,7 +17,8 @@ extension ModelConfiguration {
         ]
         return .section(fields) { node, path, problems in
             guard let written = node["preset"] else { return ModelConfiguration() }
-            return preset.read(written, "\(path).preset", problems).map(ModelConfiguration.init(preset:)) ?? ModelConfiguration()
+            return preset.read(written, "\(path).preset", problems).map(ModelConfiguration.init(preset:))
+                ?? ModelConfiguration()
         }
     }
 
@@ -74,11 +75,13 @@ extension MixtureConfiguration {
                 + "but is none")
         problems.require(
             !batchPrioritized || routing != .expertChoice, "\(path).batch_prioritized", "\(path).routing",
-            text: "must be false with \(path).routing: expert_choice, whose experts take the tokens that score them best anyway, "
+            text:
+                "must be false with \(path).routing: expert_choice, whose experts take the tokens that score them best anyway, "
                 + "but is true")
         problems.require(
             !batchPrioritized || capacityFactor != nil || evaluationCapacityFactor != nil, "\(path).batch_prioritized",
-            "\(path).capacity_factor", text: "must be false with \(path).capacity_factor: none, which drops nothing, but is true")
+            "\(path).capacity_factor",
+            text: "must be false with \(path).capacity_factor: none, which drops nothing, but is true")
         problems.require(
             biasBalancingRate == 0 || routing == .tokenChoice, "\(path).bias_balancing_rate", "\(path).routing",
             text: "must be 0 unless \(path).routing is token_choice, for it balances what tokens choose, "

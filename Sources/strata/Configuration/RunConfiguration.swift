@@ -33,7 +33,8 @@ struct RunConfiguration: Equatable, Sendable {
         var root: ConfigurationNode?
         do { root = try ConfigurationFile.load(file) } catch let error as ConfigurationError { problems += error.problems }
         for override in overrides {
-            do { root = root?.overridden(by: try ConfigurationOverride.parse(override)) } catch let error as ConfigurationError {
+            do { root = root?.overridden(by: try ConfigurationOverride.parse(override)) } catch let error as ConfigurationError
+            {
                 problems += error.problems
             }
         }
@@ -69,13 +70,17 @@ struct RunConfiguration: Equatable, Sendable {
 
     /// The whole configuration, defaults and presets written out. Loading it gives an equal one.
     func yaml() -> String {
-        guard case .map(let sections) = Self.form.write(self) else { preconditionFailure("a configuration is written as a map") }
+        guard case .map(let sections) = Self.form.write(self) else {
+            preconditionFailure("a configuration is written as a map")
+        }
         return ConfigurationWriter.yaml(sections)
     }
 
     /// Every key's full path and value, as text.
     var values: [(path: String, value: String)] {
-        guard case .map(let sections) = Self.form.write(self) else { preconditionFailure("a configuration is written as a map") }
+        guard case .map(let sections) = Self.form.write(self) else {
+            preconditionFailure("a configuration is written as a map")
+        }
         return ConfigurationWriter.values(sections, under: "")
     }
 

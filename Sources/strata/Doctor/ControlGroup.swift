@@ -32,7 +32,9 @@ struct ControlGroup: Equatable {
     private static func folders(_ membership: String) -> [String] {
         guard let line = membership.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return [""] }
         var folders = [""]
-        for part in line.dropFirst("0::/".count).split(separator: "/") { folders.append("\(folders[folders.count - 1])/\(part)") }
+        for part in line.dropFirst("0::/".count).split(separator: "/") {
+            folders.append("\(folders[folders.count - 1])/\(part)")
+        }
         return folders
     }
 }

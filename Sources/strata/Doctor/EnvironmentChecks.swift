@@ -59,7 +59,8 @@ enum EnvironmentChecks {
         let found = set.isEmpty ? "not set" : set.map { "\($0.variable)=\($0.value)" }.joined(separator: ", ")
         guard set.contains(where: { $0.value != "1" }) else { return .fine(name, found) }
         return .warning(
-            name, found, do: "unset \(set.map(\.variable).joined(separator: " and ")), or set 1: "
+            name, found,
+            do: "unset \(set.map(\.variable).joined(separator: " and ")), or set 1: "
                 + "the worker pool splits the work; parallel.threads_per_rank sets its threads")
     }
 
@@ -136,15 +137,18 @@ enum EnvironmentChecks {
     static func memory(_ facts: SystemFacts) -> EnvironmentCheck {
         let name = "memory"
         guard let information = facts.read("/proc/meminfo"), let total = information.kibibytes("MemTotal") else {
-            return .warning(name, "unknown: this system has no /proc/meminfo", do: "compare with what strata bench step reports")
+            return .warning(
+                name, "unknown: this system has no /proc/meminfo", do: "compare with what strata bench step reports")
         }
         let available = information.kibibytes("MemAvailable") ?? total
         let limit = ControlGroup(facts).memory
-        let found = "\(sizeText(total)), \(sizeText(available)) available"
+        let found =
+            "\(sizeText(total)), \(sizeText(available)) available"
             + (limit.map { $0 < total ? ", limited to \(sizeText($0)) by the control group" : "" } ?? "")
         guard min(available, limit ?? .max) < 2 << 30 else { return .fine(name, found) }
         return .warning(
-            name, found, do: "strata bench step reports what a configuration takes; a transformer-base in training takes more than this")
+            name, found,
+            do: "strata bench step reports what a configuration takes; a transformer-base in training takes more than this")
     }
 
     static func hugePages(_ facts: SystemFacts) -> EnvironmentCheck {
@@ -186,12 +190,14 @@ enum EnvironmentChecks {
         let name = "disk"
         guard let space = facts.space(".") else {
             return .warning(
-                name, "unknown: the current folder's file system does not say", do: "make sure that there is room for checkpoints")
+                name, "unknown: the current folder's file system does not say",
+                do: "make sure that there is room for checkpoints")
         }
         let found = "\(sizeText(space.free)) free in the current folder"
         guard space.free < 5 << 30 else { return .fine(name, found) }
         return .warning(
-            name, found, do: "a checkpoint holds three times the parameters: make room, write --out elsewhere, or lower checkpoint.keep")
+            name, found,
+            do: "a checkpoint holds three times the parameters: make room, write --out elsewhere, or lower checkpoint.keep")
     }
 }
 

@@ -2,8 +2,9 @@ import ArgumentParser
 
 /// The configuration that a benchmark of a whole model takes its model from.
 struct BenchmarkOptions: ParsableArguments {
-    @Option(help: ArgumentHelp(
-        "The configuration: its model, training and parallel sections and data.vocabulary are used.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The configuration: its model, training and parallel sections and data.vocabulary are used.", valueName: "file"))
     var config = "configs/bench/small.yaml"
 
     @OptionGroup var overrides: OverrideOptions
@@ -14,7 +15,8 @@ struct BenchmarkOptions: ParsableArguments {
         let smallest = SyntheticSentences.firstWord + 1, vocabulary = configuration.data.vocabulary
         guard vocabulary >= smallest else {
             throw CommandFailure(
-                .usage, "\(config): data.vocabulary must be at least \(smallest), but is \(vocabulary): the sentences need "
+                .usage,
+                "\(config): data.vocabulary must be at least \(smallest), but is \(vocabulary): the sentences need "
                     + "a word besides the control tokens; give more with --set data.vocabulary=1000")
         }
         return configuration

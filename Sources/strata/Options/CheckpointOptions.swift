@@ -3,8 +3,10 @@ import Training
 
 /// Which checkpoint of a run a command uses.
 struct CheckpointOptions: ParsableArguments {
-    @Option(help: ArgumentHelp(
-        "Which checkpoint: latest, best (by validation loss), or the number of its update.", valueName: "latest|best|update"))
+    @Option(
+        help: ArgumentHelp(
+            "Which checkpoint: latest, best (by validation loss), or the number of its update.", valueName: "latest|best|update"
+        ))
     var checkpoint = "latest"
 
     /// - Throws: `CommandFailure` for what names no checkpoint.
@@ -14,7 +16,8 @@ struct CheckpointOptions: ParsableArguments {
         case "best": return .best
         default:
             guard let step = Int(checkpoint), step >= 0 else {
-                throw CommandFailure(.usage, "--checkpoint must be latest, best or the number of an update, but is \(checkpoint)")
+                throw CommandFailure(
+                    .usage, "--checkpoint must be latest, best or the number of an update, but is \(checkpoint)")
             }
             return .step(step)
         }

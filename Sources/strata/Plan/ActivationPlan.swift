@@ -25,7 +25,8 @@ struct ActivationPlan {
     var bytes: Int {
         let d = Double(model.dim), tokens = Double(training.tokensPerGroup)
         let encoder = 2 * d + Double(model.encoderLayers) * attention + feedForward(model.encoderLayers, model.encoderBlocks)
-        let decoder = 2 * d + Double(model.decoderLayers) * (attention + crossAttention)
+        let decoder =
+            2 * d + Double(model.decoderLayers) * (attention + crossAttention)
             + feedForward(model.decoderLayers, model.decoderBlocks)
         // The loss's chunk of logits, or what backward of a layer computes with, whichever is larger.
         let rows = min(training.tokensPerGroup, max(256, (1 << 23) / vocabulary))

@@ -18,7 +18,8 @@ enum MeasuredRounds {
         }
         guard path(model) == path(trained) else {
             throw CommandFailure(
-                .usage, "--run must be a run of the configuration's strata, \(path(model)), but \(run.path) has "
+                .usage,
+                "--run must be a run of the configuration's strata, \(path(model)), but \(run.path) has "
                     + "\(path(trained)); name another, or leave --run out")
         }
         struct Line: Decodable {
@@ -29,7 +30,8 @@ enum MeasuredRounds {
             .compactMap { try? JSONDecoder().decode(Line.self, from: $0).rounds_mean }.filter { $0 > 0 }.suffix(updates)
         guard !measured.isEmpty else {
             throw CommandFailure(
-                .data, "\(run.metrics): must hold updates of a mixture of experts (rounds_mean), but holds none; train the run first, "
+                .data,
+                "\(run.metrics): must hold updates of a mixture of experts (rounds_mean), but holds none; train the run first, "
                     + "or leave --run out")
         }
         return measured.reduce(0, +) / Double(measured.count)

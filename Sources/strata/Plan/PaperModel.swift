@@ -21,31 +21,37 @@ struct PaperModel {
     }
 
     static let corpora = [
-        Corpus(name: "m4", models: [
-            PaperModel("dense", .transformerBase, nil, 60, 167),
-            PaperModel("vanilla", .transformerBase, Self.mixture([8]), 148, 192),
-            PaperModel("switch", .transformerBase, Self.mixture([8]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 148, 167),
-            PaperModel("eom", .transformerBase, Self.mixture([8]) { $0.expertOutputMasking = 0.1 }, 148, 192),
-            PaperModel("cmr", .transformerBase, Self.mixture([8]) { $0.conditionalRouting = ConditionalRouting() }, 161, 217),
-            PaperModel("stacking-2x4", .transformerBase, Self.mixture([4, 4]) { $0.stacked = true }, 148, 242),
-            PaperModel("smoe-4-4", .transformerBase, Self.mixture([4, 4]), 148, 217),
-            PaperModel("stacking-4x2", .transformerBase, Self.mixture([2, 2, 2, 2]) { $0.stacked = true }, 148, 327),
-            PaperModel("smoe-2-2-2-2", .transformerBase, Self.mixture([2, 2, 2, 2]), 148, 247),
-        ]),
-        Corpus(name: "m15", models: [
-            PaperModel("dense", .transformerBig, nil, 209, 506),
-            PaperModel("vanilla", .transformerBig, Self.mixture([16]), 963, 606),
-            PaperModel("switch", .transformerBig, Self.mixture([16]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 963, 506),
-            PaperModel("eom", .transformerBig, Self.mixture([16]) { $0.expertOutputMasking = 0.1 }, 963, 606),
-            PaperModel("cmr", .transformerBig, Self.mixture([16]) { $0.conditionalRouting = ConditionalRouting() }, 1010, 707),
-            PaperModel("smoe-4-12", .transformerBig, Self.mixture([4, 12]), 963, 656),
-            PaperModel("smoe-12-4", .transformerBig, Self.mixture([12, 4]), 963, 757),
-            PaperModel("smoe-8-8", .transformerBig, Self.mixture([8, 8]), 963, 707),
-            PaperModel("smoe-4-4-8", .transformerBig, Self.mixture([4, 4, 8]), 963, 724),
-            PaperModel("smoe-8-4-4", .transformerBig, Self.mixture([8, 4, 4]), 963, 805),
-            PaperModel("smoe-4-4-4-4", .transformerBig, Self.mixture([4, 4, 4, 4]), 963, 825),
-            PaperModel("vanilla-32", .transformerBig, Self.mixture([32]), 1770, 606),
-        ]),
+        Corpus(
+            name: "m4",
+            models: [
+                PaperModel("dense", .transformerBase, nil, 60, 167),
+                PaperModel("vanilla", .transformerBase, Self.mixture([8]), 148, 192),
+                PaperModel("switch", .transformerBase, Self.mixture([8]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 148, 167),
+                PaperModel("eom", .transformerBase, Self.mixture([8]) { $0.expertOutputMasking = 0.1 }, 148, 192),
+                PaperModel(
+                    "cmr", .transformerBase, Self.mixture([8]) { $0.conditionalRouting = ConditionalRouting() }, 161, 217),
+                PaperModel("stacking-2x4", .transformerBase, Self.mixture([4, 4]) { $0.stacked = true }, 148, 242),
+                PaperModel("smoe-4-4", .transformerBase, Self.mixture([4, 4]), 148, 217),
+                PaperModel("stacking-4x2", .transformerBase, Self.mixture([2, 2, 2, 2]) { $0.stacked = true }, 148, 327),
+                PaperModel("smoe-2-2-2-2", .transformerBase, Self.mixture([2, 2, 2, 2]), 148, 247),
+            ]),
+        Corpus(
+            name: "m15",
+            models: [
+                PaperModel("dense", .transformerBig, nil, 209, 506),
+                PaperModel("vanilla", .transformerBig, Self.mixture([16]), 963, 606),
+                PaperModel("switch", .transformerBig, Self.mixture([16]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 963, 506),
+                PaperModel("eom", .transformerBig, Self.mixture([16]) { $0.expertOutputMasking = 0.1 }, 963, 606),
+                PaperModel(
+                    "cmr", .transformerBig, Self.mixture([16]) { $0.conditionalRouting = ConditionalRouting() }, 1010, 707),
+                PaperModel("smoe-4-12", .transformerBig, Self.mixture([4, 12]), 963, 656),
+                PaperModel("smoe-12-4", .transformerBig, Self.mixture([12, 4]), 963, 757),
+                PaperModel("smoe-8-8", .transformerBig, Self.mixture([8, 8]), 963, 707),
+                PaperModel("smoe-4-4-8", .transformerBig, Self.mixture([4, 4, 8]), 963, 724),
+                PaperModel("smoe-8-4-4", .transformerBig, Self.mixture([8, 4, 4]), 963, 805),
+                PaperModel("smoe-4-4-4-4", .transformerBig, Self.mixture([4, 4, 4, 4]), 963, 825),
+                PaperModel("vanilla-32", .transformerBig, Self.mixture([32]), 1770, 606),
+            ]),
     ]
 
     private init(

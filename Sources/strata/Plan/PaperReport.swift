@@ -62,7 +62,8 @@ struct PaperReport {
                         NumberText.decimal(row.paperFlopsPerToken, 0), percent(row.flopsDeviation),
                         millions(row.productFlopsPerToken),
                     ]
-                }).text
+                }
+            ).text
         }
         return tables.joined(separator: "\n") + """
 

@@ -49,7 +49,8 @@ struct PlanReport {
 
     var text: String {
         var facts = [
-            ["parameters", NumberText.count(model.parameters)], ["active parameters", NumberText.count(model.activeParameters)],
+            ["parameters", NumberText.count(model.parameters)],
+            ["active parameters", NumberText.count(model.activeParameters)],
             ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
         ]
         if let routing = model.routing {
@@ -77,12 +78,14 @@ struct PlanReport {
         guard let placement = rank.placement else { return "" }
         let layout = rank.layout
         func ranks(_ place: Int) -> String {
-            let first = (0 ..< min(layout.replicas, 3)).map { "\(place + $0 * layout.expertParallel)" }
+            let first = (0..<min(layout.replicas, 3)).map { "\(place + $0 * layout.expertParallel)" }
             return first.joined(separator: ", ") + (layout.replicas > 3 ? ", …" : "")
         }
-        let rows = [["ranks"] + (0..<placement.places).map(ranks)] + self.placement.enumerated().map { stratum, places in
-            ["stratum \(stratum)"] + places.map(Self.span)
-        }
+        let rows =
+            [["ranks"] + (0..<placement.places).map(ranks)]
+            + self.placement.enumerated().map { stratum, places in
+                ["stratum \(stratum)"] + places.map(Self.span)
+            }
         return "\n" + Table(header: ["experts"] + (0..<placement.places).map { "place \($0)" }, rows: rows).text
     }
 

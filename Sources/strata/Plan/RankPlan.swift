@@ -42,7 +42,8 @@ struct RankPlan {
         let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
         let held = (plan.replicatedParameters + experts) * float
         let isSharded = configuration.parallel.shardOptimizer
-        let moments = isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
+        let moments =
+            isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
         memory = Memory(
             parameters: held, gradients: held, optimizerState: 2 * moments * float,
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,

@@ -25,7 +25,7 @@ struct UniformRouting: Equatable {
         }
         let expected = arrivals.dropLast().reduce(0, +)
         let beyond = expected > 1 ? ((measuredRounds ?? expected) - 1) / (expected - 1) : 0
-        let shares = [1] + arrivals[1 ..< strata.count].map { $0 * beyond }
+        let shares = [1] + arrivals[1..<strata.count].map { $0 * beyond }
         self.arrivals = shares
         rounds = shares.reduce(0, +)
         // By the experts that a gate sees: the rows of a token there, summed over the strata it passes.
@@ -35,8 +35,11 @@ struct UniformRouting: Equatable {
         let choices = rows { Double(min(configuration.topK, $0)) }
         expertsPerToken = choices
         // An expert takes factor × tokens / visible of the tokens, and no more than there are.
-        rowsPerToken = configuration.routing != .expertChoice ? choices : rows { visible in
-            min(configuration.capacityFactor.map(Double.init) ?? .infinity, Double(visible))
-        }
+        rowsPerToken =
+            configuration.routing != .expertChoice
+            ? choices
+            : rows { visible in
+                min(configuration.capacityFactor.map(Double.init) ?? .infinity, Double(visible))
+            }
     }
 }

@@ -50,7 +50,8 @@ struct ModelExport {
         guard let facts = try? JSONDecoder().decode(Facts.self, from: FileReader(path: file).contents()),
             facts.format == Self.format, facts.version == Self.version
         else {
-            throw CheckpointError.damaged(path: file, reason: "must be what strata export wrote, format version \(Self.version)")
+            throw CheckpointError.damaged(
+                path: file, reason: "must be what strata export wrote, format version \(Self.version)")
         }
         self.facts = facts
     }
@@ -107,7 +108,7 @@ struct ModelExport {
         for name in names {
             let count = tensors.shape(name)!.reduce(1, *)
             for start in stride(from: 0, to: count, by: chunk.count) {
-                let elements = start ..< min(start + chunk.count, count)
+                let elements = start..<min(start + chunk.count, count)
                 try tensors.read(name, elements, into: chunk.baseAddress!)
                 try writer.write(UnsafeRawBufferPointer(start: chunk.baseAddress!, count: 4 * elements.count))
             }

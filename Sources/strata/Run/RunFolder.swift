@@ -28,7 +28,9 @@ struct RunFolder {
     var isBegun: Bool {
         get throws {
             if [configuration, metrics].contains(where: FileManager.default.fileExists) { return true }
-            do { return try !CheckpointStore.steps(checkpoints).isEmpty } catch let error as FileError where error.code == ENOTDIR {
+            do { return try !CheckpointStore.steps(checkpoints).isEmpty } catch let error as FileError
+                where error.code == ENOTDIR
+            {
                 // No run is in a file: which part of the path is one, creating the folder says.
                 return false
             }
@@ -43,7 +45,8 @@ struct RunFolder {
         try requirePath(path, of: "the run")
         guard FileManager.default.fileExists(atPath: configuration) else {
             throw CommandFailure(
-                .usage, "\(path): must be the folder of a run, but has no config.yaml: give the folder that strata train --out named")
+                .usage,
+                "\(path): must be the folder of a run, but has no config.yaml: give the folder that strata train --out named")
         }
     }
 
@@ -54,7 +57,8 @@ struct RunFolder {
         try self.init(existing: path)
         guard !isExport else {
             throw CommandFailure(
-                .usage, "\(path): must be the folder of a run, but is an export, one model without checkpoints; "
+                .usage,
+                "\(path): must be the folder of a run, but is an export, one model without checkpoints; "
                     + "give the run's folder")
         }
     }

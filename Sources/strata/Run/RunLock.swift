@@ -66,7 +66,8 @@ final class RunLock {
 
     private func busy(_ folder: RunFolder) -> CommandFailure {
         CommandFailure(
-            .internal, "\(folder.path): another training writes into this folder (\(holder)); wait for its end or stop it, or "
+            .internal,
+            "\(folder.path): another training writes into this folder (\(holder)); wait for its end or stop it, or "
                 + "name another folder")
     }
 }

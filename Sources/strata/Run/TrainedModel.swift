@@ -26,7 +26,8 @@ struct TrainedModel {
         let tensors: TensorCatalog
         if run.isExport {
             guard choice == .latest else {
-                throw CommandFailure(.usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
+                throw CommandFailure(
+                    .usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
             }
             let export = try ModelExport(path: run.path)
             (tensors, step, dataFingerprint) = (try export.tensors(), export.step, export.dataFingerprint)
@@ -51,7 +52,8 @@ struct TrainedModel {
         let corpus = try PreparedCorpus(path: configuration.data.prepared)
         guard corpus.fingerprint == dataFingerprint else {
             throw CommandFailure(
-                .data, "\(corpus.path): must be the data that the model was trained on (fingerprint \(dataFingerprint)), but is "
+                .data,
+                "\(corpus.path): must be the data that the model was trained on (fingerprint \(dataFingerprint)), but is "
                     + "other data (\(corpus.fingerprint)); prepare again with strata prepare \(folder)/config.yaml")
         }
         return corpus
@@ -66,7 +68,8 @@ struct TrainedModel {
         let names = directions.map(\.description)
         let nearest = nearestName(to: text, among: names).map { "; did you mean \($0)?" } ?? "."
         throw CommandFailure(
-            .usage, "--direction must be one that the model was trained for, but is \(text)\(nearest) "
+            .usage,
+            "--direction must be one that the model was trained for, but is \(text)\(nearest) "
                 + "Directions: \(names.joined(separator: ", "))")
     }
 
@@ -88,7 +91,8 @@ struct TrainedModel {
         let chosen = try directions(named: names), available = chosen.filter { corpus.pairs($0, split) > 0 }
         guard !available.isEmpty else {
             throw CommandFailure(
-                .data, "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
+                .data,
+                "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
                     + "choose another --split, or add the files and prepare again")
         }
         return available

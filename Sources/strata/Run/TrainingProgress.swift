@@ -59,11 +59,12 @@ final class TrainingProgress {
 
     func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        let why = switch end {
-        case .finished: "finished"
-        case .timeLimit: "training.max_minutes reached"
-        case .interrupted: "stopped as asked; add --resume to go on"
-        }
+        let why =
+            switch end {
+            case .finished: "finished"
+            case .timeLimit: "training.max_minutes reached"
+            case .interrupted: "stopped as asked; add --resume to go on"
+            }
         if skipped > 0 {
             display?.note("\(skipped) update(s) skipped: their loss or gradient norm was not finite")
         }

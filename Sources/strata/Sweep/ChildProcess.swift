@@ -62,7 +62,8 @@ final class ChildProcess {
         let file = FileHandle(forReadingAtPath: log)
         try? file?.seek(toOffset: logStart)
         let text = String(decoding: (try? file?.readToEnd()) ?? Data(), as: UTF8.self)
-        let lines = text.split(separator: "\n"), errors = lines.filter { $0.hasPrefix("strata: error:") || $0.hasPrefix("rank ") }
+        let lines = text.split(separator: "\n"),
+            errors = lines.filter { $0.hasPrefix("strata: error:") || $0.hasPrefix("rank ") }
         return (errors.isEmpty ? lines.suffix(1) : errors.suffix(5)).joined(separator: "\n")
     }
 

@@ -27,17 +27,19 @@ struct SweepJob {
     ) throws -> [SweepJob] {
         var problems: [ConfigurationError.Problem] = [], jobs: [SweepJob] = []
         let seeds = specification.runs.map(specification.seeds)
-        for round in 0 ..< (seeds.map(\.count).max() ?? 0) {
+        for round in 0..<(seeds.map(\.count).max() ?? 0) {
             for (run, seeds) in zip(specification.runs, seeds) where round < seeds.count {
                 let seed = seeds[round]
-                let overrides = run.set + (seed.map { ["training.seed=\($0)"] } ?? [])
+                let overrides =
+                    run.set + (seed.map { ["training.seed=\($0)"] } ?? [])
                     + (threads.map { ["parallel.threads_per_rank=\($0)"] } ?? [])
                 guard let path = run.config ?? specification.base else { preconditionFailure("checked when it was read") }
                 do {
                     let configuration = try RunConfiguration.load(file: relative(path, to: file), overrides: overrides)
-                    jobs.append(SweepJob(
-                        run: run.name, name: SweepSpecification.name(run, seed: seed), configuration: configuration,
-                        out: specification.out))
+                    jobs.append(
+                        SweepJob(
+                            run: run.name, name: SweepSpecification.name(run, seed: seed), configuration: configuration,
+                            out: specification.out))
                 } catch let error as ConfigurationError {
                     // A problem of a configuration is one for each seed.
                     problems += error.problems.filter { !problems.contains($0) }
@@ -61,7 +63,8 @@ struct SweepJob {
             guard first.preparation != job.preparation else { continue }
             let problem = ConfigurationError.Problem(
                 origin: .init(source: file, line: nil),
-                text: "runs \(first.run) and \(job.run) prepare different data in \(job.configuration.data.prepared): give each "
+                text:
+                    "runs \(first.run) and \(job.run) prepare different data in \(job.configuration.data.prepared): give each "
                     + "a data.prepared of its own")
             if !problems.contains(problem) { problems.append(problem) }
         }
@@ -97,7 +100,8 @@ struct SweepJob {
         let differences = wanted.differences(from: earlier)
         guard differences.isEmpty else {
             throw CommandFailure(
-                .usage, "\(folder.path) was trained under another configuration (\(differences.joined(separator: ", "))): "
+                .usage,
+                "\(folder.path) was trained under another configuration (\(differences.joined(separator: ", "))): "
                     + "remove the folder or name another out")
         }
     }

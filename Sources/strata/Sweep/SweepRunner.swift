@@ -126,11 +126,12 @@ final class SweepRunner {
     }
 
     private func start(_ stage: Stage, _ job: SweepJob) throws -> ChildProcess {
-        let arguments = switch stage {
-        case .training: ["train", job.configurationFile, "--out", job.folder.path, "--resume"]
-        case .evaluating: ["evaluate", job.folder.path, "--json"] + (specification.evaluationArguments ?? [])
-        case .analyzing: ["analyze", job.folder.path] + (specification.analysisArguments ?? [])
-        }
+        let arguments =
+            switch stage {
+            case .training: ["train", job.configurationFile, "--out", job.folder.path, "--resume"]
+            case .evaluating: ["evaluate", job.folder.path, "--json"] + (specification.evaluationArguments ?? [])
+            case .analyzing: ["analyze", job.folder.path] + (specification.analysisArguments ?? [])
+            }
         return try process.start(arguments, output: output(job), log: job.log)
     }
 
@@ -195,12 +196,13 @@ final class SweepRunner {
     private func name(_ index: Int) -> String { "[\(index + 1)/\(jobs.count)] \(jobs[index].name)" }
 
     private func showProgress() {
-        display.show(active.map { job in
-            guard job.stage == .training, let metrics = jobs[job.index].latestMetrics else {
-                return "\(jobs[job.index].name) \(job.stage.rawValue)"
-            }
-            return "\(jobs[job.index].name) update \(metrics.update)/\(jobs[job.index].configuration.training.updates) "
-                + "loss \(NumberText.decimal(metrics.loss, 3))"
-        }.joined(separator: " · "))
+        display.show(
+            active.map { job in
+                guard job.stage == .training, let metrics = jobs[job.index].latestMetrics else {
+                    return "\(jobs[job.index].name) \(job.stage.rawValue)"
+                }
+                return "\(jobs[job.index].name) update \(metrics.update)/\(jobs[job.index].configuration.training.updates) "
+                    + "loss \(NumberText.decimal(metrics.loss, 3))"
+            }.joined(separator: " · "))
     }
 }

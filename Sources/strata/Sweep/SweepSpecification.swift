@@ -159,9 +159,11 @@ extension ConfigurationForm where Value == String {
             allowed: text.allowed,
             read: { node, path, problems in
                 guard let name = text.read(node, path, problems) else { return nil }
-                let isSound = !name.hasPrefix(".") && name.allSatisfy {
-                    $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))
-                }
+                let isSound =
+                    !name.hasPrefix(".")
+                    && name.allSatisfy {
+                        $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))
+                    }
                 guard isSound else {
                     problems.reject(path, node, allowed: text.allowed)
                     return nil

@@ -15,7 +15,8 @@ struct SweepSummary: Encodable {
             guard !values.isEmpty else { return nil }
             let mean = values.reduce(0, +) / Double(values.count)
             self.mean = mean
-            deviation = values.count > 1
+            deviation =
+                values.count > 1
                 ? (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count - 1)).squareRoot() : nil
         }
 
@@ -66,9 +67,10 @@ struct SweepSummary: Encodable {
                 chrf: spread { $0.average.chrf }, exact: spread { $0.average.exact },
                 validPerplexity: Spread(done.compactMap { $0.latestValidation?.validPerplexity }),
                 roundsEncoder: spread { $0.average.roundsEncoder }, roundsDecoder: spread { $0.average.roundsDecoder },
-                directions: Dictionary(uniqueKeysWithValues: names.compactMap { name in
-                    spread { $0.directions[name]?.bleu }.map { (name, $0) }
-                }))
+                directions: Dictionary(
+                    uniqueKeysWithValues: names.compactMap { name in
+                        spread { $0.directions[name]?.bleu }.map { (name, $0) }
+                    }))
         }
     }
 
@@ -108,12 +110,15 @@ struct SweepSummary: Encodable {
         func cells(_ spread: Spread?) -> [String] {
             [spread.map { "\($0.mean)" } ?? "", spread?.deviation.map { "\($0)" } ?? ""]
         }
-        let measures = ["bleu", "chrf", "exact", "valid_perplexity", "rounds_encoder", "rounds_decoder"]
+        let measures =
+            ["bleu", "chrf", "exact", "valid_perplexity", "rounds_encoder", "rounds_decoder"]
             + directions.map { "bleu_\($0)" }
-        let header = ["run", "seeds", "done", "parameters", "flops_per_token", "updates"]
+        let header =
+            ["run", "seeds", "done", "parameters", "flops_per_token", "updates"]
             + measures.flatMap { [$0, "\($0)_deviation"] }
         let rows = runs.map { run -> [String] in
-            let spreads = [run.bleu, run.chrf, run.exact, run.validPerplexity, run.roundsEncoder, run.roundsDecoder]
+            let spreads =
+                [run.bleu, run.chrf, run.exact, run.validPerplexity, run.roundsEncoder, run.roundsDecoder]
                 + directions.map { run.directions[$0] }
             return [
                 run.name, "\(run.seeds)", "\(run.done)", "\(run.parameters)", "\(run.flopsPerToken)",

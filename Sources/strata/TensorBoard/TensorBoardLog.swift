@@ -28,7 +28,8 @@ final class TensorBoardLog {
     convenience init(folder: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
         // Readers go through the files by name: a later start has a later time, however soon it follows.
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let latest = names.filter { $0.hasPrefix(Self.prefix) }
+        let latest =
+            names.filter { $0.hasPrefix(Self.prefix) }
             .compactMap { Int($0.dropFirst(Self.prefix.count).prefix { $0.isNumber }) }.max() ?? 0
         let time = String(max(Int(Date().timeIntervalSince1970), latest + 1))
         try self.init(
@@ -104,7 +105,8 @@ final class TensorBoardLog {
             let rows = metrics.load[stratum][visible].map(Double.init)
             let mean = rows.reduce(0, +) / Double(rows.count)
             if metrics.update % Self.histogramsEvery == 1 {
-                figures.append(.init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: visible.lowerBound, amounts: rows)))
+                figures.append(
+                    .init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: visible.lowerBound, amounts: rows)))
             }
             figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", mean > 0 ? (rows.max() ?? 0) / mean : 0))
         }
