@@ -1,6 +1,4 @@
-import Autograd
 import Foundation
-import NeuralLayers
 import TensorCore
 import TransformerModel
 
@@ -38,8 +36,8 @@ public struct BeamSearch: Sendable {
     private struct Hypothesis {
         var tokens: [Int32]
         var logProbability: Float
-        /// Its row in the last step.
-        var row: Int
+        /// Its row in the last step; nil before the first.
+        var row: Int?
     }
 
     private struct Finished {
@@ -47,35 +45,33 @@ public struct BeamSearch: Sendable {
         let score: Float
     }
 
-    /// The best translation of each packed source sentence, without the end of sentence.
+    /// The best translation of each source sentence, without the end of sentence.
     public func translate(
-        _ model: TranslationModel, source: [Int32], segments: Segments, vocabulary: Vocabulary
+        _ scorer: some NextTokenScorer, _ sources: [[Int32]], vocabulary: Vocabulary
     ) throws -> [[Int32]] {
-        let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
-        var reports: [BlockReport] = []
-        let encoded = try model.encode(source: source, segments: segments, pass, reports: &reports)
-        let decoder = IncrementalDecoder(model: model, encoded: encoded, segments: segments, pass: pass)
-        let limits = (0..<segments.count).map { lengthLimit ?? Self.longest(source: segments.length($0)) }
-        var live = (0..<segments.count).map { _ in [Hypothesis(tokens: [], logProbability: 0, row: 0)] }
-        var finished = [[Finished]](repeating: [], count: segments.count)
+        let sentences = try scorer.begin(sources)
+        let limits = sources.map { lengthLimit ?? Self.longest(source: $0.count) }
+        var live = sources.map { _ in [Hypothesis(tokens: [], logProbability: 0, row: nil)] }
+        var finished = [[Finished]](repeating: [], count: sources.count)
         while live.contains(where: { !$0.isEmpty }) {
-            var rows: [IncrementalDecoder.Row] = []
+            var rows: [DecodingRow] = []
             for sentence in live.indices {
                 for hypothesis in live[sentence].indices {
                     rows.append(
-                        .init(
-                            token: live[sentence][hypothesis].tokens.last ?? vocabulary.start, sentence: sentence,
-                            parent: live[sentence][hypothesis].row))
+                        DecodingRow(
+                            token: live[sentence][hypothesis].tokens.last ?? vocabulary.start,
+                            sentence: sentences.lowerBound + sentence, parent: live[sentence][hypothesis].row))
                     live[sentence][hypothesis].row = rows.count - 1
                 }
             }
             let candidates = TopLogProbabilities.select(
-                model.context, logits: try decoder.step(rows), count: min(2 * beam, model.vocabulary),
+                scorer.context, logits: try scorer.step(rows), count: min(2 * beam, scorer.vocabulary),
                 forbidden: vocabulary.forbidden)
             for sentence in live.indices where !live[sentence].isEmpty {
                 extend(
                     &live[sentence], &finished[sentence], candidates, endOfSentence: vocabulary.endOfSentence,
                     limit: limits[sentence])
+                if live[sentence].isEmpty { scorer.end(sentences.lowerBound + sentence) }
             }
         }
         return finished.map { $0.max { $0.score < $1.score }?.tokens ?? [] }
@@ -92,7 +88,7 @@ public struct BeamSearch: Sendable {
         let length = live[0].tokens.count + 1
         var extensions: [(hypothesis: Int, token: Int32, logProbability: Float)] = []
         for (index, hypothesis) in live.enumerated() {
-            for candidate in candidates[hypothesis.row] {
+            for candidate in hypothesis.row.map({ candidates[$0] }) ?? [] {
                 extensions.append((index, candidate.token, hypothesis.logProbability + candidate.logProbability))
             }
         }

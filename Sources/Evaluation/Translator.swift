@@ -1,5 +1,4 @@
 import DataPipeline
-import TensorCore
 import TransformerModel
 
 /// Translates text with a model whose experts are all on this rank.
@@ -42,9 +41,7 @@ public struct Translator {
             }
             let batch = order[start..<end]
             let sources = batch.map { [languageToken] + tokens[$0] + [tokenizer.endOfSentence] }
-            let translations = try search.translate(
-                model, source: sources.flatMap { $0 }, segments: Segments(lengths: sources.map(\.count)),
-                vocabulary: vocabulary)
+            let translations = try search.translate(ModelScorer(model), sources, vocabulary: vocabulary)
             for (index, translation) in zip(batch, translations) { result[index] = tokenizer.decode(translation) }
             done += batch.count
             progress(done)

@@ -20,6 +20,15 @@ public final class Embedding {
             sinusoids: positions(segments.longest, pass.context), mask: mask)
     }
 
+    /// Embedded tokens, each at the position given for it, [T, d].
+    public func callAsFunction(tokens: [Int32], positions: [Int], _ pass: ForwardPass) -> Variable {
+        let x = pass.context.uninitialized(tokens.count, weight.columns)
+        EmbeddingKernel.forward(
+            pass.context, tokens: tokens, positions: positions, weight: weight.value,
+            sinusoids: self.positions((positions.max() ?? 0) + 1, pass.context), into: x)
+        return Variable(x)
+    }
+
     /// The sinusoids of at least `length` positions; the table grows as longer sentences come.
     public func positions(_ length: Int, _ context: ComputeContext) -> Tensor {
         if let sinusoids, sinusoids.rows >= length { return sinusoids }

@@ -28,8 +28,17 @@ public struct SelfAttention {
     ) -> Variable {
         let mixed = pass.tape.selfAttention(
             projections(h, pass), heads: heads, segments: segments, causal: causal, mask: attentionMask)
-        let y = pass.tape.linear(mixed, weight: output.weight, bias: nil)
-        return pass.tape.residualDropout(residual: residual, y: y, bias: output.bias, mask: residualMask)
+        return output.project(mixed, addedTo: residual, pass, mask: residualMask)
+    }
+
+    /// One position of decoding, h [R, d]: residual + attention of each row to what it sees of `cache`. The keys and values of
+    /// the position itself go to `slots`, a slot a row, which its row sees too.
+    public func step(
+        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, cache: AttentionCache, slots: [Int32], seen: SeenSlots
+    ) -> Variable {
+        let projected = projections(h, pass).value
+        cache.store(projected, from: h.columns, in: slots)
+        return cache.attend(projected, heads: heads, seen: seen, through: output, addedTo: residual, pass)
     }
 }
 
@@ -57,7 +66,43 @@ public struct CrossAttention {
         let mixed = pass.tape.crossAttention(
             queries: queries(h, pass), keysAndValues: keysAndValues(memory, pass), heads: heads, querySegments: segments,
             keySegments: memorySegments, mask: attentionMask)
-        let y = pass.tape.linear(mixed, weight: output.weight, bias: nil)
-        return pass.tape.residualDropout(residual: residual, y: y, bias: output.bias, mask: residualMask)
+        return output.project(mixed, addedTo: residual, pass, mask: residualMask)
+    }
+
+    /// Puts the keys and values of memory [T, d] into `slots` of `cache`, once for all steps.
+    public func remember(_ memory: Variable, _ pass: ForwardPass, cache: AttentionCache, slots: [Int32]) {
+        cache.store(keysAndValues(memory, pass).value, from: 0, in: slots)
+    }
+
+    /// One position of decoding, h [R, d]: residual + attention of each row to what it sees of `cache`.
+    public func step(
+        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, cache: AttentionCache, seen: SeenSlots
+    ) -> Variable {
+        cache.attend(queries(h, pass).value, heads: heads, seen: seen, through: output, addedTo: residual, pass)
+    }
+}
+
+extension Linear {
+    /// residual + dropout(x wᵀ + b), written over the product.
+    fileprivate func project(
+        _ x: Variable, addedTo residual: Variable, _ pass: ForwardPass, mask: DropoutMask
+    ) -> Variable {
+        let y = pass.tape.linear(x, weight: weight, bias: nil)
+        return pass.tape.residualDropout(residual: residual, y: y, bias: bias, mask: mask)
+    }
+}
+
+extension AttentionCache {
+    /// residual + what the first d columns of `queries` find in the slots that each row sees.
+    fileprivate func attend(
+        _ queries: Tensor, heads: Int, seen: SeenSlots, through output: Linear, addedTo residual: Variable,
+        _ pass: ForwardPass
+    ) -> Variable {
+        let d = residual.columns, mixed = pass.context.uninitialized(residual.rows, d)
+        pass.context.clock.measure(.attention, "attention") {
+            CachedAttentionKernel.run(
+                pass.context, queries: queries, entries: entries(seen), heads: heads, headDim: d / heads, into: mixed)
+        }
+        return output.project(Variable(mixed), addedTo: residual, pass, mask: .none)
     }
 }

@@ -4,14 +4,16 @@ public enum CachedAttentionKernel {
     /// The keys that each row sees: row r has `rows[offsets[r] ..< offsets[r + 1]]`, each pointing to a key of heads · headDim
     /// floats, with its value `valueOffset` floats further on. The tensors they point into must live as long as the call.
     public struct Entries {
-        public var offsets: [Int] = [0]
-        public var rows: [UnsafePointer<Float>] = []
+        public let offsets: [Int]
+        public let rows: [UnsafePointer<Float>]
         public let valueOffset: Int
 
-        public init(valueOffset: Int) { self.valueOffset = valueOffset }
-
-        /// Closes a row's list.
-        public mutating func endRow() { offsets.append(rows.count) }
+        public init(offsets: [Int], rows: [UnsafePointer<Float>], valueOffset: Int) {
+            precondition(offsets.first == 0 && offsets.last == rows.count)
+            self.offsets = offsets
+            self.rows = rows
+            self.valueOffset = valueOffset
+        }
     }
 
     /// queries [R, ≥ heads · headDim], the first columns of each row → out [R, heads · headDim].

@@ -22,26 +22,54 @@ public enum EmbeddingKernel {
         _ context: ComputeContext, tokens: [Int32], segments: Segments, weight: Tensor, sinusoids: Tensor,
         mask: DropoutMask, into out: Tensor
     ) {
-        let d = weight.columns, scale = Float(d).squareRoot()
-        precondition(tokens.count == segments.rows && out.rows == tokens.count && out.columns == d)
+        precondition(tokens.count == segments.rows && out.rows == tokens.count && out.columns == weight.columns)
         precondition(segments.longest <= sinusoids.rows, "sentences must be at most \(sinusoids.rows) tokens long")
-        let (wp, sp, op) = (UnsafePointer(weight.pointer), UnsafePointer(sinusoids.pointer), out.pointer)
+        let target = Target(weight: weight, sinusoids: sinusoids, out: out)
         tokens.withUnsafeBufferPointer { tokens in
             context.pool.parallelFor(segments.count) { segment in
                 for row in segments.range(segment) {
-                    let token = Int(tokens[row])
-                    precondition(token >= 0 && token < weight.rows, "token \(token) is not in the vocabulary")
-                    let w = wp + token * d, s = sp + (row - segments.offsets[segment]) * d, o = op + row * d
-                    var c = 0
-                    while c + 16 <= d {
-                        o.store(s.vector(at: c).addingProduct(w.vector(at: c), Vector(repeating: scale)), at: c)
-                        c += 16
-                    }
-                    while c < d { o[c] = s[c] + w[c] * scale; c += 1 }
+                    target.embed(tokens[row], position: row - segments.offsets[segment], row: row)
                 }
             }
         }
         if !mask.dropsNothing { Elementwise.dropout(context, out, mask: mask, into: out) }
+    }
+
+    /// out [T, d] ← weight[token] · sqrt(d) + sinusoids[its position].
+    public static func forward(
+        _ context: ComputeContext, tokens: [Int32], positions: [Int], weight: Tensor, sinusoids: Tensor, into out: Tensor
+    ) {
+        precondition(tokens.count == positions.count && out.rows == tokens.count && out.columns == weight.columns)
+        let target = Target(weight: weight, sinusoids: sinusoids, out: out)
+        for row in tokens.indices { target.embed(tokens[row], position: positions[row], row: row) }
+    }
+
+    /// What rows are embedded from and to.
+    private struct Target {
+        let weight, sinusoids: UnsafePointer<Float>
+        let out: UnsafeMutablePointer<Float>
+        let words, positions, d: Int
+        let scale: Float
+
+        init(weight: Tensor, sinusoids: Tensor, out: Tensor) {
+            (self.weight, self.sinusoids, self.out) =
+                (UnsafePointer(weight.pointer), UnsafePointer(sinusoids.pointer), out.pointer)
+            (words, positions, d) = (weight.rows, sinusoids.rows, weight.columns)
+            scale = Float(d).squareRoot()
+        }
+
+        @inline(__always)
+        func embed(_ token: Int32, position: Int, row: Int) {
+            precondition(token >= 0 && token < words, "token \(token) is not in the vocabulary")
+            precondition(position >= 0 && position < positions)
+            let w = weight + Int(token) * d, s = sinusoids + position * d, o = out + row * d
+            var c = 0
+            while c + 16 <= d {
+                o.store(s.vector(at: c).addingProduct(w.vector(at: c), Vector(repeating: scale)), at: c)
+                c += 16
+            }
+            while c < d { o[c] = s[c] + w[c] * scale; c += 1 }
+        }
     }
 
     /// dweight[token] += sqrt(d) · dout[row]; `dout` has been through dropout's backward. Columns are split over the

@@ -43,4 +43,15 @@ struct DecoderLayer {
             residualMask: outer.dropout(dropout, purpose: .residual))
         return try feedForward(informed, pass.within(3), lossScale: lossScale, reports: &reports)
     }
+
+    /// One position of decoding, x [R, d], a row each of the step that `cache` has begun: what `callAsFunction` computes for the
+    /// last position of each hypothesis. `layer` is this layer's index.
+    func step(_ x: Variable, _ cache: DecoderCache, layer: Int, _ pass: ForwardPass) throws -> Variable {
+        let attended = selfAttention.step(
+            selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.layers[layer].own, slots: cache.slots, seen: cache.own)
+        let informed = crossAttention.step(
+            crossAttentionNorm(attended, pass), addedTo: attended, pass, cache: cache.layers[layer].memory, seen: cache.memory)
+        var reports: [BlockReport] = []
+        return try feedForward(informed, pass, lossScale: 0, reports: &reports)
+    }
 }

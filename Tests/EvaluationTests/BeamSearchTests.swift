@@ -13,8 +13,7 @@ import _TestSupport
         _ model: TranslationModel, _ sources: [[Int32]], beam: Int, penalty: Float = 1
     ) throws -> [[Int32]] {
         try BeamSearch(beam: beam, lengthPenalty: penalty).translate(
-            model, source: sources.flatMap { $0 }, segments: Segments(lengths: sources.map(\.count)),
-            vocabulary: SearchModel.searchVocabulary)
+            ModelScorer(model), sources, vocabulary: SearchModel.searchVocabulary)
     }
 
     private static func sources(_ lengths: [Int], vocabulary: Int, seed: UInt64 = 1) -> [[Int32]] {
@@ -102,7 +101,7 @@ import _TestSupport
                 for penalty in [0, 0.5, 1] as [Float] {
                     func search(_ beam: Int) throws -> [Int32] {
                         try BeamSearch(beam: beam, lengthPenalty: penalty).translate(
-                            model, source: source, segments: Segments(lengths: [3]), vocabulary: vocabulary)[0]
+                            ModelScorer(model), [source], vocabulary: vocabulary)[0]
                     }
                     let best = try example.scores(model, source, penalty: penalty).max { $0.value < $1.value }!
                     let found = try search(example.beam)
@@ -158,8 +157,7 @@ import _TestSupport
             let vocabulary = BeamSearch.Vocabulary(
                 start: 3, endOfSentence: SearchModel.endOfSentence, forbidden: [2, 3, SearchModel.endOfSentence])
             let sources = Self.sources([1, 4], vocabulary: 9)
-            let translations = try BeamSearch(beam: beam).translate(
-                model, source: sources.flatMap { $0 }, segments: Segments(lengths: [1, 4]), vocabulary: vocabulary)
+            let translations = try BeamSearch(beam: beam).translate(ModelScorer(model), sources, vocabulary: vocabulary)
             #expect(translations.map(\.count) == [23, 32])
         }
     }

@@ -13,12 +13,12 @@ import _TestSupport
         let queries = context.tensor(normalValues(6 * 3 * d, seed: 1), rows: 6, columns: 3 * d)
         let stores = [2, 3].map { context.tensor(normalValues(40 * 2 * d, seed: $0), rows: 40, columns: 2 * d) }
         let lengths = [1, 17, 2, 40, 0, 16]
-        var entries = CachedAttentionKernel.Entries(valueOffset: d), places: [[(store: Int, row: Int)]] = []
-        for (query, length) in lengths.enumerated() {
-            places.append((0..<length).map { ($0 % 2, ($0 * 7 + query) % 40) })
-            for place in places[query] { entries.rows.append(UnsafePointer(stores[place.store].row(place.row))) }
-            entries.endRow()
+        let places: [[(store: Int, row: Int)]] = lengths.enumerated().map { query, length in
+            (0..<length).map { ($0 % 2, ($0 * 7 + query) % 40) }
         }
+        let entries = CachedAttentionKernel.Entries(
+            offsets: Segments(lengths: lengths).offsets,
+            rows: places.flatMap { $0 }.map { UnsafePointer(stores[$0.store].row($0.row)) }, valueOffset: d)
         let out = context.uninitialized(6, d)
         out.fill(.nan)
         CachedAttentionKernel.run(context, queries: queries, entries: entries, heads: heads, headDim: headDim, into: out)
@@ -44,7 +44,8 @@ import _TestSupport
     @Test func noQueries() {
         let context = ComputeContext(threads: 1)
         CachedAttentionKernel.run(
-            context, queries: context.uninitialized(0, 8), entries: .init(valueOffset: 8), heads: 2, headDim: 4,
+            context, queries: context.uninitialized(0, 8), entries: .init(offsets: [0], rows: [], valueOffset: 8), heads: 2,
+            headDim: 4,
             into: context.uninitialized(0, 8))
     }
 }

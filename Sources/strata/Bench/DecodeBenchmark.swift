@@ -56,16 +56,16 @@ struct DecodeBenchmark: ParsableCommand, RunsOnRanks {
                 configuration: configuration.model, vocabulary: words, context: context,
                 expertGroup: try ranks.world.split(color: ranks.world.rank, key: 0), seed: 1)
             let key = RandomKey(seed: 1)
-            let source = (0..<sentences * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
+            let sources = (0..<sentences).map { sentence in
+                (sentence * length..<(sentence + 1) * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
+            }
             // No token ends a sentence, so that the limit ends every search.
             let vocabulary = BeamSearch.Vocabulary(
                 start: Int32(SyntheticSentences.firstWord), endOfSentence: -1, forbidden: [])
             var limited = search
             limited.lengthLimit = length
             let seconds = try Stopwatch.median(repetitions: 3) {
-                _ = try limited.translate(
-                    model, source: source, segments: Segments(lengths: (0..<sentences).map { _ in length }),
-                    vocabulary: vocabulary)
+                _ = try limited.translate(ModelScorer(model), sources, vocabulary: vocabulary)
             }
             guard ranks.isFirst else { return .done }
             let figures = Figures(

@@ -8,7 +8,7 @@ import TransformerModel
 import _TestSupport
 
 /// One position at a time gives what all positions at once give.
-@Suite struct IncrementalDecoderTests {
+@Suite struct ModelScorerTests {
     /// A row of a step: the sentence it translates, the row it continues, and all its tokens so far.
     private struct Path {
         let sentence: Int
@@ -66,18 +66,16 @@ import _TestSupport
     @Test(arguments: mixtures) func logitsAreThoseOfTheWholeDecoder(mixture: MixtureConfiguration?) throws {
         try alone { communicator in
             let model = try TinyModel.make(mixture, group: communicator, dropout: 0.3)
-            let segments = Segments(lengths: Self.sources.map(\.count))
-            var reports: [BlockReport] = []
-            let pass = model.evaluationPass
-            let encoded = try model.encode(
-                source: Self.sources.flatMap { $0 }, segments: segments, pass, reports: &reports)
-            let decoder = IncrementalDecoder(model: model, encoded: encoded, segments: segments, pass: pass)
+            let scorer = ModelScorer(model)
+            let sentences = try scorer.begin(Self.sources)
             var paths = Self.sources.indices.map { Path(sentence: $0, parent: 0, tokens: [Int32(20 + $0 % 2)]) }
             var reordered = false
             for step in 0..<12 {
-                let logits = try decoder.step(
+                let logits = try scorer.step(
                     paths.map {
-                        .init(token: $0.tokens.last!, sentence: $0.sentence, parent: $0.parent)
+                        DecodingRow(
+                            token: $0.tokens.last!, sentence: sentences.lowerBound + $0.sentence,
+                            parent: step > 0 ? $0.parent : nil)
                     })
                 #expect(logits.rows == paths.count && logits.columns == TinyModel.vocabulary)
                 for (row, path) in paths.enumerated() {
