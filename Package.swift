@@ -52,18 +52,19 @@ let package = Package(
             name: "CSentencePiece", cxxSettings: cxxSettings,
             linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
-        library("TensorCore", ["COpenBLAS", "CXXHash", "CKernels"]),
+        library("Files", ["CXXHash"]),
+        library("TensorCore", ["COpenBLAS", "CKernels"]),
         library("Autograd", ["TensorCore"]),
         library("NeuralLayers", ["TensorCore", "Autograd"]),
         library("Collectives"),
         library("MPICollectives", ["CMPI", "Collectives"]),
         library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
         library("TransformerModel", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts"]),
-        library("DataPipeline", ["TensorCore", "CSentencePiece"]),
+        library("DataPipeline", ["Files", "TensorCore", "CSentencePiece"]),
         library(
             "Training",
             [
-                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
+                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
                 "DataPipeline",
             ]),
         library(
@@ -76,13 +77,13 @@ let package = Package(
         .executableTarget(
             name: "strata",
             dependencies: [
-                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts",
+                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts",
                 "TransformerModel",
                 "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
             ], swiftSettings: swiftSettings),
 
         .target(
-            name: "_TestSupport", dependencies: ["TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
+            name: "_TestSupport", dependencies: ["Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
             path: "Tests/_TestSupport", swiftSettings: swiftSettings),
         .executableTarget(
             name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
@@ -91,8 +92,9 @@ let package = Package(
         .executableTarget(
             name: "fuzz-readers",
             dependencies: [
-                "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
+                "Files", "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
             ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
+        tests("Files", ["Files"]),
         tests("TensorCore", ["TensorCore"]),
         tests("Autograd", ["Autograd"]),
         tests("NeuralLayers", ["NeuralLayers"]),

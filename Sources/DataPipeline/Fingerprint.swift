@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// Everything that decides the content of a prepared folder. Paths are no part of it: the same text elsewhere is the same.
 private struct FingerprintContent: Encodable {

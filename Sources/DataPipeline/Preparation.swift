@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import TensorCore
 
@@ -108,9 +109,7 @@ private struct Preparation {
             fingerprint: fingerprint, vocabularySize: tokenizer.vocabularySize,
             requestedVocabulary: configuration.vocabulary, maximumLength: configuration.maximumLength,
             languages: languages, directions: text.directions, parts: parts, files: files, inputs: inputs)
-        let writer = try FileWriter(path: "\(folder)/\(PreparationManifest.fileName)")
-        try manifest.serialized().withUnsafeBytes { try writer.write($0) }
-        _ = try writer.finish()
+        try FileWriter.write(manifest.serialized(), to: "\(folder)/\(PreparationManifest.fileName)")
         return try PreparationManifest(folder: folder)
     }
 
@@ -152,9 +151,7 @@ private struct Preparation {
         }
         if let failure = training.failure { throw failure }
         let model = try trained.get()
-        let writer = try FileWriter(path: "\(folder)/\(PreparationManifest.modelName)")
-        try model.withUnsafeBytes { try writer.write($0) }
-        files.append(try writer.finish())
+        files.append(try FileWriter.write(model, to: "\(folder)/\(PreparationManifest.modelName)"))
         return try Tokenizer(model: model)
     }
 

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// `manifest.json` of a prepared folder: what was prepared from what, and every file with its size and checksum.
 public struct PreparationManifest: Equatable, Codable, Sendable {

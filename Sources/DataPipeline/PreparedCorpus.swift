@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// A prepared folder, memory-mapped: the tokenizer and every sentence pair's tokens, in any order and at no cost of memory.
 public final class PreparedCorpus: Sendable {

@@ -1,4 +1,4 @@
-import TensorCore
+import Files
 
 /// The sentences of one side of one part: all tokens after one another, and where each sentence begins.
 ///

@@ -1,7 +1,7 @@
 import Collectives
 import DataPipeline
+import Files
 import Foundation
-import TensorCore
 
 /// What happens in a training run, for whoever shows it.
 public enum TrainingEvent {

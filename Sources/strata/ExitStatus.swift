@@ -1,8 +1,8 @@
 import Collectives
 import DataPipeline
+import Files
 import Foundation
 import MixtureOfExperts
-import TensorCore
 import Training
 
 /// How `strata` ends, as BSD's sysexits name it where they have a name.

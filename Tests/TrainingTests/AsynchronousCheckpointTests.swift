@@ -1,7 +1,7 @@
 import Collectives
+import Files
 import Foundation
 import Synchronization
-import TensorCore
 import Testing
 import _TestSupport
 

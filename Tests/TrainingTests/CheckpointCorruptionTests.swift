@@ -1,4 +1,5 @@
 import Collectives
+import Files
 import Foundation
 import TensorCore
 import Testing

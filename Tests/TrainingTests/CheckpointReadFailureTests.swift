@@ -1,6 +1,6 @@
 import Collectives
+import Files
 import Foundation
-import TensorCore
 import Testing
 import _TestSupport
 

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 import Testing
 
 @testable import Training

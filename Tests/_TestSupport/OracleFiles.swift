@@ -1,6 +1,6 @@
 import Autograd
+import Files
 import Foundation
-import TensorCore
 
 /// Reference results: the safetensors files of STRATA_ORACLE_DIR, or else of Tests/Fixtures.
 public enum OracleFiles {

@@ -1,4 +1,4 @@
-import TensorCore
+import Files
 
 extension SafeTensorsFile {
     /// The floats of an F32 tensor; nil if there is none of that name and type, or it cannot be read.

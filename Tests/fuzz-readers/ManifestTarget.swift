@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// A manifest whose bytes are changed; or one whose values are, and which bears the checksum of what it has become.

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// The header of a safetensors file, and its length.
 enum SafeTensorsTarget {

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// Shards that are changed after the manifest, which a reader that was told not to verify takes for sound; and, verified, must

@@ -1,7 +1,7 @@
 import DataPipeline
 import Evaluation
+import Files
 import Foundation
-import TensorCore
 import Testing
 
 @testable import strata

@@ -1,6 +1,6 @@
 import Collectives
+import Files
 import Foundation
-import TensorCore
 
 /// The writing of a file or folder by a thread of its own, whose outcome its owner looks at when it likes.
 final class BackgroundTask<Value: Sendable>: @unchecked Sendable {

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// What errors in reading a checkpoint's files say of it.
 extension CheckpointError {

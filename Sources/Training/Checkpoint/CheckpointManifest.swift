@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// `manifest.json` of a checkpoint: what it is of, and every file with size and checksum. It is written last, and its own
 /// checksum covers all the rest of it.

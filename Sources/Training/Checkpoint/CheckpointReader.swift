@@ -1,5 +1,5 @@
 import Autograd
-import TensorCore
+import Files
 
 /// A committed checkpoint, verified and open: any rank of any world reads from it what it needs, in bounded memory.
 public final class CheckpointReader {

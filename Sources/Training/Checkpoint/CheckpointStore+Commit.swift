@@ -1,24 +1,21 @@
+import Files
 import Foundation
-import TensorCore
 
 /// A checkpoint's way to its final name, by the first rank.
 extension CheckpointStore {
     /// Where the checkpoint of an update is written until it is whole.
     static func partial(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step)).partial" }
 
-    static func shardName(_ rank: Int) -> String {
-        let digits = String(rank)
-        return "shard-\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).safetensors"
-    }
+    static func shardName(_ rank: Int) -> String { "shard-\(String(UInt(rank), digits: 5)).safetensors" }
 
     /// Writes the manifest beside the shards, and renames the folder: from then on it is a checkpoint.
     ///
     /// - Throws: `FileError`; the checkpoints before it, and `latest`, are then as they were.
     static func commit(_ directory: String, _ manifest: CheckpointManifest) throws {
         let name = folder(manifest.step), partial = partial(directory, manifest.step), final = "\(directory)/\(name)"
-        try write(manifest.encoded(), to: "\(partial)/\(CheckpointManifest.fileName)")
+        try FileWriter.write(manifest.encoded(), to: "\(partial)/\(CheckpointManifest.fileName)")
         // What needs space is written before the commit; after it, names alone change.
-        try write(Data("\(name)\n".utf8), to: unfinishedLatest(directory))
+        try FileWriter.write("\(name)\n", to: unfinishedLatest(directory))
         try Folder.sync(partial)
         // There is one already only if it was found damaged, and training came past it again.
         let replaced = "\(final).replaced"
@@ -51,10 +48,4 @@ extension CheckpointStore {
     }
 
     private static func unfinishedLatest(_ directory: String) -> String { "\(directory)/latest.partial" }
-
-    private static func write(_ data: Data, to path: String) throws {
-        let writer = try FileWriter(path: path)
-        try data.withUnsafeBytes { try writer.write($0) }
-        _ = try writer.finish()
-    }
 }

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// Which of a run's checkpoints is meant.
 public enum CheckpointChoice: Equatable, Sendable {
@@ -11,10 +11,7 @@ public enum CheckpointChoice: Equatable, Sendable {
 
 /// The checkpoints that are in a folder.
 extension CheckpointStore {
-    static func folder(_ step: Int) -> String {
-        let digits = String(step)
-        return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-    }
+    static func folder(_ step: Int) -> String { "step-\(String(UInt(step), digits: 8))" }
 
     /// Where the checkpoint of an update is, once committed.
     public static func path(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step))" }

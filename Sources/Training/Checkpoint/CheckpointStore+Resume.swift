@@ -1,5 +1,5 @@
 import Collectives
-import TensorCore
+import Files
 
 /// Finding the checkpoint that a run goes on from, by all ranks together.
 extension CheckpointStore {

@@ -1,5 +1,4 @@
 import Foundation
-import TensorCore
 
 /// A checkpoint as a list of them shows it: by its manifest and the sizes of its files, without reading these.
 public struct CheckpointSummary {

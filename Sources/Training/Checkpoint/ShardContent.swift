@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import Files
 import Foundation
 import TensorCore
 

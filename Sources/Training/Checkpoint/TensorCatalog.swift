@@ -1,4 +1,4 @@
-import TensorCore
+import Files
 
 /// The F32 tensors of several safetensors files together: each whole in one of them, or in pieces that complete each other.
 public final class TensorCatalog: Sendable {

@@ -1,7 +1,7 @@
 import Evaluation
+import Files
 import Foundation
 import Reporting
-import TensorCore
 
 /// Writes a routing analysis: `analysis.json` and the tables, for people and for programs.
 struct AnalysisReport {
@@ -27,9 +27,7 @@ struct AnalysisReport {
         _ = try tokens.finish()
         let files = analysis.csvFiles + [("analysis.json", try Self.json(analysis))]
         for (name, text) in files {
-            let writer = try FileWriter(path: "\(partial)/\(name)")
-            try writer.write(text)
-            _ = try writer.finish()
+            try FileWriter.write(text, to: "\(partial)/\(name)")
         }
         for name in [RoutingAnalysis.tokenFile] + files.map(\.0) {
             try Folder.rename("\(partial)/\(name)", to: "\(folder)/\(name)")

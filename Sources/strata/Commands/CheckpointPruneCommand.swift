@@ -1,7 +1,7 @@
 import ArgumentParser
+import Files
 import Foundation
 import Reporting
-import TensorCore
 import Training
 
 /// `strata checkpoint prune`: removes what need not stay.

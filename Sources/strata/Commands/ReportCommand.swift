@@ -1,7 +1,7 @@
 import ArgumentParser
+import Files
 import Foundation
 import Reporting
-import TensorCore
 
 /// `strata report`: one HTML file about one run, or about several side by side.
 struct ReportCommand: ParsableCommand {

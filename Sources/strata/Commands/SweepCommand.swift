@@ -1,7 +1,7 @@
 import ArgumentParser
+import Files
 import Foundation
 import MPICollectives
-import TensorCore
 
 /// `strata sweep`: several runs, each with several seeds, and one table of what they came to.
 struct SweepCommand: ParsableCommand {
@@ -62,9 +62,7 @@ struct SweepCommand: ParsableCommand {
 
     private func write(_ summary: SweepSummary, to folder: String) throws {
         for (name, text) in [("md", summary.markdown), ("csv", summary.csv), ("json", try summary.json())] {
-            let writer = try FileWriter(path: "\(folder)/summary.\(name)")
-            try writer.write(text)
-            _ = try writer.finish()
+            try FileWriter.write(text, to: "\(folder)/summary.\(name)")
         }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collectives
 import DataPipeline
+import Files
 import Foundation
 import MixtureOfExperts
 import Reporting

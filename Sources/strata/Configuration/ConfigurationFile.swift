@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 
 /// A configuration file with everything that it inherits.
 enum ConfigurationFile {

@@ -43,8 +43,7 @@ enum ScalarText {
             case " "..."~", "\u{A1}"..."\u{1FFF}", "\u{2030}"..."\u{D7FF}", "\u{E000}"..."\u{FDFF}":
                 result.unicodeScalars.append(scalar)
             default:
-                let digits = String(scalar.value, radix: 16, uppercase: true)
-                result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
+                result += "\\U" + String(scalar.value, digits: 8, radix: 16).uppercased()
             }
         }
         return result + "\""

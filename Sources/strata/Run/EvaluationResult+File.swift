@@ -1,6 +1,6 @@
 import Evaluation
+import Files
 import Foundation
-import TensorCore
 
 extension EvaluationResult {
     func json() throws -> String { try JSONText.pretty(self) }

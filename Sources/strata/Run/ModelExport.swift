@@ -1,6 +1,6 @@
 import DataPipeline
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model`.
@@ -78,15 +78,15 @@ struct ModelExport {
         do {
             let model = try writeModel(checkpoint.tensors, to: "\(partial)/model.safetensors")
             let configuration = try RunConfiguration.load(file: run.configuration)
-            try copy(run.tokenizer, to: "\(partial)/tokenizer.model")
-            try write(Data(configuration.yaml().utf8), to: "\(partial)/config.yaml")
+            try FileWriter.write(FileReader(path: run.tokenizer).contents(), to: "\(partial)/tokenizer.model")
+            try FileWriter.write(configuration.yaml(), to: "\(partial)/config.yaml")
             let languages = Set(configuration.data.directions.flatMap { [$0.source, $0.target] })
             let facts = Facts(
                 step: checkpoint.manifest.step, vocabulary: try Tokenizer(modelFile: run.tokenizer).vocabularySize,
                 languages: languages.sorted(), data: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "",
                 model: model)
             let document = Document(facts: facts, configuration: RunConfiguration.form.write(configuration))
-            try write(Data(JSONText.pretty(document).utf8), to: "\(partial)/config.json")
+            try FileWriter.write(JSONText.pretty(document), to: "\(partial)/config.json")
             try Folder.sync(partial)
             try Folder.rename(partial, to: folder)
             return model.size
@@ -114,15 +114,5 @@ struct ModelExport {
             }
         }
         return try writer.finish()
-    }
-
-    private static func copy(_ source: String, to path: String) throws {
-        try write(FileReader(path: source).contents(), to: path)
-    }
-
-    private static func write(_ data: Data, to path: String) throws {
-        let writer = try FileWriter(path: path)
-        try data.withUnsafeBytes { try writer.write($0) }
-        _ = try writer.finish()
     }
 }

@@ -1,6 +1,6 @@
 import Collectives
+import Files
 import Foundation
-import TensorCore
 
 /// The ranks' reports of what they do, a file a rank: `ranks/00003.json` of the run folder, which all hosts see. They outlive
 /// a job that is killed, for whoever wants to know where each rank was.
@@ -49,7 +49,6 @@ final class RankFiles: RankBoard {
     }
 
     private static func path(_ folder: String, _ rank: Int) -> String {
-        let digits = String(rank)
-        return "\(folder)/\(String(repeating: "0", count: max(0, 5 - digits.count)))\(digits).json"
+        "\(folder)/\(String(UInt(rank), digits: 5)).json"
     }
 }

@@ -1,6 +1,6 @@
 import DataPipeline
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,

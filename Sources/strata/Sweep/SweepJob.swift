@@ -1,6 +1,6 @@
 import DataPipeline
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// One training run of a sweep: a configuration with a seed.
@@ -109,9 +109,7 @@ struct SweepJob {
     /// Writes the configuration where the commands read it.
     func writeConfiguration() throws {
         for path in [configurationFile, log] { try Folder.create(path.parentFolder) }
-        let writer = try FileWriter(path: configurationFile)
-        try writer.write(configuration.yaml())
-        _ = try writer.finish()
+        try FileWriter.write(configuration.yaml(), to: configurationFile)
     }
 
     /// Updates done, as the newest checkpoint says.

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 import Training
 
 /// `events.out.tfevents.*` of a run: its figures for TensorBoard, written as training goes on.
@@ -13,11 +13,9 @@ final class TensorBoardLog {
     private static let histogramsEvery = 10
 
     let path: String
-    private let descriptor: Int32
+    private let file: AppendedFile
     /// The experts that each gate sees.
     private let gates: [Range<Int>]
-    /// Bytes of whole records in the file.
-    private var size = 0
     /// What is to stand before the next event: the file's begin, until it is written.
     private var header: [UInt8]
     private var isFailing = false
@@ -31,10 +29,9 @@ final class TensorBoardLog {
         let latest =
             names.filter { $0.hasPrefix(Self.prefix) }
             .compactMap { Int($0.dropFirst(Self.prefix.count).prefix { $0.isNumber }) }.max() ?? 0
-        let time = String(max(Int(Date().timeIntervalSince1970), latest + 1))
+        let time = String(UInt(max(Int(Date().timeIntervalSince1970), latest + 1)), digits: 10)
         try self.init(
-            path: "\(folder)/\(Self.prefix)\(String(repeating: "0", count: max(0, 10 - time.count)))\(time).strata",
-            continuingAfter: update, gates: gates)
+            path: "\(folder)/\(Self.prefix)\(time).strata", continuingAfter: update, gates: gates)
     }
 
     /// As above, in a file of any name.
@@ -42,12 +39,8 @@ final class TensorBoardLog {
         self.path = path
         self.gates = gates
         header = Self.record(.fileVersion, step: 0) + Self.record(.sessionStart, step: update + 1)
-        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileError(path: path, while: "creating") }
+        file = try AppendedFile(path: path, after: 0)
     }
-
-    // Also runs where `init` throws: by then all properties are set.
-    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Writes an event's figures; gives why it could not, the first time in a row.
     func append(_ event: TrainingEvent) -> FileError? {
@@ -59,26 +52,10 @@ final class TensorBoardLog {
     }
 
     private func write(_ figures: [TensorBoardEvent.Figure], step: Int) -> FileError? {
-        let record = header + Self.record(.summary(figures), step: step)
-        let written = record.withUnsafeBytes { bytes in
-            var written = 0
-            while written < bytes.count {
-                let count = pwrite(descriptor, bytes.baseAddress! + written, bytes.count - written, off_t(size + written))
-                if count >= 0 { written += count } else if errno != EINTR { return -1 }
-            }
-            return written
-        }
-        guard written >= 0 else {
-            let failure = FileError(path: path, while: "writing"), isFirst = !isFailing
-            isFailing = true
-            // A reader would wait for the rest of half a record for ever.
-            ftruncate(descriptor, off_t(size))
-            return isFirst ? failure : nil
-        }
-        isFailing = false
-        header = []
-        size += written
-        return nil
+        let failure = file.append(header + Self.record(.summary(figures), step: step)), wasFailing = isFailing
+        isFailing = failure != nil
+        if !isFailing { header = [] }
+        return wasFailing ? nil : failure
     }
 
     private static func record(_ content: TensorBoardEvent.Content, step: Int) -> [UInt8] {

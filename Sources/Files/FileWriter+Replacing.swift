@@ -2,6 +2,20 @@ import Foundation
 
 /// Files that are written as a whole.
 extension FileWriter {
+    /// Writes a new file of this content, and puts it on disk.
+    ///
+    /// - Throws: `FileError`.
+    @discardableResult
+    public static func write(_ content: Data, to path: String) throws -> FileRecord {
+        let writer = try FileWriter(path: path)
+        try content.withUnsafeBytes { try writer.write($0) }
+        return try writer.finish()
+    }
+
+    /// As above.
+    @discardableResult
+    public static func write(_ text: String, to path: String) throws -> FileRecord { try write(Data(text.utf8), to: path) }
+
     /// Writes a file under a temporary name that a rename makes `path`: whoever reads it finds all of it, or what was there
     /// before.
     ///
@@ -15,9 +29,7 @@ extension FileWriter {
         // Others may be writing the same file.
         let partial = "\(path).\(getpid()).partial"
         do {
-            let writer = try FileWriter(path: partial)
-            try content.withUnsafeBytes { try writer.write($0) }
-            _ = try writer.finish()
+            try write(content, to: partial)
             try Folder.rename(partial, to: path)
         } catch let error as FileError {
             unlink(partial)

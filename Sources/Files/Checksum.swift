@@ -18,7 +18,7 @@ public struct Checksum: ~Copyable {
     }
 
     /// 16 hexadecimal digits.
-    public var text: String { Self.hexadecimal(XXH3_64bits_digest(state)) }
+    public var text: String { String(XXH3_64bits_digest(state), digits: 16, radix: 16) }
 
     public static func text(of data: Data) -> String {
         let checksum = Checksum()
@@ -45,10 +45,5 @@ public struct Checksum: ~Copyable {
                 throw FileError(path: path, while: "reading")
             }
         }
-    }
-
-    private static func hexadecimal(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

@@ -3,14 +3,14 @@ extension String {
     /// current folder.
     ///
     /// Foundation's `deletingLastPathComponent` ends the program on a name of one character.
-    public var parentFolder: String {
+    package var parentFolder: String {
         let path = withoutTrailingSlashes
         guard let slash = path.lastIndex(of: "/") else { return "" }
         return path[..<slash].isEmpty ? "/" : String(path[..<slash]).withoutTrailingSlashes
     }
 
     /// `/` stays as it is.
-    public var withoutTrailingSlashes: String {
+    package var withoutTrailingSlashes: String {
         guard let last = lastIndex(where: { $0 != "/" }) else { return isEmpty ? "" : "/" }
         return String(self[...last])
     }

@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import TensorCore
 import Testing
 
 /// Files that cannot be written or read, and folders.
