@@ -58,15 +58,20 @@ let package = Package(
         library("NeuralLayers", ["TensorCore", "Autograd"]),
         library("Collectives"),
         library("MPICollectives", ["CMPI", "Collectives"]),
+        library("ConfigurationForms", ["Files"]),
         library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
-        library("TransformerModel", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts"]),
-        library("DataPipeline", ["Files", "TensorCore", "CSentencePiece"]),
+        library(
+            "TransformerModel",
+            ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts"]),
+        library("DataPipeline", ["Files", "TensorCore", "ConfigurationForms", "CSentencePiece"]),
         library(
             "Training",
             [
-                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
-                "DataPipeline",
+                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts",
+                "TransformerModel", "DataPipeline",
             ]),
+        library(
+            "Runs", ["Files", "ConfigurationForms", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams]),
         library(
             "Evaluation",
             [
@@ -77,9 +82,9 @@ let package = Package(
         .executableTarget(
             name: "strata",
             dependencies: [
-                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts",
-                "TransformerModel",
-                "DataPipeline", "Training", "Evaluation", "Reporting", yams, argumentParser,
+                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms",
+                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Runs", "Evaluation", "Reporting",
+                argumentParser,
             ], swiftSettings: swiftSettings),
 
         .target(
@@ -88,11 +93,11 @@ let package = Package(
         .executableTarget(
             name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
             path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
-        // The configuration's sources are compiled into it: a program cannot be linked with another.
         .executableTarget(
             name: "fuzz-readers",
             dependencies: [
-                "Files", "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams,
+                "Files", "TensorCore", "ConfigurationForms", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training",
+                "Runs",
             ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("Files", ["Files"]),
         tests("TensorCore", ["TensorCore"]),
@@ -108,8 +113,10 @@ let package = Package(
         tests(
             "TransformerModel",
             ["TransformerModel", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
+        tests("ConfigurationForms", ["ConfigurationForms"]),
         tests("DataPipeline", ["DataPipeline"]),
         tests("Training", ["Training"]),
+        tests("Runs", ["Runs"]),
         tests("Evaluation", ["Evaluation"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("strata", ["strata", "fuzz-readers"]),

@@ -1,4 +1,5 @@
 import Collectives
+import ConfigurationForms
 import DataPipeline
 import Files
 import Foundation

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConfigurationForms
 import Foundation
 import MPICollectives
 

@@ -5,8 +5,8 @@ import Testing
     /// The targets in order: each may import those before it, unless `forbidden` says otherwise.
     static let order = [
         "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore", "Autograd",
-        "NeuralLayers", "Collectives", "MPICollectives", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Evaluation",
-        "Reporting", "strata",
+        "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
+        "DataPipeline", "Training", "Runs", "Evaluation", "Reporting", "strata",
     ]
 
     /// Modules that only these targets may import.
@@ -18,7 +18,7 @@ import Testing
         "CMPI": ["MPICollectives"],
         "CSentencePiece": ["DataPipeline"],
         "MPICollectives": ["strata"],
-        "Yams": ["strata"],
+        "Yams": ["Runs"],
         "ArgumentParser": ["strata"],
     ]
 
@@ -30,7 +30,7 @@ import Testing
         // A model knows no files, and data no model: the command brings them together.
         "DataPipeline": ["TransformerModel"],
         // The command passes validation into training as a closure.
-        "Evaluation": ["Training"],
+        "Evaluation": ["Training", "Runs"],
     ]
 
     /// What comes with the toolchain.

@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Testing
+import _TestSupport
 
 @Suite struct SafeTensorsTests {
     /// Passes the path of a file with these bytes, which is gone afterwards.

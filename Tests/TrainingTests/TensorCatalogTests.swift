@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Testing
+import _TestSupport
 
 @testable import Training
 

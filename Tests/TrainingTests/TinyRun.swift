@@ -6,6 +6,7 @@ import MixtureOfExperts
 import TensorCore
 import Training
 import TransformerModel
+import _TestSupport
 
 /// A prepared corpus that the suites share: 200 numbers in English with Catalan and with Icelandic.
 ///

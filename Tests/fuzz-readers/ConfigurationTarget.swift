@@ -1,4 +1,5 @@
 import Foundation
+import Runs
 
 /// A configuration: what is accepted must, written out, be read as the same again.
 enum ConfigurationTarget {

@@ -1,3 +1,4 @@
+import ConfigurationForms
 import Files
 import Foundation
 import TensorCore

@@ -2,6 +2,7 @@ import Collectives
 import DataPipeline
 import Foundation
 import MixtureOfExperts
+import Runs
 import TensorCore
 import Testing
 import Training

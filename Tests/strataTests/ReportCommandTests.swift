@@ -1,5 +1,6 @@
 import DataPipeline
 import Foundation
+import Runs
 import Testing
 import _TestSupport
 

@@ -1,7 +1,7 @@
-import DataPipeline
 import Evaluation
 import Files
 import Foundation
+import Runs
 import Testing
 
 @testable import strata

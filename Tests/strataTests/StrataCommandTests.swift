@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import ConfigurationForms
 import Foundation
 import Testing
 

@@ -1,13 +1,16 @@
+import ConfigurationForms
 import Files
 import Foundation
+import Runs
 import Testing
+import _TestSupport
 
 @testable import strata
 
 @Suite struct SweepSpecificationTests {
-    private let folder: ConfigurationFolder
+    private let folder: TemporaryFolder
 
-    init() throws { folder = try ConfigurationFolder() }
+    init() { folder = TemporaryFolder() }
 
     private func load(_ text: String) throws -> SweepSpecification {
         try folder.write("sweeps/sweep.yaml", text)
@@ -151,7 +154,9 @@ import Testing
         try folder.write("base.yaml", "data: {format: numerals, prepared: p}\n")
         func job(_ overrides: String...) throws -> SweepJob {
             SweepJob(
-                run: "x", name: "x", configuration: try folder.load("base.yaml", overrides: overrides), out: folder.path)
+                run: "x", name: "x",
+                configuration: try RunConfiguration.load(file: "\(folder.path)/base.yaml", overrides: overrides),
+                out: folder.path)
         }
         try folder.write("x/.keep", "")
         var record = SweepRecord(of: try job())

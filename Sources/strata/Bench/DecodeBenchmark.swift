@@ -4,6 +4,7 @@ import Collectives
 import Evaluation
 import Foundation
 import Reporting
+import Runs
 import TensorCore
 import TransformerModel
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Collectives
 import Foundation
 import Reporting
+import Runs
 import TensorCore
 import Training
 import TransformerModel

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Runs
 
 /// `strata plan`: what a configuration asks for, before anything is prepared or trained.
 struct PlanCommand: ParsableCommand {

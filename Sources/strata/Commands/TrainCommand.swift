@@ -5,6 +5,7 @@ import Files
 import Foundation
 import MixtureOfExperts
 import Reporting
+import Runs
 import TensorCore
 import Training
 import TransformerModel

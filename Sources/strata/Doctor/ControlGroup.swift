@@ -1,3 +1,5 @@
+import ConfigurationForms
+
 /// The limits that Linux control groups set this process, of version 2 or 1. A container sees its own at the root.
 struct ControlGroup: Equatable {
     /// Cores' worth of time; nil: no limit.

@@ -1,3 +1,5 @@
+import ConfigurationForms
+
 /// Every check of `strata doctor`, in the order in which it prints them.
 enum EnvironmentChecks {
     static func all(_ facts: SystemFacts) -> [EnvironmentCheck] {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Runs
 
 /// The configuration of a run, as commands take it.
 struct ConfigurationOptions: ParsableArguments {

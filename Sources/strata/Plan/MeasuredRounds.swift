@@ -1,4 +1,5 @@
 import Foundation
+import Runs
 import TransformerModel
 
 /// The requested capacity that a run measured.

@@ -1,5 +1,5 @@
 import MixtureOfExperts
-import Training
+import Runs
 
 /// What one rank of a run holds and sends: bytes, for the rank with most experts.
 struct RankPlan {

@@ -2,6 +2,7 @@ import DataPipeline
 import Evaluation
 import Foundation
 import Reporting
+import Runs
 
 extension RunFigures {
     /// Reads a run, which may be training meanwhile. What is not there yet is left out; what cannot be read is a problem that

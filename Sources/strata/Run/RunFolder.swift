@@ -1,6 +1,7 @@
 import DataPipeline
 import Files
 import Foundation
+import Runs
 import Training
 
 /// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,

@@ -1,3 +1,5 @@
+import Runs
+
 /// What a checkpoint is bound to.
 extension RunConfiguration {
     /// The key of the prepared data's fingerprint.

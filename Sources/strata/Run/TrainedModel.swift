@@ -1,6 +1,8 @@
 import Collectives
+import ConfigurationForms
 import DataPipeline
 import Foundation
+import Runs
 import TensorCore
 import Training
 import TransformerModel

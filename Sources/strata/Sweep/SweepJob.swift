@@ -1,6 +1,8 @@
+import ConfigurationForms
 import DataPipeline
 import Files
 import Foundation
+import Runs
 import Training
 
 /// One training run of a sweep: a configuration with a seed.

@@ -1,6 +1,7 @@
 import Evaluation
 import Files
 import Foundation
+import Runs
 
 /// `sweep.json` of a run's folder: what a sweep has done with it, so that it is not done again.
 struct SweepRecord: Codable, Equatable {

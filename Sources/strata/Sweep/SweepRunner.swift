@@ -1,6 +1,7 @@
 import Evaluation
 import Foundation
 import Reporting
+import Runs
 
 /// Runs the jobs of a sweep: each is trained, scored and analysed, unless that has been done.
 final class SweepRunner {

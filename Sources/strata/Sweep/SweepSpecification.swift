@@ -1,5 +1,7 @@
+import ConfigurationForms
 import DataPipeline
 import Foundation
+import Runs
 
 /// A comparison of runs, as its YAML file says it.
 struct SweepSpecification: Equatable {
@@ -89,11 +91,7 @@ struct SweepSpecification: Equatable {
     ///
     /// - Throws: `ConfigurationError` with every problem found.
     static func load(file: String) throws -> SweepSpecification {
-        let root = try ConfigurationFile.load(file), problems = ConfigurationProblems(root: root)
-        let specification = form.read(root, "", problems)
-        specification?.validate(problems)
-        guard let specification, problems.found.isEmpty else { throw ConfigurationError(problems.found) }
-        return specification
+        try form.read(root: ConfigurationFile.load(file)) { $0.validate($1) }
     }
 
     private func validate(_ problems: ConfigurationProblems) {

@@ -1,12 +1,17 @@
 /// A value of a configuration as it was written, before it has a type, with the place where it was written.
-struct ConfigurationNode: Equatable {
-    struct Entry: Equatable {
-        var key: String
+public struct ConfigurationNode: Equatable {
+    public struct Entry: Equatable {
+        public var key: String
         /// Its origin is the key's line.
-        var node: ConfigurationNode
+        public var node: ConfigurationNode
+
+        public init(key: String, node: ConfigurationNode) {
+            self.key = key
+            self.node = node
+        }
     }
 
-    enum Content: Equatable {
+    public enum Content: Equatable {
         /// A scalar's text. Only one without quotes can be a number, or empty.
         case scalar(String, quoted: Bool)
         case list([ConfigurationNode])
@@ -14,29 +19,39 @@ struct ConfigurationNode: Equatable {
         case map([Entry])
     }
 
-    var content: Content
-    var origin: ConfigurationOrigin
+    public var content: Content
+    public var origin: ConfigurationOrigin
+
+    public init(content: Content, origin: ConfigurationOrigin) {
+        self.content = content
+        self.origin = origin
+    }
+
+    /// A value that was not read from anywhere.
+    public init(written content: Content) {
+        self.init(content: content, origin: ConfigurationOrigin(source: "", line: nil))
+    }
 
     /// True for a key without a value, and for `null` and `~`.
-    var isEmpty: Bool {
+    public var isEmpty: Bool {
         guard case .scalar(let text, quoted: false) = content else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(text)
     }
 
     /// The text of a scalar that is not empty, quoted or not.
-    var text: String? {
+    public var text: String? {
         guard case .scalar(let text, _) = content, !isEmpty else { return nil }
         return text
     }
 
     /// The text of a scalar written without quotes.
-    var plainText: String? {
+    public var plainText: String? {
         guard case .scalar(let text, quoted: false) = content, !isEmpty else { return nil }
         return text
     }
 
     /// The value as error texts show it.
-    var summary: String {
+    public var summary: String {
         switch content {
         case .scalar where isEmpty: return "empty"
         case .scalar(let text, let quoted):
@@ -49,14 +64,15 @@ struct ConfigurationNode: Equatable {
         }
     }
 
-    subscript(key: String) -> ConfigurationNode? {
+    /// The value under a key of a map; nil if this is no map, or has no such key.
+    public subscript(key: String) -> ConfigurationNode? {
         guard case .map(let entries) = content else { return nil }
         return entries.first { $0.key == key }?.node
     }
 
     /// This value under `other`: of two maps, key by key; otherwise `other` replaces it. Origins stay with the values, so that an
     /// error names the file that it comes from.
-    func overridden(by other: ConfigurationNode) -> ConfigurationNode {
+    public func overridden(by other: ConfigurationNode) -> ConfigurationNode {
         guard case .map(var entries) = content, case .map(let overriding) = other.content else { return other }
         for entry in overriding {
             if let index = entries.firstIndex(where: { $0.key == entry.key }) {
@@ -69,7 +85,7 @@ struct ConfigurationNode: Equatable {
     }
 
     /// The origin of the value at a path of keys, or of the last map on the way to it that was written.
-    func origin(at path: String) -> ConfigurationOrigin {
+    public func origin(at path: String) -> ConfigurationOrigin {
         var node = self
         for key in path.split(separator: ".") {
             guard let next = node[String(key)] else { break }
@@ -78,7 +94,8 @@ struct ConfigurationNode: Equatable {
         return node.origin
     }
 
-    func contains(_ path: String) -> Bool {
+    /// Whether something is written at a path of keys.
+    public func contains(_ path: String) -> Bool {
         var node = self
         for key in path.split(separator: ".") {
             guard let next = node[String(key)] else { return false }

@@ -1,6 +1,6 @@
 extension String {
     /// Without the white space at both ends.
-    var trimmed: String {
+    package var trimmed: String {
         String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 }

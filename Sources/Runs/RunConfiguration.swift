@@ -1,18 +1,19 @@
+import ConfigurationForms
 import DataPipeline
 import Training
 import TransformerModel
 
 /// Everything that decides a training run.
-struct RunConfiguration: Equatable, Sendable {
-    var model = ModelConfiguration()
-    var data: DataConfiguration
-    var training = TrainingConfiguration()
-    var parallel = ParallelConfiguration()
-    var checkpoint = CheckpointConfiguration()
+public struct RunConfiguration: Equatable, Sendable {
+    public var model = ModelConfiguration()
+    public var data: DataConfiguration
+    public var training = TrainingConfiguration()
+    public var parallel = ParallelConfiguration()
+    public var checkpoint = CheckpointConfiguration()
 
-    init(data: DataConfiguration) { self.data = data }
+    public init(data: DataConfiguration) { self.data = data }
 
-    static var form: ConfigurationForm<RunConfiguration> {
+    public static var form: ConfigurationForm<RunConfiguration> {
         .section(
             [
                 .init("model", \.model, ModelConfiguration.form),
@@ -28,7 +29,7 @@ struct RunConfiguration: Equatable, Sendable {
     ///
     /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values
     ///   out of range, values that do not go together.
-    static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
+    public static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
         var problems: [ConfigurationError.Problem] = []
         var root: ConfigurationNode?
         do { root = try ConfigurationFile.load(file) } catch let error as ConfigurationError { problems += error.problems }
@@ -43,7 +44,7 @@ struct RunConfiguration: Equatable, Sendable {
     }
 
     /// From YAML text, as `yaml()` writes it; `source` names it in errors.
-    static func parse(_ text: String, source: String) throws -> RunConfiguration {
+    public static func parse(_ text: String, source: String) throws -> RunConfiguration {
         let origin = ConfigurationOrigin(source: source, line: nil)
         guard let root = try ConfigurationText.parse(text, source: source) else {
             throw ConfigurationError(origin, "must hold a configuration, but is empty; at least data is required")
@@ -52,24 +53,22 @@ struct RunConfiguration: Equatable, Sendable {
     }
 
     private init(_ root: ConfigurationNode) throws {
-        let problems = ConfigurationProblems(root: root)
-        guard let configuration = Self.form.read(root, "", problems) else { throw ConfigurationError(problems.found) }
-        // Without a data section there is nothing that its values could contradict.
-        if root.contains("data") { configuration.data.validate("data", problems) }
-        configuration.model.validate("model", problems)
-        if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
-            let smallest = strata.min() ?? 0
-            problems.require(
-                ranks <= smallest, "parallel.expert_parallel", "model.moe.strata",
-                text: "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
-                    + "every rank hosts an expert of every stratum")
+        self = try Self.form.read(root: root) { configuration, problems in
+            // Without a data section there is nothing that its values could contradict.
+            if root.contains("data") { configuration.data.validate("data", problems) }
+            configuration.model.validate("model", problems)
+            if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
+                let smallest = strata.min() ?? 0
+                problems.require(
+                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata",
+                    text: "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
+                        + "every rank hosts an expert of every stratum")
+            }
         }
-        guard problems.found.isEmpty else { throw ConfigurationError(problems.found) }
-        self = configuration
     }
 
     /// The whole configuration, defaults and presets written out. Loading it gives an equal one.
-    func yaml() -> String {
+    public func yaml() -> String {
         guard case .map(let sections) = Self.form.write(self) else {
             preconditionFailure("a configuration is written as a map")
         }
@@ -77,7 +76,7 @@ struct RunConfiguration: Equatable, Sendable {
     }
 
     /// Every key's full path and value, as text.
-    var values: [(path: String, value: String)] {
+    public var values: [(path: String, value: String)] {
         guard case .map(let sections) = Self.form.write(self) else {
             preconditionFailure("a configuration is written as a map")
         }
@@ -85,7 +84,7 @@ struct RunConfiguration: Equatable, Sendable {
     }
 
     /// What differs between an earlier configuration and this one, a line a key: `path: old → new`.
-    func differences(from earlier: RunConfiguration) -> [String] {
+    public func differences(from earlier: RunConfiguration) -> [String] {
         let old = earlier.values
         let new = values
         let oldValues = Dictionary(uniqueKeysWithValues: old.map { ($0.path, $0.value) })

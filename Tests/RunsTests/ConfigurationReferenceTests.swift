@@ -1,7 +1,8 @@
+import ConfigurationForms
 import Foundation
 import Testing
 
-@testable import strata
+@testable import Runs
 
 /// Docs/Configuration.md against the configuration.
 @Suite struct ConfigurationReferenceTests {

@@ -1,7 +1,7 @@
-import DataPipeline
+import ConfigurationForms
 
 extension DataConfiguration {
-    static var form: ConfigurationForm<DataConfiguration> {
+    public static var form: ConfigurationForm<DataConfiguration> {
         .section(
             [
                 .init("format", \.format, .choice, isRequired: true),
@@ -21,7 +21,7 @@ extension DataConfiguration {
             over: DataConfiguration(format: .numerals, prepared: ""))
     }
 
-    func validate(_ path: String, _ problems: ConfigurationProblems) {
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
         if format == .numerals {
             problems.require(
                 self.path == nil, "\(path).path", "\(path).format",
@@ -51,7 +51,7 @@ extension DataConfiguration {
 }
 
 extension NumeralsConfiguration {
-    static var form: ConfigurationForm<NumeralsConfiguration> {
+    public static var form: ConfigurationForm<NumeralsConfiguration> {
         .section(
             [
                 .init("below", \.below, .integer(2...1_000_000_000)),
@@ -65,7 +65,7 @@ extension NumeralsConfiguration {
             over: NumeralsConfiguration())
     }
 
-    func validate(_ path: String, _ problems: ConfigurationProblems) {
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
         problems.require(
             !languages.contains("eng"), "\(path).languages",
             text: "must hold the languages beside English, but holds eng; leave it out")
@@ -90,6 +90,26 @@ extension NumeralsConfiguration {
                 count <= left, "\(path).\(key)", "\(path).below", "\(path).validation", "\(path).test",
                 text: "must be at most the \(left) numbers below \(below) that are not held out, but is \(count)")
         }
+    }
+}
+
+extension ConfigurationForm where Value == Direction {
+    static var direction: Self {
+        Self(
+            scalar: "a direction of two different languages such as eng-cat", plain: false, parse: { Direction($0) },
+            write: { .scalar($0.description, quoted: !ScalarText.isPlain($0.description)) })
+    }
+}
+
+extension ConfigurationForm where Value == String {
+    static var language: Self {
+        Self(
+            scalar: "a language code of letters, digits and _", plain: false, parse: { isLanguage($0) ? $0 : nil },
+            write: { .scalar($0, quoted: !ScalarText.isPlain($0)) })
+    }
+
+    private static func isLanguage(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= 16 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
     }
 }
 

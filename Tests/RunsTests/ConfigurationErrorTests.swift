@@ -1,6 +1,8 @@
+import ConfigurationForms
 import Testing
+import _TestSupport
 
-@testable import strata
+@testable import Runs
 
 @Suite struct ConfigurationErrorTests {
     @Test func anUnknownKeyNamesTheNearest() throws {
@@ -168,7 +170,7 @@ import Testing
 
     @Test func manyProblemsAreCutShort() throws {
         let text = (0..<1000).map { "key\($0): 1\n" }.joined() + minimalData
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("a.yaml", text)
         let error = #expect(throws: ConfigurationError.self) { try folder.load("a.yaml") }
         #expect(error?.problems.count == 1000)

@@ -1,11 +1,13 @@
+import ConfigurationForms
 import Foundation
 import Testing
+import _TestSupport
 
-@testable import strata
+@testable import Runs
 
 @Suite struct ConfigurationFileTests {
     @Test func mapsMergeOverWhatIsInherited() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("base.yaml", "model: {moe: {strata: [4, 4], top_k: 1}, dim: 64, heads: 4}\n" + minimalData)
         try folder.write("m4/middle.yaml", "inherit: ../base.yaml\nmodel: {moe: {strata: [2, 2]}}\n")
         try folder.write("m4/last.yaml", "inherit: middle.yaml\nmodel: {dim: 32}\n")
@@ -16,7 +18,7 @@ import Testing
     }
 
     @Test func problemsNameTheFileThatTheyComeFrom() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("base.yaml", "model:\n  dimm: 64\n" + minimalData)
         try folder.write("a.yaml", "inherit: base.yaml\n\ntraining:\n  updates: x\n")
         let found = try folder.problems("a.yaml")
@@ -27,7 +29,7 @@ import Testing
     }
 
     @Test func cyclesOfInheritanceAreRefused() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("a.yaml", "inherit: sub/../b.yaml\n")
         try folder.write("sub/c.yaml", "")
         try folder.write("b.yaml", "inherit: a.yaml\n")
@@ -39,7 +41,7 @@ import Testing
     }
 
     @Test func whatIsInheritedMustBeAFile() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("a.yaml", "data: 1\ninherit: gone.yaml\n")
         try folder.write("b.yaml", "inherit: [a.yaml]\n")
         try folder.write("c.yaml", "inherit: .\n")
@@ -53,7 +55,7 @@ import Testing
     }
 
     @Test func filesThatAreNoConfigurationAreRefused() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         #expect(
             try folder.problems("gone.yaml").first?.contains(
                 "gone.yaml: must be a readable file, but cannot be opened: No such file") == true)
@@ -147,7 +149,7 @@ import Testing
     }
 
     @Test func overridesTakeListsAndMaps() throws {
-        let folder = try ConfigurationFolder()
+        let folder = TemporaryFolder()
         try folder.write("a.yaml", minimalData)
         let overrides = [
             "model.moe={strata: [2, 2], top_k: 1}", "model.moe.strata=[3, 3]", "data.directions=[eng-cat]", "data.prepared=a=b",

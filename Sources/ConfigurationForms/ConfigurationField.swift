@@ -1,7 +1,7 @@
 /// One key of a section: the property it sets, and the form its value is written in. The one table of a section's fields reads
 /// it, writes it, names its keys in errors and compares two of it.
-struct ConfigurationField<Root> {
-    let key: String
+public struct ConfigurationField<Root> {
+    public let key: String
     let isRequired: Bool
     let allowed: String
     let keys: (_ path: String) -> [String]
@@ -9,7 +9,7 @@ struct ConfigurationField<Root> {
     let write: (Root) -> ConfigurationNode.Content?
 
     /// `isWritten` says for which configurations the key has a meaning, and so is written.
-    init<Value>(
+    public init<Value>(
         _ key: String, _ property: WritableKeyPath<Root, Value>, _ form: ConfigurationForm<Value>, isRequired: Bool = false,
         isWritten: @escaping (Root) -> Bool = { _ in true }
     ) {
@@ -24,7 +24,7 @@ struct ConfigurationField<Root> {
     }
 
     /// A key that is read before the others and never written: what it stands for is written out.
-    init(readOnly key: String, allowed: String) {
+    public init(readOnly key: String, allowed: String) {
         self.key = key
         isRequired = false
         self.allowed = allowed
@@ -36,12 +36,12 @@ struct ConfigurationField<Root> {
 
 extension ConfigurationForm {
     /// A map of the given fields, over an initial value; keys left out keep it.
-    static func section(_ fields: [ConfigurationField<Value>], over initial: Value) -> Self {
+    public static func section(_ fields: [ConfigurationField<Value>], over initial: Value) -> Self {
         section(fields) { _, _, _ in initial }
     }
 
     /// As above, with an initial value that depends on what is written.
-    static func section(
+    public static func section(
         _ fields: [ConfigurationField<Value>],
         over initial: @escaping (ConfigurationNode, _ path: String, ConfigurationProblems) -> Value
     ) -> Self {
@@ -64,7 +64,7 @@ extension ConfigurationForm {
                     if let field = fields.first(where: { $0.key == entry.key }) {
                         field.read(entry.node, entryPath, &root, problems)
                     } else {
-                        reportUnknownKey(entry, path: path, names: names, problems)
+                        problems.reportUnknownKey(entry, path: path, names: names)
                     }
                 }
                 for field in fields where field.isRequired && node[field.key] == nil {
@@ -79,20 +79,7 @@ extension ConfigurationForm {
                     })
             })
     }
-
-    private static func reportUnknownKey(
-        _ entry: ConfigurationNode.Entry, path: String, names: [String], _ problems: ConfigurationProblems
-    ) {
-        let elsewhere = RunConfiguration.form.keys("").first { $0.hasSuffix(".\(entry.key)") }
-        let nearest = nearestName(to: entry.key, among: names).map { joined(path, $0) } ?? elsewhere
-        let suggestion = nearest.map { "; did you mean \($0)?" } ?? "."
-        let section = path.isEmpty ? "a configuration" : path
-        problems.report(
-            joined(path, shortened(entry.key)), at: entry.node.origin,
-            "is not a key\(suggestion) Keys of \(section): \(names.joined(separator: ", "))")
-    }
 }
 
-private func joined(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
-
-private func shortened(_ key: String) -> String { key.count > 60 ? key.prefix(60) + "…" : key }
+/// The path of a key below a path, which is empty for the whole configuration.
+func joined(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }

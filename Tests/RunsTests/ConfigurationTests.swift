@@ -4,7 +4,7 @@ import MixtureOfExperts
 import Testing
 import TransformerModel
 
-@testable import strata
+@testable import Runs
 
 @Suite struct ConfigurationTests {
     @Test func dataAloneGivesDefaults() throws {

@@ -1,7 +1,7 @@
-import Training
+import ConfigurationForms
 
 extension TrainingConfiguration {
-    static var form: ConfigurationForm<TrainingConfiguration> {
+    public static var form: ConfigurationForm<TrainingConfiguration> {
         .section(
             [
                 .init("updates", \.updates, .integer(0...1_000_000_000)),
@@ -24,7 +24,7 @@ extension TrainingConfiguration {
 }
 
 extension ParallelConfiguration {
-    static var form: ConfigurationForm<ParallelConfiguration> {
+    public static var form: ConfigurationForm<ParallelConfiguration> {
         .section(
             [
                 .init("expert_parallel", \.expertParallel, .either("auto", or: .integer(1...4096))),
@@ -38,7 +38,7 @@ extension ParallelConfiguration {
 }
 
 extension CheckpointConfiguration {
-    static var form: ConfigurationForm<CheckpointConfiguration> {
+    public static var form: ConfigurationForm<CheckpointConfiguration> {
         .section(
             [
                 .init("every", \.every, .integer(1...1_000_000_000)),

@@ -1,12 +1,12 @@
 /// The real numbers that a key allows. Infinities and NaN are never among them.
-enum Bounds {
+public enum Bounds: Sendable {
     case atLeast(Double)
     case above(Double)
     /// A half-open interval.
     case from(Double, below: Double)
     case between(Double, Double)
 
-    func contains(_ number: Double) -> Bool {
+    public func contains(_ number: Double) -> Bool {
         switch self {
         case .atLeast(let lower): return number >= lower
         case .above(let lower): return number > lower
@@ -15,7 +15,8 @@ enum Bounds {
         }
     }
 
-    var description: String {
+    /// What is allowed, as it stands after "must be".
+    public var description: String {
         switch self {
         case .atLeast(let lower): return "a number of at least \(lower.withoutTrailingZero)"
         case .above(let lower): return "a number greater than \(lower.withoutTrailingZero)"

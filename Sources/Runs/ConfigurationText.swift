@@ -1,3 +1,4 @@
+import ConfigurationForms
 import Yams
 
 /// YAML text made into nodes: syntax, duplicate keys and size are checked, names and types are not yet.

@@ -1,14 +1,15 @@
+import ConfigurationForms
 import Files
 import Foundation
 
 /// A configuration file with everything that it inherits.
-enum ConfigurationFile {
+public enum ConfigurationFile {
     static let mostBytes = 1 << 20
 
     /// Reads a file, over the file that its `inherit` names (relative to it), and so on; maps merge key by key.
     ///
     /// - Throws: `ConfigurationError` for a file that is missing, unreadable, no YAML, or inherits itself.
-    static func load(_ path: String) throws -> ConfigurationNode {
+    public static func load(_ path: String) throws -> ConfigurationNode {
         try load(path, inheritedAt: nil, heirs: [])
     }
 

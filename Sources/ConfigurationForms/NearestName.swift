@@ -17,7 +17,7 @@ func editDistance(_ first: String, _ second: String) -> Int {
 }
 
 /// The name that `written` most probably stands for; nil if none is near.
-func nearestName(to written: String, among names: some Sequence<String>) -> String? {
+public func nearestName(to written: String, among names: some Sequence<String>) -> String? {
     // The distance is quadratic in the lengths, and a very long word is no misspelling of a short name.
     guard !written.isEmpty, written.utf8.count <= 64 else { return nil }
     let lowercased = written.lowercased()

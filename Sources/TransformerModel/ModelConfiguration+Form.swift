@@ -1,8 +1,8 @@
+import ConfigurationForms
 import MixtureOfExperts
-import TransformerModel
 
 extension ModelConfiguration {
-    static var form: ConfigurationForm<ModelConfiguration> {
+    public static var form: ConfigurationForm<ModelConfiguration> {
         let preset = ConfigurationForm<Preset>.choice
         let fields: [ConfigurationField<ModelConfiguration>] = [
             .init(readOnly: "preset", allowed: preset.allowed),
@@ -22,7 +22,7 @@ extension ModelConfiguration {
         }
     }
 
-    func validate(_ path: String, _ problems: ConfigurationProblems) {
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
         problems.require(
             dim % heads == 0, "\(path).heads", "\(path).dim",
             text: "must divide \(path).dim, \(dim), but is \(heads)")
@@ -39,7 +39,7 @@ extension ModelConfiguration {
 }
 
 extension MixtureConfiguration {
-    static var form: ConfigurationForm<MixtureConfiguration> {
+    public static var form: ConfigurationForm<MixtureConfiguration> {
         .section(
             [
                 .init("every", \.every, .integer(1...1024)),
@@ -68,7 +68,7 @@ extension MixtureConfiguration {
     }
 
     /// Options that do not go together.
-    func validate(_ path: String, _ problems: ConfigurationProblems) {
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
         problems.require(
             routing != .expertChoice || capacityFactor != nil, "\(path).capacity_factor", "\(path).routing",
             text: "must be a number with \(path).routing: expert_choice, where it says how many tokens an expert takes, "
@@ -95,7 +95,7 @@ extension MixtureConfiguration {
 }
 
 extension ConditionalRouting {
-    static var form: ConfigurationForm<ConditionalRouting> {
+    public static var form: ConfigurationForm<ConditionalRouting> {
         .section(
             [
                 .init("budget", \.budget, .number(.between(0, 1))),

@@ -1,7 +1,9 @@
+import Files
+
 /// Numbers and names as configurations write them: decimal, and stricter than what YAML would let pass.
-enum ScalarText {
+public enum ScalarText {
     /// Digits with an optional sign; `_` may stand between digits. No octal, no exponent; nil as well where the type overflows.
-    static func integer<Integer: FixedWidthInteger>(_ text: String) -> Integer? {
+    public static func integer<Integer: FixedWidthInteger>(_ text: String) -> Integer? {
         guard let digits = withoutSeparators(text) else { return nil }
         let unsigned = digits.first == "-" || digits.first == "+" ? digits.dropFirst() : digits[...]
         guard !unsigned.isEmpty, unsigned.utf8.allSatisfy(isDigit), unsigned.count == 1 || unsigned.first != "0" else {
@@ -12,7 +14,7 @@ enum ScalarText {
 
     /// Decimal notation, with a fraction and an exponent if need be. No infinities, no NaN, no hexadecimal; nil as well for what
     /// is too large for the type.
-    static func number<Number: BinaryFloatingPoint & LosslessStringConvertible>(_ text: String) -> Number? {
+    public static func number<Number: BinaryFloatingPoint & LosslessStringConvertible>(_ text: String) -> Number? {
         guard let digits = withoutSeparators(text), digits.utf8.contains(where: isDigit),
             digits.unicodeScalars.allSatisfy({ "0123456789+-.eE".unicodeScalars.contains($0) }),
             let number = Number(digits), number.isFinite
@@ -21,19 +23,15 @@ enum ScalarText {
     }
 
     /// Whether a text can stand without quotes and still be read as that text.
-    static func isPlain(_ text: String) -> Bool {
+    public static func isPlain(_ text: String) -> Bool {
         guard let first = text.utf8.first, isLetterOrDigit(first) || first == UInt8(ascii: "/") || first == UInt8(ascii: "."),
             text.utf8.allSatisfy({ isLetterOrDigit($0) || "/._-".utf8.contains($0) })
         else { return false }
         return !["null", "Null", "NULL"].contains(text)
     }
 
-    static func isLanguage(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.count <= 16 && text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "_") }
-    }
-
     /// In double quotes, with every character escaped that YAML would not give back.
-    static func quoted(_ text: String) -> String {
+    public static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -7,7 +7,7 @@ extension ConfigurationNode.Content: Encodable {
         init?(intValue: Int) { nil }
     }
 
-    func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Encoder) throws {
         switch self {
         case let .scalar(text, quoted):
             var container = encoder.singleValueContainer()

@@ -1,7 +1,7 @@
 /// Writes values as YAML.
-enum ConfigurationWriter {
+public enum ConfigurationWriter {
     /// A block of `key: value` lines, maps indented below their key.
-    static func yaml(_ entries: [ConfigurationNode.Entry], indentation: Int = 0) -> String {
+    public static func yaml(_ entries: [ConfigurationNode.Entry], indentation: Int = 0) -> String {
         let margin = String(repeating: " ", count: indentation)
         return entries.map { entry in
             if case .map(let inner) = entry.node.content, !inner.isEmpty {
@@ -12,7 +12,7 @@ enum ConfigurationWriter {
     }
 
     /// Every value that is no map with its full path, in order.
-    static func values(_ entries: [ConfigurationNode.Entry], under path: String) -> [(path: String, value: String)] {
+    public static func values(_ entries: [ConfigurationNode.Entry], under path: String) -> [(path: String, value: String)] {
         entries.flatMap { entry in
             let entryPath = path.isEmpty ? entry.key : "\(path).\(entry.key)"
             if case .map(let inner) = entry.node.content { return values(inner, under: entryPath) }

@@ -1,20 +1,43 @@
-import DataPipeline
-
 /// How a value is written in a configuration: what reads it, and what writes it so that reading gives the same again.
-struct ConfigurationForm<Value> {
+public struct ConfigurationForm<Value> {
     /// What is allowed, as it stands after "must be".
-    let allowed: String
+    public let allowed: String
     /// Full paths of the keys below a path, in order; none for what is no section.
-    var keys: (_ path: String) -> [String] = { _ in [] }
+    public let keys: (_ path: String) -> [String]
     /// Nil if the value was rejected, which has then been reported.
-    let read: (_ node: ConfigurationNode, _ path: String, _ problems: ConfigurationProblems) -> Value?
+    public let read: (_ node: ConfigurationNode, _ path: String, _ problems: ConfigurationProblems) -> Value?
     /// Nil if the value is expressed by leaving the key out.
-    let write: (Value) -> ConfigurationNode.Content?
+    public let write: (Value) -> ConfigurationNode.Content?
+
+    public init(
+        allowed: String, keys: @escaping (_ path: String) -> [String] = { _ in [] },
+        read: @escaping (_ node: ConfigurationNode, _ path: String, _ problems: ConfigurationProblems) -> Value?,
+        write: @escaping (Value) -> ConfigurationNode.Content?
+    ) {
+        self.allowed = allowed
+        self.keys = keys
+        self.read = read
+        self.write = write
+    }
+
+    /// Reads a whole configuration and has `validate` look at what its values mean together.
+    ///
+    /// - Throws: `ConfigurationError` with every problem found.
+    public func read(
+        root: ConfigurationNode, validate: (Value, ConfigurationProblems) -> Void = { _, _ in }
+    ) throws -> Value {
+        let problems = ConfigurationProblems(root: root, keys: { keys("") })
+        let value = read(root, "", problems)
+        if let value { validate(value, problems) }
+        guard let value, problems.found.isEmpty else { throw ConfigurationError(problems.found) }
+        return value
+    }
 }
 
 extension ConfigurationForm {
-    /// From a conversion of the text of a scalar.
-    private init(
+    /// From a conversion of the text of a scalar; one of `names` that is near is suggested in place of what is not allowed.
+    /// `plain` forms do not read text in quotes.
+    public init(
         scalar allowed: String, names: [String] = [], plain: Bool = true, parse: @escaping (String) -> Value?,
         write: @escaping (Value) -> ConfigurationNode.Content
     ) {
@@ -29,7 +52,7 @@ extension ConfigurationForm {
     }
 
     /// A word that stands for no value, or a value's form.
-    static func either<Wrapped>(_ word: String, or form: ConfigurationForm<Wrapped>) -> Self where Value == Wrapped? {
+    public static func either<Wrapped>(_ word: String, or form: ConfigurationForm<Wrapped>) -> Self where Value == Wrapped? {
         let allowed = "\(form.allowed), or \(word)"
         return Self(
             allowed: allowed, keys: form.keys,
@@ -37,7 +60,7 @@ extension ConfigurationForm {
                 if node.plainText == word { return .some(nil) }
                 // What a section or a list itself reports is more exact than that it is not the word.
                 guard case .scalar = node.content else { return form.read(node, path, problems).map(Optional.some) }
-                let attempt = ConfigurationProblems(root: problems.root)
+                let attempt = problems.attempt()
                 if !node.isEmpty, let value = form.read(node, path, attempt) { return value }
                 problems.reject(
                     path, node, allowed: allowed, nearest: node.text.flatMap { nearestName(to: $0, among: [word]) })
@@ -47,7 +70,7 @@ extension ConfigurationForm {
     }
 
     /// A value that may be left out, and then is none.
-    static func optional<Wrapped>(_ form: ConfigurationForm<Wrapped>) -> Self where Value == Wrapped? {
+    public static func optional<Wrapped>(_ form: ConfigurationForm<Wrapped>) -> Self where Value == Wrapped? {
         Self(
             allowed: form.allowed, keys: form.keys, read: { form.read($0, $1, $2).map(Optional.some) },
             write: { $0.flatMap(form.write) })
@@ -55,7 +78,7 @@ extension ConfigurationForm {
 }
 
 extension ConfigurationForm where Value: FixedWidthInteger {
-    static func integer(_ range: ClosedRange<Value>) -> Self {
+    public static func integer(_ range: ClosedRange<Value>) -> Self {
         Self(
             scalar: "an integer from \(range.lowerBound) to \(range.upperBound)",
             parse: { ScalarText.integer($0).flatMap { range.contains($0) ? $0 : nil } },
@@ -64,7 +87,7 @@ extension ConfigurationForm where Value: FixedWidthInteger {
 }
 
 extension ConfigurationForm where Value: BinaryFloatingPoint & LosslessStringConvertible {
-    static func number(_ bounds: Bounds) -> Self {
+    public static func number(_ bounds: Bounds) -> Self {
         Self(
             scalar: bounds.description,
             // In the type that keeps it: what is no number there (too large, rounded to a forbidden 0) must not pass.
@@ -74,7 +97,8 @@ extension ConfigurationForm where Value: BinaryFloatingPoint & LosslessStringCon
 }
 
 extension ConfigurationForm where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
-    static var choice: Self {
+    /// One of the names of an enumeration's cases.
+    public static var choice: Self {
         let names = Value.allCases.map(\.rawValue)
         return Self(
             scalar: alternatives(names), names: names, plain: false, parse: { Value(rawValue: $0) },
@@ -83,7 +107,7 @@ extension ConfigurationForm where Value: RawRepresentable & CaseIterable, Value.
 }
 
 extension ConfigurationForm where Value == Bool {
-    static var boolean: Self {
+    public static var boolean: Self {
         Self(
             scalar: "true or false", names: ["true", "false"], parse: { Bool($0) },
             write: { .scalar($0 ? "true" : "false", quoted: false) })
@@ -92,29 +116,15 @@ extension ConfigurationForm where Value == Bool {
 
 extension ConfigurationForm where Value == String {
     /// Any text but the empty one; `what` says what it names.
-    static func text(_ what: String) -> Self {
+    public static func text(_ what: String) -> Self {
         Self(
             scalar: what, plain: false, parse: { $0.isEmpty || $0.utf8.contains(0) ? nil : $0 },
             write: { .scalar($0, quoted: !ScalarText.isPlain($0)) })
     }
-
-    static var language: Self {
-        Self(
-            scalar: "a language code of letters, digits and _", plain: false, parse: { ScalarText.isLanguage($0) ? $0 : nil },
-            write: { .scalar($0, quoted: !ScalarText.isPlain($0)) })
-    }
-}
-
-extension ConfigurationForm where Value == Direction {
-    static var direction: Self {
-        Self(
-            scalar: "a direction of two different languages such as eng-cat", plain: false, parse: { Direction($0) },
-            write: { .scalar($0.description, quoted: !ScalarText.isPlain($0.description)) })
-    }
 }
 
 extension ConfigurationForm {
-    static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
+    public static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
     where Value == [Element] {
         let allowed = "a list of \(count.lowerBound) to \(count.upperBound) items, each \(element.allowed)"
         return Self(
@@ -133,7 +143,7 @@ extension ConfigurationForm {
     }
 
     /// As `list`, or one item in place of a list of one.
-    static func listOrOne<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
+    public static func listOrOne<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
     where Value == [Element] {
         let list = list(of: element, count: count)
         let allowed = "\(element.allowed), or \(list.allowed)"
@@ -141,14 +151,14 @@ extension ConfigurationForm {
             allowed: allowed,
             read: { node, path, problems in
                 guard case .scalar = node.content else { return list.read(node, path, problems) }
-                let attempt = ConfigurationProblems(root: problems.root)
+                let attempt = problems.attempt()
                 if let value = element.read(node, path, attempt) { return [value] }
                 problems.reject(path, node, allowed: allowed)
                 return nil
             }, write: list.write)
     }
 
-    static func map<Element>(
+    public static func map<Element>(
         from key: ConfigurationForm<String>, to element: ConfigurationForm<Element>
     ) -> Self where Value == [String: Element] {
         let allowed = "a map from \(key.allowed) to \(element.allowed)"
@@ -184,15 +194,8 @@ extension ConfigurationForm {
     }
 }
 
-extension ConfigurationNode {
-    /// A value that was not read from anywhere.
-    init(written content: Content) {
-        self.init(content: content, origin: ConfigurationOrigin(source: "", line: nil))
-    }
-}
-
 /// "a, b or c".
-func alternatives(_ names: [String]) -> String {
+private func alternatives(_ names: [String]) -> String {
     guard let last = names.last, names.count > 1 else { return names.joined() }
     return names.dropLast().joined(separator: ", ") + " or " + last
 }

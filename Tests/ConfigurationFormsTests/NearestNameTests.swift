@@ -1,6 +1,6 @@
 import Testing
 
-@testable import strata
+@testable import ConfigurationForms
 
 @Suite struct NearestNameTests {
     @Test func distanceCountsEdits() {

@@ -1,3 +1,5 @@
+import ConfigurationForms
+
 /// An override on the command line, `path.to.key=value`: the value is YAML, as it would stand in the file.
 enum ConfigurationOverride {
     /// The maps around the value, to be merged over a file's.
