@@ -71,7 +71,13 @@ let package = Package(
                 "TransformerModel", "DataPipeline",
             ]),
         library(
-            "Runs", ["Files", "ConfigurationForms", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", yams]),
+            "Checkpoints", ["Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "Training"]),
+        library(
+            "Runs",
+            [
+                "Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
+                "DataPipeline", "Training", "Checkpoints", yams,
+            ]),
         library(
             "Evaluation",
             [
@@ -83,13 +89,19 @@ let package = Package(
             name: "strata",
             dependencies: [
                 "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms",
-                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Runs", "Evaluation", "Reporting",
-                argumentParser,
+                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation",
+                "Reporting", argumentParser,
             ], swiftSettings: swiftSettings),
 
         .target(
             name: "_TestSupport", dependencies: ["Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
             path: "Tests/_TestSupport", swiftSettings: swiftSettings),
+        .target(
+            name: "_TinyRuns",
+            dependencies: [
+                "_TestSupport", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+                "Training", "Checkpoints", "Runs",
+            ], path: "Tests/_TinyRuns", swiftSettings: swiftSettings),
         .executableTarget(
             name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
             path: "Tests/mpi-conformance", swiftSettings: swiftSettings),
@@ -97,7 +109,7 @@ let package = Package(
             name: "fuzz-readers",
             dependencies: [
                 "Files", "TensorCore", "ConfigurationForms", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training",
-                "Runs",
+                "Checkpoints", "Runs",
             ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("Files", ["Files"]),
         tests("TensorCore", ["TensorCore"]),
@@ -115,8 +127,9 @@ let package = Package(
             ["TransformerModel", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
         tests("ConfigurationForms", ["ConfigurationForms"]),
         tests("DataPipeline", ["DataPipeline"]),
-        tests("Training", ["Training"]),
-        tests("Runs", ["Runs"]),
+        tests("Training", ["Training", "Checkpoints", "_TinyRuns"]),
+        tests("Checkpoints", ["Checkpoints", "Training", "_TinyRuns"]),
+        tests("Runs", ["Runs", "Checkpoints", "Training", "_TinyRuns"]),
         tests("Evaluation", ["Evaluation"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("strata", ["strata", "fuzz-readers"]),

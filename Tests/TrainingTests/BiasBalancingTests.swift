@@ -2,6 +2,7 @@ import Autograd
 import Collectives
 import Testing
 import _TestSupport
+import _TinyRuns
 
 /// Selection biases: moved by every update, the same on every rank, saved with the parameters.
 @Suite struct BiasBalancingTests {

@@ -5,6 +5,7 @@ import TensorCore
 import Testing
 import _TestSupport
 import Training
+import _TinyRuns
 
 /// The gradients of an update do not depend on the number of ranks, nor on what these hold and share, with buckets on their
 /// way while backward goes on.

@@ -2,6 +2,7 @@ import Collectives
 import Testing
 import _TestSupport
 import Training
+import _TinyRuns
 
 /// When gradients are summed: while the update's last backward goes on, the same buckets in the same order on all ranks.
 @Suite(.hangLimit) struct GradientOverlapTests {

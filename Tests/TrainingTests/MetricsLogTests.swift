@@ -4,7 +4,9 @@ import Foundation
 import Synchronization
 import Testing
 import _TestSupport
+import _TinyRuns
 
+@testable import Checkpoints
 @testable import Training
 
 @Suite struct MetricsLogTests {

@@ -6,6 +6,7 @@ import MixtureOfExperts
 import Testing
 import _TestSupport
 import Training
+import _TinyRuns
 
 /// What an update computes, on one and on several simulated ranks.
 @Suite(.hangLimit) struct TrainerTests {

@@ -1,3 +1,4 @@
+import Checkpoints
 import ConfigurationForms
 import Files
 import Foundation

@@ -1,7 +1,7 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Reporting
-import Training
 
 /// `strata checkpoint list`: one line a checkpoint.
 struct CheckpointListCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 import ArgumentParser
+import Checkpoints
 import Files
 import Foundation
 import Reporting
-import Training
 
 /// `strata checkpoint prune`: removes what need not stay.
 struct CheckpointPruneCommand: ParsableCommand {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Training
+import Checkpoints
 
 /// `strata checkpoint verify`: reads every file of every checkpoint.
 struct CheckpointVerifyCommand: ParsableCommand {

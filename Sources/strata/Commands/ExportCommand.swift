@@ -1,7 +1,7 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Reporting
-import Training
 
 /// `strata export`: a trained model for other programs.
 struct ExportCommand: ParsableCommand {

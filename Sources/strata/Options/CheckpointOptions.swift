@@ -1,5 +1,5 @@
 import ArgumentParser
-import Training
+import Checkpoints
 
 /// Which checkpoint of a run a command uses.
 struct CheckpointOptions: ParsableArguments {

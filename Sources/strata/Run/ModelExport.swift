@@ -1,9 +1,9 @@
+import Checkpoints
 import ConfigurationForms
 import DataPipeline
 import Files
 import Foundation
 import Runs
-import Training
 
 /// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model`.
 struct ModelExport {

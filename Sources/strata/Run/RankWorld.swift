@@ -1,3 +1,4 @@
+import Checkpoints
 import Collectives
 import Foundation
 import MPICollectives

@@ -1,8 +1,8 @@
+import Checkpoints
 import DataPipeline
 import Files
 import Foundation
 import Runs
-import Training
 
 /// The folder of a training run: `config.yaml`, `metrics.jsonl`, `events.out.tfevents.*`, `tokenizer.model`, `checkpoints/`,
 /// and what commands found about it; while it runs `lock`, and `ranks/` with what each rank does.

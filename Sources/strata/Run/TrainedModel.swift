@@ -1,10 +1,10 @@
+import Checkpoints
 import Collectives
 import ConfigurationForms
 import DataPipeline
 import Foundation
 import Runs
 import TensorCore
-import Training
 import TransformerModel
 
 /// A trained model, loaded for use: all experts on this rank.

@@ -1,5 +1,6 @@
 import Foundation
 import Reporting
+import Runs
 import Training
 
 /// Draws a training run's events on the display of the first rank.

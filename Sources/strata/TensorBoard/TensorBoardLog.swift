@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Runs
 import Training
 
 /// `events.out.tfevents.*` of a run: its figures for TensorBoard, written as training goes on.

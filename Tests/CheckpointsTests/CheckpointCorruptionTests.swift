@@ -4,8 +4,9 @@ import Foundation
 import TensorCore
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 /// Any single changed byte of any file of a checkpoint is found when it is opened.
 @Suite(.hangLimit) struct CheckpointCorruptionTests {

@@ -4,8 +4,10 @@ import Foundation
 import Synchronization
 import Testing
 import _TestSupport
+import _TinyRuns
+import Training
 
-@testable import Training
+@testable import Checkpoints
 
 /// Training goes on while a checkpoint is written: what is saved, what is reported and when, and what a failure does.
 @Suite(.hangLimit) struct AsynchronousCheckpointTests {

@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import Training
 
 /// Which elements of its sections each rank holds moments of, known to all ranks.
 struct MomentShares {

@@ -3,8 +3,9 @@ import Collectives
 import Foundation
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 /// Saving and loading on any number of ranks.
 @Suite(.hangLimit) struct CheckpointStoreTests {

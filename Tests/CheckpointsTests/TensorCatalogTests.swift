@@ -3,7 +3,7 @@ import Foundation
 import Testing
 import _TestSupport
 
-@testable import Training
+@testable import Checkpoints
 
 /// Every element of every tensor once, or a typed error.
 @Suite struct TensorCatalogTests {

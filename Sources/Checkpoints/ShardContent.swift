@@ -3,6 +3,7 @@ import Collectives
 import Files
 import Foundation
 import TensorCore
+import Training
 
 /// What one rank writes of a checkpoint, tensor after tensor: parameters, and under `adam.m.` and `adam.v.` their moments.
 struct ShardContent: Sendable {

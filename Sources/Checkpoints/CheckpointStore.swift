@@ -3,6 +3,7 @@ import Collectives
 import Files
 import Foundation
 import TensorCore
+import Training
 
 /// The checkpoints of a run: `checkpoints/step-00001000/` with the shards that the ranks own and a manifest.
 ///

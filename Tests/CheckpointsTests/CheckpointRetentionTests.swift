@@ -2,8 +2,9 @@ import Collectives
 import Foundation
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 @Suite(.hangLimit) struct CheckpointRetentionTests {
     @Test func theNewestAndTheBestStay() {

@@ -1,7 +1,9 @@
+import Checkpoints
 import Collectives
 import DataPipeline
 import Files
 import Foundation
+import Training
 
 /// What happens in a training run, for whoever shows it.
 public enum TrainingEvent {
@@ -13,16 +15,6 @@ public enum TrainingEvent {
     case checkpointFailed(CheckpointError, count: Int)
     /// Lines of the metrics are held back until they can be written. On the first rank alone.
     case metricsFailed(FileError)
-}
-
-/// Why a training run ended.
-public enum TrainingEnd: Equatable, Sendable {
-    /// All updates are done.
-    case finished
-    /// `training.max_minutes` have passed.
-    case timeLimit
-    /// Someone asked it to stop; it can be resumed.
-    case interrupted
 }
 
 /// Leads a run through its updates: when to validate, when to write a checkpoint, when to stop. Every rank has one, and all

@@ -5,8 +5,9 @@ import Foundation
 import TensorCore
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 /// Moments that are spread over ranks: any partition is saved, and loaded into any other.
 @Suite(.hangLimit) struct CheckpointPieceTests {

@@ -3,6 +3,7 @@ import Collectives
 import Testing
 import _TestSupport
 import Training
+import _TinyRuns
 
 /// Updates whose loss or gradient is not finite are skipped, and too many in a row end training on every rank.
 @Suite(.hangLimit) struct DivergenceTests {

@@ -2,8 +2,9 @@ import Collectives
 import Foundation
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 /// Damage of every kind to the newest checkpoint: it is named, and the one before it is used.
 @Suite(.hangLimit) struct CheckpointDamageTests {

@@ -1,8 +1,9 @@
+import Checkpoints
 import Collectives
 import Foundation
 import Testing
 import _TestSupport
-import Training
+import _TinyRuns
 
 /// A rank that cannot write: every rank is told, none waits, and earlier checkpoints stay.
 @Suite(.hangLimit) struct CheckpointWriteFailureTests {

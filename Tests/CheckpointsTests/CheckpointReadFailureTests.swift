@@ -3,8 +3,9 @@ import Files
 import Foundation
 import Testing
 import _TestSupport
+import _TinyRuns
 
-@testable import Training
+@testable import Checkpoints
 
 /// What the system does not read is neither damaged nor absent: a run must not go on from something older, or from nothing.
 @Suite(.hangLimit) struct CheckpointReadFailureTests {

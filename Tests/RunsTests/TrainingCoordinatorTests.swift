@@ -1,8 +1,10 @@
+import Checkpoints
 import Collectives
 import Foundation
 import Testing
 import _TestSupport
 import Training
+import _TinyRuns
 
 /// Whole runs: where they save, how they end, and that a resumed one is the undisturbed one.
 @Suite(.hangLimit) struct TrainingCoordinatorTests {

@@ -1,8 +1,10 @@
 import Autograd
+import Checkpoints
 import Collectives
 import DataPipeline
 import Foundation
 import MixtureOfExperts
+import Runs
 import TensorCore
 import Training
 import TransformerModel
@@ -11,8 +13,8 @@ import _TestSupport
 /// A prepared corpus that the suites share: 200 numbers in English with Catalan and with Icelandic.
 ///
 /// Its folder is gone once it is open: mapped files outlive their names.
-enum TinyCorpus {
-    static let shared: PreparedCorpus = {
+package enum TinyCorpus {
+    package static let shared: PreparedCorpus = {
         let folder = TemporaryFolder()
         return withExtendedLifetime(folder) {
             var data = DataConfiguration(format: .numerals, prepared: "\(folder.path)/prepared")
@@ -28,16 +30,16 @@ enum TinyCorpus {
 }
 
 /// What a tiny training run is made from.
-struct TinyPlan: Sendable {
-    var model = ModelConfiguration()
-    var training = TrainingConfiguration()
-    var cadence = CheckpointConfiguration()
-    var expertParallel: Int?
-    var shardOptimizer = false
-    var bucketBytes = GradientSynchronizer.bucketBytes
-    var identity = ["model": "tiny"]
+package struct TinyPlan: Sendable {
+    package var model = ModelConfiguration()
+    package var training = TrainingConfiguration()
+    package var cadence = CheckpointConfiguration()
+    package var expertParallel: Int?
+    package var shardOptimizer = false
+    package var bucketBytes = GradientSynchronizer.bucketBytes
+    package var identity = ["model": "tiny"]
 
-    init(strata: [Int], topK: Int = 2, updates: Int = 10) {
+    package init(strata: [Int], topK: Int = 2, updates: Int = 10) {
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (16, 32, 2, 2, 2)
         (model.dropout, model.attentionDropout) = (0.1, 0.1)
         if !strata.isEmpty {
@@ -53,25 +55,25 @@ struct TinyPlan: Sendable {
     }
 
     /// Strata of four experts each, top-2, second expert sampled.
-    static func stratified(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [4, 4], updates: updates) }
+    package static func stratified(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [4, 4], updates: updates) }
     /// One stratum, top-1.
-    static func switchTransformer(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [8], topK: 1, updates: updates) }
+    package static func switchTransformer(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [8], topK: 1, updates: updates) }
 }
 
 /// One rank's part of a tiny run. Expectations on a rank's thread are `#require`d: there the test is not known, and only a
 /// thrown failure finds its way to it.
-final class TinyRun {
-    let plan: TinyPlan
-    let groups: ParallelGroups
-    let model: TranslationModel
-    let optimizer: Adam
-    let trainer: Trainer
-    let checkpoints: CheckpointStore
-    let log: MetricsLog?
+package final class TinyRun {
+    package let plan: TinyPlan
+    package let groups: ParallelGroups
+    package let model: TranslationModel
+    package let optimizer: Adam
+    package let trainer: Trainer
+    package let checkpoints: CheckpointStore
+    package let log: MetricsLog?
     private let heldOut: EvaluationGroups
 
     /// The run in `folder`, from its newest sound checkpoint if there is one.
-    init(_ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere") throws {
+    package init(_ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere") throws {
         self.plan = plan
         let corpus = TinyCorpus.shared, training = plan.training
         groups = try ParallelGroups(
@@ -105,7 +107,7 @@ final class TinyRun {
     }
 
     /// Leads the run; `interruption` is the update that an interruption precedes, and `beforeUpdate` is told of every update.
-    func run(
+    package func run(
         interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }, beforeUpdate: (Int) -> Void = { _ in }
     ) throws -> TrainingEnd {
         let coordinator = TrainingCoordinator(
@@ -118,23 +120,23 @@ final class TinyRun {
     }
 
     @discardableResult
-    func save() throws -> String {
+    package func save() throws -> String {
         try save(step: trainer.update)
     }
 
     @discardableResult
-    func save(step: Int, validationLoss: Double? = nil) throws -> String {
+    package func save(step: Int, validationLoss: Double? = nil) throws -> String {
         let applied = step == trainer.update ? trainer.applied : nil
         return try checkpoints.save(
             step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
     }
 
-    var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
+    package var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
 
-    func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
+    package func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
 
     /// Parameters and moments that this rank holds.
-    var state: ModelState { ModelState(model.store, optimizer) }
+    package var state: ModelState { ModelState(model.store, optimizer) }
 }
 
 extension CheckpointStore {
@@ -142,7 +144,7 @@ extension CheckpointStore {
     ///
     /// - Returns: The checkpoint's folder.
     @discardableResult
-    func save(
+    package func save(
         step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double? = nil, state: RankState
     ) throws -> String {
         try begin(step: step, applied: applied, seed: seed, validationLoss: validationLoss, state: state, copying: false)
@@ -151,10 +153,10 @@ extension CheckpointStore {
 }
 
 /// Parameters and moments by name, as bits: equal only if every bit is. Moments that the rank does not have are nil.
-struct ModelState: Equatable, Sendable {
-    private(set) var tensors: [String: [UInt32?]] = [:]
+package struct ModelState: Equatable, Sendable {
+    package private(set) var tensors: [String: [UInt32?]] = [:]
 
-    init(_ store: ParameterStore, _ optimizer: Adam) {
+    package init(_ store: ParameterStore, _ optimizer: Adam) {
         for placement in [ParameterPlacement.replicated, .expert] {
             let values = store.section(placement).values, moments = optimizer.moments(placement)
             let share = optimizer.share(placement)
@@ -171,7 +173,7 @@ struct ModelState: Equatable, Sendable {
     }
 
     /// The whole model's, from all ranks'. Copies on different ranks must not differ.
-    init(joining ranks: [ModelState]) throws {
+    package init(joining ranks: [ModelState]) throws {
         for state in ranks {
             for (name, bits) in state.tensors {
                 guard let known = tensors[name] else {
@@ -186,19 +188,19 @@ struct ModelState: Equatable, Sendable {
         }
     }
 
-    struct CopiesDiffer: Error {
-        let tensor: String
+    package struct CopiesDiffer: Error {
+        package let tensor: String
     }
 
     /// The names of tensors that are not equal, sorted.
-    func differences(from other: ModelState) -> [String] {
+    package func differences(from other: ModelState) -> [String] {
         Set(tensors.keys).union(other.tensors.keys).filter { tensors[$0] != other.tensors[$0] }.sorted()
     }
 }
 
 extension UpdateMetrics {
     /// Without what depends on the clock.
-    var timeless: UpdateMetrics {
+    package var timeless: UpdateMetrics {
         var copy = self
         copy.tokensPerSecond = 0
         return copy

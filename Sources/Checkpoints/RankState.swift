@@ -1,5 +1,6 @@
 import Autograd
 import TensorCore
+import Training
 
 /// What a checkpoint keeps of a rank: its parameters, and the moments of those elements that its optimizer covers.
 public struct RankState {

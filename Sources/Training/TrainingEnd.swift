@@ -1,0 +1,9 @@
+/// Why a training run ended.
+public enum TrainingEnd: Equatable, Sendable {
+    /// All updates are done.
+    case finished
+    /// `training.max_minutes` have passed.
+    case timeLimit
+    /// Someone asked it to stop; it can be resumed.
+    case interrupted
+}
