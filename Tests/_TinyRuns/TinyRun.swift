@@ -54,6 +54,15 @@ package struct TinyPlan: Sendable {
         cadence.every = 1000
     }
 
+    fileprivate func configuration(_ directions: [Direction]) -> RunConfiguration {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "/nowhere"))
+        (configuration.model, configuration.training, configuration.checkpoint) = (model, training, cadence)
+        configuration.data.directions = directions
+        configuration.parallel.expertParallel = expertParallel
+        configuration.parallel.shardOptimizer = shardOptimizer
+        return configuration
+    }
+
     /// Strata of four experts each, top-2, second expert sampled.
     package static func stratified(updates: Int = 10) -> TinyPlan { TinyPlan(strata: [4, 4], updates: updates) }
     /// One stratum, top-1.
@@ -64,47 +73,29 @@ package struct TinyPlan: Sendable {
 /// thrown failure finds its way to it.
 package final class TinyRun {
     package let plan: TinyPlan
-    package let groups: ParallelGroups
-    package let model: TranslationModel
-    package let optimizer: Adam
+    private let run: TrainingRun
     package let trainer: Trainer
     package let checkpoints: CheckpointStore
     package let log: MetricsLog?
-    private let heldOut: EvaluationGroups
+    private let heldOut: EvaluationGroups?
 
     /// The run in `folder`, from its newest sound checkpoint if there is one.
     package init(_ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere") throws {
         self.plan = plan
-        let corpus = TinyCorpus.shared, training = plan.training
-        groups = try ParallelGroups(
-            world: world, expertParallel: plan.expertParallel, strata: plan.model.mixture?.strata ?? [])
-        let context = ComputeContext(threads: 1)
-        model = TranslationModel(
-            configuration: plan.model, vocabulary: corpus.vocabularySize, context: context, expertGroup: groups.experts,
-            seed: training.seed)
-        optimizer = Adam(
-            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon, shardedOver: plan.shardOptimizer ? groups : nil)
-        checkpoints = CheckpointStore(
-            directory: "\(folder)/checkpoints", groups: groups, retention: plan.cadence.retention, identity: plan.identity,
-            context: context)
-        var resumed: CheckpointManifest?
-        if let reader = try checkpoints.openNewest(report: { _ in }) {
-            try reader.load(into: RankState(store: model.store, optimizer: optimizer))
-            resumed = reader.manifest
-        }
-        let start = resumed?.step ?? 0
+        let corpus = TinyCorpus.shared, configuration = plan.configuration(corpus.directions)
+        run = try TrainingRun(
+            configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: 1))
+        checkpoints = run.checkpoints(in: "\(folder)/checkpoints", identity: plan.identity)
+        if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
-        log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: start) : nil
-        trainer = try Trainer(
-            model: model, optimizer: optimizer, groups: groups,
-            source: try TokenGroupSampler(
-                corpus: corpus, directions: corpus.directions, temperature: 1, seed: training.seed,
-                groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup),
-            configuration: training, startingAfter: start, applied: resumed?.applied, bucketBytes: plan.bucketBytes)
-        heldOut = try EvaluationGroups(
-            corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: training.tokensPerGroup)
+        log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: run.start) : nil
+        trainer = try run.trainer(on: configuration.sampler(of: corpus), bucketBytes: plan.bucketBytes)
+        heldOut = try configuration.heldOut(of: corpus)
     }
+
+    package var groups: ParallelGroups { run.groups }
+    package var model: TranslationModel { run.model }
+    package var optimizer: Adam { run.optimizer }
 
     /// Leads the run; `interruption` is the update that an interruption precedes, and `beforeUpdate` is told of every update.
     package func run(
@@ -131,9 +122,9 @@ package final class TinyRun {
             step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
     }
 
-    package var rankState: RankState { RankState(store: model.store, optimizer: optimizer) }
+    package var rankState: RankState { run.state }
 
-    package func validate() throws -> ValidationMetrics { try trainer.validate(heldOut) }
+    package func validate() throws -> ValidationMetrics { try trainer.validate(heldOut!) }
 
     /// Parameters and moments that this rank holds.
     package var state: ModelState { ModelState(model.store, optimizer) }

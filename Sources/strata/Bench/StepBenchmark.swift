@@ -4,8 +4,6 @@ import Foundation
 import Reporting
 import Runs
 import TensorCore
-import Training
-import TransformerModel
 
 /// `strata bench step`: whole training updates on synthetic sentences.
 struct StepBenchmark: ParsableCommand, RunsOnRanks {
@@ -68,22 +66,16 @@ struct StepBenchmark: ParsableCommand, RunsOnRanks {
     }
 
     private func measure(_ configuration: RunConfiguration, _ ranks: RankWorld) throws -> Figures {
-        let training = configuration.training, strata = configuration.model.mixture?.strata ?? []
-        let groups = try ParallelGroups(
-            world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
+        let training = configuration.training
         let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
         try ranks.world.barrier()
         let peak = try ranks.world.allReduce(SgemmPeak.gflops(context), .sum)
-        let model = TranslationModel(
-            configuration: configuration.model, vocabulary: configuration.data.vocabulary, context: context,
-            expertGroup: groups.experts, seed: training.seed)
-        let optimizer = Adam(
-            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
+        let run = try TrainingRun(
+            configuration, vocabulary: configuration.data.vocabulary, world: ranks.world, context: context)
         let source = SyntheticSentences(
             groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup,
             vocabulary: configuration.data.vocabulary, seed: training.seed)
-        let trainer = try Trainer(model: model, optimizer: optimizer, groups: groups, source: source, configuration: training)
+        let trainer = try run.trainer(on: source)
         _ = try trainer.step()
         context.clock.reset()
         context.clock.isTracing = profile != nil

@@ -9,7 +9,6 @@ import Reporting
 import Runs
 import TensorCore
 import Training
-import TransformerModel
 
 /// `strata train`: trains a model, on as many ranks as mpirun started.
 struct TrainCommand: ParsableCommand, RunsOnRanks {
@@ -70,25 +69,17 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let watched = try ranks.watched(folder, configuration.parallel)
         defer { watched?.end() }
         let ranks = watched?.ranks ?? ranks
-        let groups = try ParallelGroups(
-            world: ranks.world, expertParallel: configuration.parallel.expertParallel, strata: strata)
         let training = configuration.training
         let (sampler, heldOut) = try ranks.together {
-            try self.groups(of: corpus, configuration)
+            (try configuration.sampler(of: corpus), try configuration.heldOut(of: corpus))
         }
         let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
-        let model = TranslationModel(
-            configuration: configuration.model, vocabulary: corpus.vocabularySize, context: context,
-            expertGroup: groups.experts, seed: training.seed)
-        let optimizer = Adam(
-            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon, shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
-        let checkpoints = CheckpointStore(
-            directory: folder.checkpoints, groups: groups, retention: configuration.checkpoint.retention,
-            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint),
-            context: context)
-        let resumed = try ranks.together { try restore(checkpoints, model, optimizer, training.updates, display) }
-        let start = resumed?.step ?? 0
+        let run = try TrainingRun(configuration, vocabulary: corpus.vocabularySize, world: ranks.world, context: context)
+        let checkpoints = run.checkpoints(
+            in: folder.checkpoints,
+            identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
+        try ranks.together { try restore(run, checkpoints, display) }
+        let start = run.start
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) } else { try folder.removeFindings() }
@@ -100,12 +91,10 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
             return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
-        let trainer = try Trainer(
-            model: model, optimizer: optimizer, groups: groups, source: sampler, configuration: training, startingAfter: start,
-            applied: resumed?.applied)
+        let trainer = try run.trainer(on: sampler)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
-        if let display { try announce(display, configuration, corpus, groups, model) }
+        if let display { try announce(display, run, corpus) }
         let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
         let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
         func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
@@ -150,35 +139,20 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         return (corpus, configuration)
     }
 
-    private func groups(
-        of corpus: PreparedCorpus, _ configuration: RunConfiguration
-    ) throws -> (TokenGroupSampler, EvaluationGroups?) {
-        let training = configuration.training, directions = configuration.data.directions
-        let sampler = try TokenGroupSampler(
-            corpus: corpus, directions: directions, temperature: configuration.data.temperature, seed: training.seed,
-            groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup)
-        let heldOut = try EvaluationGroups(
-            corpus: corpus, split: .valid, directions: directions, tokensPerGroup: training.tokensPerGroup)
-        return (sampler, heldOut.isEmpty ? nil : heldOut)
-    }
-
-    /// Loads the newest sound checkpoint if asked to; nil if not, or there is none.
-    private func restore(
-        _ checkpoints: CheckpointStore, _ model: TranslationModel, _ optimizer: Adam, _ updates: Int,
-        _ display: ProgressDisplay?
-    ) throws -> CheckpointManifest? {
+    /// Loads the newest sound checkpoint, if asked to and if there is one.
+    private func restore(_ run: TrainingRun, _ checkpoints: CheckpointStore, _ display: ProgressDisplay?) throws {
         guard resume,
             let reader = try checkpoints.openNewest(report: { display?.note("warning: \($0); trying the one before it") })
-        else { return nil }
+        else { return }
+        let updates = run.configuration.training.updates
         guard reader.manifest.step <= updates else {
             throw CommandFailure(
                 .usage,
                 "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
                     + "\(updates): ask for more, or begin a run in another folder")
         }
-        try reader.load(into: RankState(store: model.store, optimizer: optimizer))
+        try run.resume(from: reader)
         display?.note("resuming from \(reader.path)")
-        return reader.manifest
     }
 
     /// Names the keys whose values are not those the run had so far.
@@ -188,16 +162,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         for change in configuration.differences(from: earlier) { display?.note("changed: \(change)") }
     }
 
-    private func announce(
-        _ display: ProgressDisplay, _ configuration: RunConfiguration, _ corpus: PreparedCorpus, _ groups: ParallelGroups,
-        _ model: TranslationModel
-    ) throws {
-        let layout = groups.layout, mixture = configuration.model.mixture
+    private func announce(_ display: ProgressDisplay, _ run: TrainingRun, _ corpus: PreparedCorpus) throws {
+        let layout = run.groups.layout, mixture = run.configuration.model.mixture
         let experts = mixture.map { "strata \($0.strata.map(String.init).joined(separator: "-")), top-\($0.topK)" } ?? "dense"
         display.note(
-            "\(experts); \(NumberText.count(model.store.count)) parameters on this rank; "
+            "\(experts); \(NumberText.count(run.model.store.count)) parameters on this rank; "
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
-                + "\(model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
+                + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")
     }
 }
