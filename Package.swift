@@ -79,6 +79,8 @@ let package = Package(
                 "DataPipeline", "Training", "Checkpoints", yams,
             ]),
         library(
+            "ModelSurgery", ["Files", "ConfigurationForms", "DataPipeline", "Checkpoints", "Runs"]),
+        library(
             "Evaluation",
             [
                 "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
@@ -89,8 +91,8 @@ let package = Package(
             name: "strata",
             dependencies: [
                 "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms",
-                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation",
-                "Reporting", argumentParser,
+                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery",
+                "Evaluation", "Reporting", argumentParser,
             ], swiftSettings: swiftSettings),
 
         .target(
@@ -130,6 +132,7 @@ let package = Package(
         tests("Training", ["Training", "Checkpoints", "_TinyRuns"]),
         tests("Checkpoints", ["Checkpoints", "Training", "_TinyRuns"]),
         tests("Runs", ["Runs", "Checkpoints", "Training", "_TinyRuns"]),
+        tests("ModelSurgery", ["ModelSurgery", "Checkpoints", "Runs", "_TinyRuns"]),
         tests("Evaluation", ["Evaluation"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("strata", ["strata", "fuzz-readers"]),

@@ -118,29 +118,3 @@ public final class CheckpointReader {
         }
     }
 }
-
-extension TensorCatalog {
-    /// Reads the parameters of a store; `path` names what the catalog is of.
-    ///
-    /// - Throws: `CheckpointError.damaged` where one is absent or has another shape; `FileError` where a file cannot be read.
-    public func load(into store: ParameterStore, path: String) throws {
-        for placement in [ParameterPlacement.replicated, .expert] {
-            let values = store.section(placement).values
-            for location in store.locations(placement) {
-                try load(
-                    location.slice.name, location.slice.shape, elements: 0..<location.range.count,
-                    into: values.pointer + location.range.lowerBound, path: path)
-            }
-        }
-    }
-
-    fileprivate func load(
-        _ name: String, _ shape: [Int], elements: Range<Int>, into target: UnsafeMutablePointer<Float>, path: String
-    ) throws {
-        guard self.shape(name) == shape else {
-            let found = self.shape(name).map { "F32 of shape \($0)" } ?? "absent"
-            throw CheckpointError.damaged(path: path, reason: "\(name) must be F32 of shape \(shape), but is \(found)")
-        }
-        do { try read(name, elements, into: target) } catch { throw CheckpointError(damage: error) ?? error }
-    }
-}

@@ -1,7 +1,7 @@
 import Files
 
 /// The F32 tensors of several safetensors files together: each whole in one of them, or in pieces that complete each other.
-public final class TensorCatalog: Sendable {
+public final class TensorCatalog: NamedTensors {
     private struct Piece {
         let file: SafeTensorsFile
         let entry: SafeTensors.Entry

@@ -5,6 +5,8 @@ import DataPipeline
 import Files
 import Foundation
 import MixtureOfExperts
+import ModelSurgery
+import Runs
 import Training
 
 /// How `strata` ends, as BSD's sysexits name it where they have a name.
@@ -25,7 +27,12 @@ enum ExitStatus: Int32, Sendable {
     init(for error: any Error) {
         switch error {
         case let failure as CommandFailure: self = failure.status
-        case is ConfigurationError: self = .usage
+        case is ConfigurationError, is SurgeryError: self = .usage
+        case let error as RunError:
+            switch error.kind {
+            case .usage: self = .usage
+            case .data: self = .data
+            }
         case is PlacementError: self = .usage
         case let error as DataError:
             switch error.kind {

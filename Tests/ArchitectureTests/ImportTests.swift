@@ -6,7 +6,7 @@ import Testing
     static let order = [
         "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore", "Autograd",
         "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
-        "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation", "Reporting", "strata",
+        "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting", "strata",
     ]
 
     /// Modules that only these targets may import.
@@ -30,7 +30,7 @@ import Testing
         // A model knows no files, and data no model: the command brings them together.
         "DataPipeline": ["TransformerModel"],
         // The command passes validation into training as a closure.
-        "Evaluation": ["Training", "Checkpoints", "Runs"],
+        "Evaluation": ["Training", "Checkpoints", "Runs", "ModelSurgery"],
     ]
 
     /// What comes with the toolchain.

@@ -8,6 +8,7 @@ import _TestSupport
     private static let once = [
         ["plan", "--paper"], ["prepare", "a.yaml"], ["report", "a"], ["sweep", "a.yaml"], ["export", "a", "--out", "b"],
         ["checkpoint", "list", "a"], ["checkpoint", "prune", "a", "--keep", "1"], ["checkpoint", "verify", "a"],
+        ["checkpoint", "average", "a", "--last", "2"],
         ["bench", "gemm"], ["bench", "experts"],
     ]
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Files
 import Foundation
 import MixtureOfExperts
 import Reporting

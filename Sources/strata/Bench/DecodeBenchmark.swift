@@ -2,6 +2,7 @@ import ArgumentParser
 import Autograd
 import Collectives
 import Evaluation
+import Files
 import Foundation
 import Reporting
 import Runs

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Autograd
+import Files
 import Foundation
 import MixtureOfExperts
 import Reporting

@@ -3,6 +3,7 @@ import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
+import Runs
 
 /// `strata analyze`: how the gates route a text.
 struct AnalyzeCommand: ParsableCommand, RunsOnRanks {

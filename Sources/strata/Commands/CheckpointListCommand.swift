@@ -1,7 +1,9 @@
 import ArgumentParser
 import Checkpoints
+import Files
 import Foundation
 import Reporting
+import Runs
 
 /// `strata checkpoint list`: one line a checkpoint.
 struct CheckpointListCommand: ParsableCommand {

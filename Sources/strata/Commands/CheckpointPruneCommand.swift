@@ -3,6 +3,7 @@ import Checkpoints
 import Files
 import Foundation
 import Reporting
+import Runs
 
 /// `strata checkpoint prune`: removes what need not stay.
 struct CheckpointPruneCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Runs
 
 /// `strata checkpoint verify`: reads every file of every checkpoint.
 struct CheckpointVerifyCommand: ParsableCommand {

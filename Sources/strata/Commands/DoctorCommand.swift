@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 
 /// `strata doctor`: what of the environment is there, and what to do about what is not. A launcher may start it on many nodes:

@@ -3,6 +3,7 @@ import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
+import Runs
 
 /// `strata evaluate`: BLEU, chrF and exact match per direction and on average.
 struct EvaluateCommand: ParsableCommand, RunsOnRanks {

@@ -1,7 +1,8 @@
 import ArgumentParser
-import Checkpoints
 import Foundation
+import ModelSurgery
 import Reporting
+import Runs
 
 /// `strata export`: a trained model for other programs.
 struct ExportCommand: ParsableCommand {
@@ -28,13 +29,11 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         try requirePath(out, of: "--out")
         let run = try RunFolder(trained: folder), choice = try options.choice()
-        guard !FileManager.default.fileExists(atPath: out) else {
-            throw CommandFailure(.usage, "--out \(out): must be a new folder, but exists; name another, or remove it")
-        }
-        let reader = try CheckpointStore.open(run.checkpoints, choice) { error in
+        try requireNew(out)
+        let model = try StoredModel(run, choice) { error in
             FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
         }
-        let bytes = try ModelExport.write(reader, of: run, to: out)
-        print("update \(reader.manifest.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
+        let bytes = try ModelExport.write(model, to: out)
+        print("update \(model.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Files
 import Foundation
 import Reporting
+import Runs
 
 /// `strata report`: one HTML file about one run, or about several side by side.
 struct ReportCommand: ParsableCommand {

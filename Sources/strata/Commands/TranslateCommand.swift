@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Foundation
+import Runs
 
 /// `strata translate`: a line in, a line out.
 struct TranslateCommand: ParsableCommand, RunsOnRanks {

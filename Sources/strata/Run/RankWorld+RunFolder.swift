@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Runs
 import Training
 
 extension RankWorld {

@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Runs
 
 /// Keeps two trainings from writing one run folder: every rank holds `lock` of the folder, shared, until its process ends, and
 /// a training begins by having it alone. So ranks that outlived their `mpirun` are waited for, and a second training is refused.

@@ -3,6 +3,7 @@ import Collectives
 import ConfigurationForms
 import DataPipeline
 import Foundation
+import ModelSurgery
 import Runs
 import TensorCore
 import TransformerModel
@@ -23,28 +24,16 @@ struct TrainedModel {
     init(
         _ run: RunFolder, _ choice: CheckpointChoice = .latest, ranks: RankWorld, alone: any Communicator, threads: Int? = nil
     ) throws {
-        configuration = try RunConfiguration.load(file: run.configuration)
-        tokenizer = try Tokenizer(modelFile: run.tokenizer)
-        let tensors: TensorCatalog
-        if run.isExport {
-            guard choice == .latest else {
-                throw CommandFailure(
-                    .usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
-            }
-            let export = try ModelExport(path: run.path)
-            (tensors, step, dataFingerprint) = (try export.tensors(), export.step, export.dataFingerprint)
-        } else {
-            let reader = try CheckpointStore.open(run.checkpoints, choice) { error in
-                if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8)) }
-            }
-            (tensors, step) = (reader.tensors, reader.manifest.step)
-            dataFingerprint = reader.manifest.identity[RunConfiguration.dataIdentity] ?? ""
+        let stored = try StoredModel(run, choice) { error in
+            if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8)) }
         }
+        (configuration, step, dataFingerprint) = (stored.configuration, stored.step, stored.dataFingerprint)
+        tokenizer = try Tokenizer(modelFile: run.tokenizer)
         model = TranslationModel(
             configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: threads ?? ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone, seed: configuration.training.seed)
-        try tensors.load(into: model.store, path: run.path)
+        try stored.parameters.load(into: model.store, path: run.path)
     }
 
     /// The prepared data that the model was trained on.

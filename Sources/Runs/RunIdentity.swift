@@ -3,11 +3,11 @@ import Runs
 /// What a checkpoint is bound to.
 extension RunConfiguration {
     /// The key of the prepared data's fingerprint.
-    static let dataIdentity = "data"
+    public static let dataIdentity = "data"
 
     /// The values that parameters and their meaning depend on: the model's shape, its vocabulary and the data. Others may change
     /// between the parts of a run.
-    func identity(vocabulary: Int, dataFingerprint: String) -> [String: String] {
+    public func identity(vocabulary: Int, dataFingerprint: String) -> [String: String] {
         // Neither changes what the parameters are.
         let free = ["model.dropout", "model.attention_dropout"]
         var identity = Dictionary(

@@ -1,9 +1,11 @@
 import Foundation
 
 /// JSON as commands print it and files hold it.
-enum JSONText {
+public enum JSONText {
     /// Over several lines, keys in order, the last line ended.
-    static func pretty(_ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys) throws -> String {
+    public static func pretty(
+        _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys
+    ) throws -> String {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = keys
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -6,12 +6,12 @@ import Foundation
 import Runs
 
 /// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model`.
-struct ModelExport {
+public struct ModelExport {
     static let format = "strata-export"
     static let version = 1
 
     /// What `config.json` says of the model besides its configuration.
-    private struct Facts: Codable {
+    fileprivate struct Facts: Codable {
         var format = ModelExport.format
         var version = ModelExport.version
         /// Updates that the model was trained for.
@@ -21,6 +21,8 @@ struct ModelExport {
         /// The fingerprint of the prepared data that it was trained on.
         var data: String
         var model: FileRecord
+        /// What surgery has done to it, in order; nil for a model as it was trained.
+        var history: [String]?
     }
 
     /// `config.json`, for other programs: `config.yaml` is what the configuration is read from.
@@ -39,14 +41,11 @@ struct ModelExport {
         }
     }
 
-    let path: String
-    private let facts: Facts
-
-    var step: Int { facts.step }
-    var dataFingerprint: String { facts.data }
+    public let path: String
+    fileprivate let facts: Facts
 
     /// - Throws: `CheckpointError.damaged`, or `FileError`.
-    init(path: String) throws {
+    public init(path: String) throws {
         self.path = path
         let file = "\(path)/config.json"
         guard let facts = try? JSONDecoder().decode(Facts.self, from: FileReader(path: file).contents()),
@@ -58,10 +57,10 @@ struct ModelExport {
         self.facts = facts
     }
 
-    /// Its tensors, verified.
+    /// The tensors of its model, verified.
     ///
     /// - Throws: `CheckpointError.damaged`.
-    func tensors() throws -> TensorCatalog {
+    fileprivate func tensors() throws -> TensorCatalog {
         let file = "\(path)/model.safetensors", checksum = try Checksum.text(ofFile: file)
         guard checksum == facts.model.checksum else {
             throw CheckpointError.damaged(
@@ -70,45 +69,44 @@ struct ModelExport {
         return try TensorCatalog(path: file)
     }
 
-    /// Writes a checkpoint's parameters, in bounded memory, under a temporary name that a rename makes the folder's.
+    /// Writes a model, in bounded memory, under a temporary name that a rename makes the folder's.
     ///
     /// - Returns: The model file's size in bytes.
-    static func write(_ checkpoint: CheckpointReader, of run: RunFolder, to out: String) throws -> Int {
+    /// - Throws: `FileError`, and what reading the model's parameters throws; then nothing is left of the attempt.
+    @discardableResult
+    public static func write(_ model: StoredModel, to out: String) throws -> Int {
         // A shell would have expanded what it is to: the path is taken as it is, but for slashes at its end.
-        let folder = String(out.reversed().drop { $0 == "/" }.reversed()), partial = folder + ".partial"
+        let folder = out.withoutTrailingSlashes, partial = folder + ".partial"
         try Folder.createEmpty(partial)
         do {
-            let model = try writeModel(checkpoint.tensors, to: "\(partial)/model.safetensors")
-            let configuration = try RunConfiguration.load(file: run.configuration)
-            try FileWriter.write(FileReader(path: run.tokenizer).contents(), to: "\(partial)/tokenizer.model")
+            let record = try write(model.parameters, toFile: "\(partial)/model.safetensors")
+            let tokenizer = try FileReader(path: model.tokenizer).contents(), configuration = model.configuration
+            try FileWriter.write(tokenizer, to: "\(partial)/tokenizer.model")
             try FileWriter.write(configuration.yaml(), to: "\(partial)/config.yaml")
             let languages = Set(configuration.data.directions.flatMap { [$0.source, $0.target] })
             let facts = Facts(
-                step: checkpoint.manifest.step, vocabulary: try Tokenizer(modelFile: run.tokenizer).vocabularySize,
-                languages: languages.sorted(), data: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "",
-                model: model)
+                step: model.step, vocabulary: try Tokenizer(model: tokenizer).vocabularySize, languages: languages.sorted(),
+                data: model.dataFingerprint, model: record, history: model.history.isEmpty ? nil : model.history)
             let document = Document(facts: facts, configuration: RunConfiguration.form.write(configuration))
             try FileWriter.write(JSONText.pretty(document), to: "\(partial)/config.json")
             try Folder.sync(partial)
             try Folder.rename(partial, to: folder)
-            return model.size
+            return record.size
         } catch {
             try? FileManager.default.removeItem(atPath: partial)
             throw error
         }
     }
 
-    /// All tensors but the optimizer's, by name.
-    private static func writeModel(_ tensors: TensorCatalog, to path: String) throws -> FileRecord {
-        let names = tensors.names.filter { !$0.hasPrefix("adam.") }
-        let writer = try FileWriter(path: path)
+    private static func write(_ tensors: any NamedTensors, toFile path: String) throws -> FileRecord {
+        let names = tensors.names, writer = try FileWriter(path: path)
         // Without this some Python libraries refuse the file.
         let header = try SafeTensorsWriter.header(names.map { ($0, tensors.shape($0)!) }, metadata: ["format": "pt"])
         try header.withUnsafeBytes { try writer.write($0) }
         let chunk = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1 << 18)
         defer { chunk.deallocate() }
         for name in names {
-            let count = tensors.shape(name)!.reduce(1, *)
+            let count = tensors.count(name)
             for start in stride(from: 0, to: count, by: chunk.count) {
                 let elements = start..<min(start + chunk.count, count)
                 try tensors.read(name, elements, into: chunk.baseAddress!)
@@ -116,5 +114,17 @@ struct ModelExport {
             }
         }
         return try writer.finish()
+    }
+}
+
+extension StoredModel {
+    /// The model of an export, verified; `configuration` is what stands in its `config.yaml`.
+    ///
+    /// - Throws: `CheckpointError.damaged`, or `FileError`.
+    init(_ export: ModelExport, configuration: RunConfiguration) throws {
+        self.init(
+            configuration: configuration, parameters: try export.tensors(), step: export.facts.step,
+            dataFingerprint: export.facts.data, tokenizer: RunFolder(path: export.path).tokenizer,
+            history: export.facts.history ?? [], path: export.path)
     }
 }

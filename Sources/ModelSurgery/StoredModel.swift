@@ -1,0 +1,81 @@
+import Checkpoints
+import DataPipeline
+import Runs
+
+/// A trained model as it is stored, in a checkpoint of a run or in an export, or as surgery makes it of others: its configuration,
+/// and its parameters, which are read as they are asked for.
+///
+/// An operation of surgery is a function of such models that gives another; `ModelExport.write` writes it.
+public struct StoredModel: Sendable {
+    /// Of the run that trained it.
+    public var configuration: RunConfiguration
+    /// By the names that checkpoints use, experts by their global numbers; without the optimizer's state.
+    public var parameters: any NamedTensors
+    /// Updates that it was trained for.
+    public var step: Int
+    /// The fingerprint of the prepared data that it was trained on.
+    public var dataFingerprint: String
+    /// The path of its tokenizer's file.
+    public var tokenizer: String
+    /// What surgery has done to it, in order; empty for a model as it was trained.
+    public var history: [String]
+    /// The path of the checkpoint or export, for messages.
+    public var path: String
+
+    public init(
+        configuration: RunConfiguration, parameters: any NamedTensors, step: Int, dataFingerprint: String, tokenizer: String,
+        history: [String] = [], path: String
+    ) {
+        self.configuration = configuration
+        self.parameters = parameters
+        self.step = step
+        self.dataFingerprint = dataFingerprint
+        self.tokenizer = tokenizer
+        self.history = history
+        self.path = path
+    }
+
+    /// A checkpoint of a run, or an export, verified. `report` is told of damaged checkpoints that are passed over.
+    ///
+    /// - Throws: `RunError` if a checkpoint is chosen of an export; `CheckpointError`, `ConfigurationError`, `FileError`.
+    public init(
+        _ run: RunFolder, _ choice: CheckpointChoice = .latest, report: (CheckpointError) -> Void = { _ in }
+    ) throws {
+        guard run.isExport else {
+            try self.init(CheckpointStore.open(run.checkpoints, choice, report: report), of: run)
+            return
+        }
+        guard choice == .latest else {
+            throw RunError(.usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
+        }
+        try self.init(ModelExport(path: run.path), configuration: RunConfiguration.load(file: run.configuration))
+    }
+
+    /// A checkpoint of a run.
+    ///
+    /// - Throws: `ConfigurationError` if the run's configuration cannot be used.
+    public init(_ checkpoint: CheckpointReader, of run: RunFolder) throws {
+        self.init(
+            configuration: try RunConfiguration.load(file: run.configuration),
+            parameters: ParametersAlone(checkpoint.tensors), step: checkpoint.manifest.step,
+            dataFingerprint: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "", tokenizer: run.tokenizer,
+            path: checkpoint.path)
+    }
+}
+
+/// The tensors of a checkpoint that are parameters.
+private struct ParametersAlone: NamedTensors {
+    private let tensors: TensorCatalog
+    let names: [String]
+
+    init(_ tensors: TensorCatalog) {
+        self.tensors = tensors
+        names = tensors.names.filter { !$0.hasPrefix("adam.") }
+    }
+
+    func shape(_ name: String) -> [Int]? { name.hasPrefix("adam.") ? nil : tensors.shape(name) }
+
+    func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
+        try tensors.read(name, elements, into: target)
+    }
+}
