@@ -87,12 +87,29 @@ let package = Package(
                 "DataPipeline",
             ]),
         library("Reporting", ["Training", "Evaluation"]),
+        library(
+            "Planning",
+            [
+                "Files", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "Training", "Runs", "Reporting",
+            ]),
+        library(
+            "Benchmarks",
+            [
+                "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+                "Training", "Runs", "Evaluation", "Reporting",
+            ]),
+        library(
+            "Sweeps",
+            [
+                "Files", "ConfigurationForms", "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation", "Reporting",
+                "Planning",
+            ]),
         .executableTarget(
             name: "strata",
             dependencies: [
                 "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms",
                 "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery",
-                "Evaluation", "Reporting", argumentParser,
+                "Evaluation", "Reporting", "Planning", "Benchmarks", "Sweeps", argumentParser,
             ], swiftSettings: swiftSettings),
 
         .target(
@@ -135,6 +152,9 @@ let package = Package(
         tests("ModelSurgery", ["ModelSurgery", "Checkpoints", "Runs", "_TinyRuns"]),
         tests("Evaluation", ["Evaluation"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
+        tests("Planning", ["Planning", "Benchmarks", "Runs", "Training"]),
+        tests("Benchmarks", ["Benchmarks", "Collectives"]),
+        tests("Sweeps", ["Sweeps", "Runs"]),
         tests("strata", ["strata", "fuzz-readers"]),
         tests("Architecture", []),
     ],

@@ -5,6 +5,8 @@ public struct RunError: Error, Equatable, CustomStringConvertible {
         case usage
         /// What the run holds cannot be used.
         case data
+        /// A program that was started for it did not do what it must.
+        case program
     }
 
     public let kind: Kind

@@ -6,7 +6,8 @@ import Testing
     static let order = [
         "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore", "Autograd",
         "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
-        "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting", "strata",
+        "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting", "Planning", "Benchmarks",
+        "Sweeps", "strata",
     ]
 
     /// Modules that only these targets may import.

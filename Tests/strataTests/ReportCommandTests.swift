@@ -1,5 +1,6 @@
 import DataPipeline
 import Foundation
+import Planning
 import Runs
 import Testing
 import _TestSupport

@@ -3,6 +3,7 @@ import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
+import Reporting
 import Runs
 
 /// `strata analyze`: how the gates route a text.

@@ -11,6 +11,7 @@ struct BenchCommand: ParsableCommand {
               mpirun -n 2 strata bench step --config configs/bench/base.yaml
             """,
         subcommands: [
-            GemmBenchmark.self, ExpertsBenchmark.self, AllToAllBenchmark.self, StepBenchmark.self, DecodeBenchmark.self,
+            BenchGemmCommand.self, BenchExpertsCommand.self, BenchAllToAllCommand.self, BenchStepCommand.self,
+            BenchDecodeCommand.self,
         ])
 }

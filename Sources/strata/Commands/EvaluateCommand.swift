@@ -3,6 +3,7 @@ import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
+import Reporting
 import Runs
 
 /// `strata evaluate`: BLEU, chrF and exact match per direction and on average.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Planning
 import Runs
 
 /// `strata plan`: what a configuration asks for, before anything is prepared or trained.

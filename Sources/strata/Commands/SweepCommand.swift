@@ -2,6 +2,8 @@ import ArgumentParser
 import Files
 import Foundation
 import MPICollectives
+import Reporting
+import Sweeps
 
 /// `strata sweep`: several runs, each with several seeds, and one table of what they came to.
 struct SweepCommand: ParsableCommand {
@@ -51,7 +53,9 @@ struct SweepCommand: ParsableCommand {
         let jobs = try SweepJob.jobs(specification, file: spec, threads: specification.threads ?? share)
         StopRequest.listen()
         let display = ProgressDisplay()
-        let runner = SweepRunner(specification, jobs: jobs, parallel: parallel, display: display)
+        let runner = SweepRunner(
+            specification, jobs: jobs, parallel: parallel, display: display, isStopRequested: { StopRequest.isMade },
+            status: { ExitStatus(for: $0).rawValue })
         try runner.run()
         let summary = try SweepSummary(specification, jobs: jobs, outcomes: runner.outcomes)
         try write(summary, to: specification.out)

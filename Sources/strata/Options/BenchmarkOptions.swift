@@ -1,4 +1,5 @@
 import ArgumentParser
+import Benchmarks
 import Runs
 
 /// The configuration that a benchmark of a whole model takes its model from.

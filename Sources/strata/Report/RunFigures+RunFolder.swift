@@ -1,6 +1,7 @@
 import DataPipeline
 import Evaluation
 import Foundation
+import Planning
 import Reporting
 import Runs
 

@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Reporting
 import Runs
 import Training
 

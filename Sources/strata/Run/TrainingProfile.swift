@@ -1,3 +1,4 @@
+import Benchmarks
 import Files
 import Foundation
 import TensorCore
@@ -40,7 +41,7 @@ final class TrainingProfile {
     func finish(_ ranks: RankWorld) throws -> FileError? {
         guard clock.isTracing else { return nil }
         clock.isTracing = false
-        do { try ChromeTrace.write(clock, to: path, ranks) } catch let error as FileError { return error }
+        do { try ChromeTrace.write(clock, to: path, ranks.world) } catch let error as FileError { return error }
         return nil
     }
 }

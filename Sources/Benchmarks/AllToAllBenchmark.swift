@@ -1,0 +1,87 @@
+import Collectives
+import MixtureOfExperts
+import Reporting
+import TensorCore
+
+/// The dispatcher against a bare all-to-all of the same counts.
+public struct AllToAllBenchmark {
+    /// Width of a row.
+    let dim: Int
+    /// Of which the median counts.
+    let repetitions: Int
+
+    public init(dim: Int, repetitions: Int) {
+        self.dim = dim
+        self.repetitions = repetitions
+    }
+
+    public struct Figures: Encodable {
+        let mebibytes: Double
+        let dispatcherMilliseconds: Double
+        let bareMilliseconds: Double
+        let ratio: Double
+
+        enum CodingKeys: String, CodingKey {
+            case ratio
+            case mebibytes = "mebibytes_a_rank"
+            case dispatcherMilliseconds = "dispatcher_ms"
+            case bareMilliseconds = "bare_ms"
+        }
+    }
+
+    /// Figures by bytes of a rank; a collective operation.
+    public func measure(_ world: any Communicator) throws -> [Figures] {
+        try [1 << 18, 1 << 20, 1 << 22, 1 << 24].map { try measure($0, world) }
+    }
+
+    public static func text(_ figures: [Figures]) -> String {
+        Table(
+            header: ["MiB a rank", "dispatcher ms", "bare ms", "ratio"],
+            rows: figures.map {
+                [
+                    NumberText.decimal($0.mebibytes, 2), NumberText.decimal($0.dispatcherMilliseconds, 3),
+                    NumberText.decimal($0.bareMilliseconds, 3), NumberText.decimal($0.ratio, 2),
+                ]
+            }
+        ).text
+    }
+
+    /// Top-1 routing of `bytes` of rows a rank, evenly to two experts a rank.
+    private func measure(_ bytes: Int, _ world: any Communicator) throws -> Figures {
+        let context = ComputeContext(threads: 1), rows = max(1, bytes / (dim * 4)), places = world.size
+        let placement = ExpertPlacement(strata: [2 * places], places: places)
+        let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement)
+        let scores = context.zeros(rows, placement.experts)
+        for row in 0..<rows { scores[row, row % placement.experts] = 4 }
+        let router = StratifiedRouter(topK: 1, capacityFactor: nil, secondExpert: .best, normalization: .never)
+        let decision = router.route(
+            scores: scores, visible: 0..<placement.experts, rows: (0..<rows).map { Int32($0) }, key: RandomKey(seed: 1))
+        let x = context.zeros(rows, dim)
+        let plan = try dispatcher.plan(context, decision)
+        let received = context.zeros(plan.rowsReceived, dim), returned = context.zeros(rows, dim)
+        var dispatcherTimes: [Double] = [], bareTimes: [Double] = []
+        for _ in 0...repetitions {
+            try world.barrier()
+            dispatcherTimes.append(
+                try Stopwatch.seconds {
+                    let plan = try dispatcher.plan(context, decision)
+                    let there = try dispatcher.toExperts(context, x, plan)
+                    _ = try dispatcher.toTokens(context, there, plan)
+                })
+            try world.barrier()
+            bareTimes.append(
+                try Stopwatch.seconds {
+                    try world.allToAll(
+                        rowWidth: dim, UnsafeBufferPointer(x.buffer), sentRows: plan.sentRows, into: received.buffer,
+                        receivedRows: plan.receivedRows)
+                    try world.allToAll(
+                        rowWidth: dim, UnsafeBufferPointer(received.buffer), sentRows: plan.receivedRows, into: returned.buffer,
+                        receivedRows: plan.sentRows)
+                })
+        }
+        let own = Stopwatch.median(Array(dispatcherTimes.dropFirst())), bare = Stopwatch.median(Array(bareTimes.dropFirst()))
+        return Figures(
+            mebibytes: Double(rows * dim * 4) / 1_048_576, dispatcherMilliseconds: own * 1e3, bareMilliseconds: bare * 1e3,
+            ratio: own / bare)
+    }
+}

@@ -1,0 +1,65 @@
+import Training
+import TransformerModel
+
+/// An estimate of the memory that one full token group takes between forward and backward: source and target of
+/// `training.tokens_per_group` tokens each, in sentences of 32 tokens.
+struct ActivationPlan {
+    private let model: ModelConfiguration
+    private let routing: UniformRouting?
+    private let training: TrainingConfiguration
+    /// Whether experts are on other ranks too, so that the rows that arrive are kept.
+    private let isSpread: Bool
+    private let vocabulary: Int
+
+    private static let sentence = 32
+
+    init(_ plan: ModelPlan, _ training: TrainingConfiguration, isSpread: Bool) {
+        model = plan.configuration
+        routing = plan.routing
+        vocabulary = plan.vocabulary
+        self.training = training
+        self.isSpread = isSpread
+    }
+
+    var bytes: Int {
+        let d = Double(model.dim), tokens = Double(training.tokensPerGroup)
+        let encoder = 2 * d + Double(model.encoderLayers) * attention + feedForward(model.encoderLayers, model.encoderBlocks)
+        let decoder =
+            2 * d + Double(model.decoderLayers) * (attention + crossAttention)
+            + feedForward(model.decoderLayers, model.decoderBlocks)
+        // The loss's chunk of logits, or what backward of a layer computes with, whichever is larger.
+        let rows = min(training.tokensPerGroup, max(256, (1 << 23) / vocabulary))
+        let experts = routing?.rowsPerToken ?? 0
+        let layer = Double(model.ffnDim) * max(1, experts) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
+        let passing = max(Double(rows * vocabulary), tokens * layer)
+        return Int((tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
+    }
+
+    // Floats a token, as the operations keep them.
+
+    /// LayerNorm, projections, probabilities, what is attended to, the sum with the residual.
+    private var attention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
+
+    /// As `attention`, with keys and values of a source token.
+    private var crossAttention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
+
+    private func feedForward(_ layers: Int, _ blocks: Int) -> Double {
+        let kept = training.recompute ? 0 : Double(model.ffnDim)
+        return Double(layers - blocks) * (2 * Double(model.dim) + kept) + Double(blocks) * block(kept)
+    }
+
+    private func block(_ kept: Double) -> Double {
+        guard let mixture = model.mixture, let routing else { return 0 }
+        let d = Double(model.dim)
+        var floats = d + routing.rowsPerToken * (kept + d * (isSpread ? 2 : 1))
+        for (stratum, arrivals) in routing.arrivals.enumerated() {
+            floats += arrivals * (Double(mixture.visibleExperts(atStratum: stratum).count) + (stratum > 0 ? d : 0))
+        }
+        // Networks that every token takes: what they read once, and of each its hidden activations and output. Conditional
+        // routing mixes into another output.
+        let networks = mixture.sharedExperts + (mixture.conditionalRouting != nil ? 1 : 0)
+        if networks > 0 { floats += d + Double(networks) * (kept + d) }
+        if mixture.conditionalRouting != nil { floats += d }
+        return floats
+    }
+}

@@ -1,0 +1,104 @@
+import Files
+import Foundation
+import Reporting
+
+/// What a configuration asks for, for people and for programs.
+public struct PlanReport {
+    let model: ModelPlan
+    let rank: RankPlan
+    /// Whether the rounds were measured in a run.
+    let isMeasured: Bool
+
+    public init(model: ModelPlan, rank: RankPlan, isMeasured: Bool) {
+        self.model = model
+        self.rank = rank
+        self.isMeasured = isMeasured
+    }
+
+    private struct Document: Encodable {
+        let parameters: Int
+        let activeParameters: Int
+        let flopsPerToken: Double
+        let expectedRounds: Double?
+        let measuredRounds: Double?
+        let expertsPerToken: Double?
+        let ranks: Int
+        let expertParallel: Int
+        let replicas: Int
+        let memoryPerRank: RankPlan.Memory
+        let memoryPerRankTotal: Int
+        let allToAllBytesPerUpdate: Int
+        let gradientBytesPerUpdate: Int
+        /// Experts by stratum, then by place.
+        let placement: [[[Int]]]
+    }
+
+    public func json() throws -> String {
+        let document = Document(
+            parameters: model.parameters, activeParameters: model.activeParameters, flopsPerToken: model.flopsPerToken,
+            expectedRounds: model.configuration.mixture.map { UniformRouting($0).rounds },
+            measuredRounds: isMeasured ? model.routing?.rounds : nil, expertsPerToken: model.routing?.expertsPerToken,
+            ranks: rank.layout.ranks, expertParallel: rank.layout.expertParallel, replicas: rank.layout.replicas,
+            memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
+            allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
+            placement: placement)
+        return try JSONText.pretty(document, keys: .convertToSnakeCase)
+    }
+
+    private var placement: [[[Int]]] {
+        guard let placement = rank.placement, let mixture = model.configuration.mixture else { return [] }
+        let stratumOfExpert = mixture.stratumOfExpert
+        return mixture.strata.indices.map { stratum in
+            placement.expertsOfPlace.map { $0.filter { stratumOfExpert[$0] == stratum } }
+        }
+    }
+
+    public var text: String {
+        var facts = [
+            ["parameters", NumberText.count(model.parameters)],
+            ["active parameters", NumberText.count(model.activeParameters)],
+            ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
+        ]
+        if let routing = model.routing {
+            facts.append(["\(isMeasured ? "measured" : "expected") rounds", NumberText.decimal(routing.rounds, 3)])
+            facts.append(["experts a token and block", NumberText.decimal(routing.expertsPerToken, 3)])
+        }
+        let memory = [
+            ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
+            ("optimizer state", rank.memory.optimizerState), ("activations, estimated", rank.memory.activations),
+            ("checkpoint's copy", rank.memory.snapshot), ("together", rank.memory.total),
+        ]
+        let traffic = [
+            ("all-to-all an update", rank.allToAllBytesPerUpdate), ("gradients an update", rank.gradientBytesPerUpdate),
+        ]
+        let layout = rank.layout
+        return Table(header: ["model", ""], rows: facts).text
+            + "\n\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s)\n\n"
+            + Table(header: ["memory a rank", "MiB"], rows: memory.map { [$0.0, NumberText.mebibytes($0.1)] }).text + "\n"
+            + Table(header: ["sent by a rank", "MiB"], rows: traffic.map { [$0.0, NumberText.mebibytes($0.1)] }).text
+            + placementText
+    }
+
+    /// Places as columns: the ranks of each, then its experts of every stratum.
+    private var placementText: String {
+        guard let placement = rank.placement else { return "" }
+        let layout = rank.layout
+        func ranks(_ place: Int) -> String {
+            let first = (0..<min(layout.replicas, 3)).map { "\(place + $0 * layout.expertParallel)" }
+            return first.joined(separator: ", ") + (layout.replicas > 3 ? ", …" : "")
+        }
+        let rows =
+            [["ranks"] + (0..<placement.places).map(ranks)]
+            + self.placement.enumerated().map { stratum, places in
+                ["stratum \(stratum)"] + places.map(Self.span)
+            }
+        return "\n" + Table(header: ["experts"] + (0..<placement.places).map { "place \($0)" }, rows: rows).text
+    }
+
+    /// Experts of a place and stratum stand one after another.
+    private static func span(_ experts: [Int]) -> String {
+        experts.count > 2 ? "\(experts[0])-\(experts[experts.count - 1])" : experts.map(String.init).joined(separator: " ")
+    }
+
+    private static func millions(_ value: Double) -> String { NumberText.decimal(value / 1e6, 1) + " M" }
+}

@@ -1,0 +1,61 @@
+import MixtureOfExperts
+import Runs
+
+/// What one rank of a run holds and sends: bytes, for the rank with most experts.
+public struct RankPlan {
+    public let layout: ParallelLayout
+    /// nil for a dense model.
+    public let placement: ExpertPlacement?
+    public let memory: Memory
+    /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.
+    public let allToAllBytesPerUpdate: Int
+    /// Gradients that a rank sends to others in an update, in pieces to be summed and as sums; with a sharded optimizer, the
+    /// pieces of gradients and the updated values, which are as many.
+    public let gradientBytesPerUpdate: Int
+
+    public struct Memory: Encodable {
+        public let parameters: Int
+        public let gradients: Int
+        /// Adam's two moments.
+        public let optimizerState: Int
+        /// What forward keeps of one token group, and the largest that is computed with it.
+        public let activations: Int
+        /// The copy of its part of a checkpoint, if that is written while training goes on.
+        public let snapshot: Int
+
+        public var total: Int { parameters + gradients + optimizerState + activations + snapshot }
+
+        enum CodingKeys: String, CodingKey {
+            case parameters, gradients, activations, snapshot
+            case optimizerState = "optimizer_state"
+        }
+    }
+
+    /// - Throws: `PlacementError` if the experts cannot be spread over so many ranks.
+    public init(_ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int) throws {
+        let mixture = plan.configuration.mixture, training = configuration.training
+        layout = try ParallelLayout(
+            ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.strata ?? [])
+        let places = layout.expertParallel
+        placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places) }
+        let float = MemoryLayout<Float>.stride
+        let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
+        let held = (plan.replicatedParameters + experts) * float
+        let isSharded = configuration.parallel.shardOptimizer
+        let moments =
+            isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
+        memory = Memory(
+            parameters: held, gradients: held, optimizerState: 2 * moments * float,
+            activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
+            // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
+            snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
+        let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
+        let rows = tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0)
+        let leaving = rows * Double(places - 1) / Double(places)
+        // To the experts and back, in forward and in backward.
+        allToAllBytesPerUpdate = Int(leaving * 4 * Double(plan.configuration.dim * float))
+        // Of what n ranks add up, each sends the others their pieces and the sum of its own: 2 (n − 1) / n of it.
+        func sent(_ parameters: Int, among ranks: Int) -> Int { 2 * float * parameters * (ranks - 1) / ranks }
+        gradientBytesPerUpdate = sent(plan.replicatedParameters, among: ranks) + sent(experts, among: layout.replicas)
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Benchmarks
+import Files
+
+/// `strata bench alltoall`: the dispatcher against a bare all-to-all of the same counts.
+struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
+    static let configuration = CommandConfiguration(
+        commandName: "alltoall",
+        abstract: "The dispatcher's way to the experts and back against a bare row exchange of the same counts.",
+        discussion: """
+            The dispatcher also exchanges counts and sorts rows by expert. Run it under mpirun.
+
+            Example:
+              mpirun -n 2 strata bench alltoall
+              strata bench alltoall --simulate-ranks 2 --json
+            """)
+
+    @Option(help: ArgumentHelp("Width of a row.", valueName: "n"))
+    var dim = 512
+
+    @Option(help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
+    var repetitions = 9
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    @Flag(help: .json)
+    var json = false
+
+    func run() throws {
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            try ranks.together {
+                try require("--dim", dim, in: 1...65_536)
+                try require("--repetitions", repetitions, in: 1...1_000_000)
+            }
+            let figures = try AllToAllBenchmark(dim: dim, repetitions: repetitions).measure(ranks.world)
+            if ranks.isFirst {
+                print(json ? try JSONText.pretty(figures) : AllToAllBenchmark.text(figures), terminator: "")
+            }
+            return .done
+        }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+}

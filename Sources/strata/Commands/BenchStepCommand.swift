@@ -1,0 +1,46 @@
+import ArgumentParser
+import Benchmarks
+import Files
+import Reporting
+
+/// `strata bench step`: whole training updates on synthetic sentences.
+struct BenchStepCommand: ParsableCommand, RunsOnRanks {
+    static let configuration = CommandConfiguration(
+        commandName: "step",
+        abstract: "Whole training updates on synthetic sentences; under mpirun on as many ranks as were started.",
+        discussion: """
+            Example:
+              mpirun -n 2 strata bench step --config configs/bench/base.yaml
+              strata bench step --set training.recompute=true --steps 5 --json
+            """)
+
+    @OptionGroup var options: BenchmarkOptions
+
+    @Option(help: ArgumentHelp("Updates that are timed, after one that is not.", valueName: "n"))
+    var steps = 10
+
+    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    var simulateRanks: Int?
+
+    @Option(help: ArgumentHelp("Write each rank's phases to a file, in Chrome's trace format.", valueName: "file"))
+    var profile: String?
+
+    @Flag(help: .json)
+    var json = false
+
+    func run() throws {
+        let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
+            let configuration = try ranks.together {
+                try require("--steps", steps, in: 1...1_000_000)
+                return try options.load()
+            }
+            let figures = try StepBenchmark(configuration, steps: steps, profile: profile).measure(
+                ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
+                display: ranks.isFirst ? ProgressDisplay() : nil,
+                writeTrace: { clock, path in try ranks.together { try ChromeTrace.write(clock, to: path, ranks.world) } })
+            if ranks.isFirst { print(json ? try JSONText.pretty(figures) : figures.text, terminator: "") }
+            return .done
+        }
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+}
