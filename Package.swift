@@ -1,4 +1,4 @@
-// swift-tools-version: 6.0
+// swift-tools-version: 6.2
 import Foundation
 import PackageDescription
 
@@ -35,9 +35,66 @@ func tests(_ target: String, _ dependencies: [Target.Dependency]) -> Target {
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// The library, from the bottom up; each is a product, for other packages to import.
+let libraries = [
+    library("Files", ["CXXHash"]),
+    library("TensorCore", ["COpenBLAS", "CKernels"]),
+    library("Autograd", ["TensorCore"]),
+    library("NeuralLayers", ["TensorCore", "Autograd"]),
+    library("Collectives"),
+    library("MPICollectives", ["CMPI", "Collectives"]),
+    library("ConfigurationForms", ["Files"]),
+    library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
+    library(
+        "TransformerModel",
+        ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts"]),
+    library("DataPipeline", ["Files", "TensorCore", "ConfigurationForms", "CSentencePiece"]),
+    library(
+        "Training",
+        [
+            "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts",
+            "TransformerModel", "DataPipeline",
+        ]),
+    library(
+        "Checkpoints", ["Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "Training"]),
+    library(
+        "Runs",
+        [
+            "Files", "TensorCore", "Collectives", "ConfigurationForms", "TransformerModel", "DataPipeline", "Training",
+            "Checkpoints", yams,
+        ]),
+    library(
+        "ModelSurgery", ["Files", "ConfigurationForms", "DataPipeline", "Checkpoints", "Runs"]),
+    library(
+        "Evaluation",
+        [
+            "TensorCore", "Autograd", "NeuralLayers", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+        ]),
+    library("Reporting", ["Training", "Evaluation"]),
+    library(
+        "Planning",
+        [
+            "Files", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "Training", "Runs", "Reporting",
+        ]),
+    library(
+        "Benchmarks",
+        [
+            "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+            "Runs", "Evaluation", "Reporting",
+        ]),
+    library(
+        "Sweeps",
+        [
+            "Files", "ConfigurationForms", "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation", "Reporting",
+            "Planning",
+        ]),
+]
+
 let package = Package(
     name: "Strata",
-    products: [.executable(name: "strata", targets: ["strata"])],
+    products: libraries.map { .library(name: $0.name, targets: [$0.name]) } + [
+        .executable(name: "strata", targets: ["strata"])
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
@@ -52,63 +109,12 @@ let package = Package(
             name: "CSentencePiece", cxxSettings: cxxSettings,
             linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
-        library("Files", ["CXXHash"]),
-        library("TensorCore", ["COpenBLAS", "CKernels"]),
-        library("Autograd", ["TensorCore"]),
-        library("NeuralLayers", ["TensorCore", "Autograd"]),
-        library("Collectives"),
-        library("MPICollectives", ["CMPI", "Collectives"]),
-        library("ConfigurationForms", ["Files"]),
-        library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
-        library(
-            "TransformerModel",
-            ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts"]),
-        library("DataPipeline", ["Files", "TensorCore", "ConfigurationForms", "CSentencePiece"]),
-        library(
-            "Training",
-            [
-                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts",
-                "TransformerModel", "DataPipeline",
-            ]),
-        library(
-            "Checkpoints", ["Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "Training"]),
-        library(
-            "Runs",
-            [
-                "Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
-                "DataPipeline", "Training", "Checkpoints", yams,
-            ]),
-        library(
-            "ModelSurgery", ["Files", "ConfigurationForms", "DataPipeline", "Checkpoints", "Runs"]),
-        library(
-            "Evaluation",
-            [
-                "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MixtureOfExperts", "TransformerModel",
-                "DataPipeline",
-            ]),
-        library("Reporting", ["Training", "Evaluation"]),
-        library(
-            "Planning",
-            [
-                "Files", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "Training", "Runs", "Reporting",
-            ]),
-        library(
-            "Benchmarks",
-            [
-                "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
-                "Training", "Runs", "Evaluation", "Reporting",
-            ]),
-        library(
-            "Sweeps",
-            [
-                "Files", "ConfigurationForms", "DataPipeline", "Training", "Checkpoints", "Runs", "Evaluation", "Reporting",
-                "Planning",
-            ]),
+    ] + libraries + [
         .executableTarget(
             name: "strata",
             dependencies: [
-                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms",
-                "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery",
+                "Files", "TensorCore", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts",
+                "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery",
                 "Evaluation", "Reporting", "Planning", "Benchmarks", "Sweeps", argumentParser,
             ], swiftSettings: swiftSettings),
 

@@ -9,8 +9,6 @@ import MPICollectives
 /// runs, and MPI, which is initialised for that thread alone, could not be called.
 @main
 struct StrataCommand: ParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "strata",
         abstract: "Trains translation Transformers with stratified mixtures of experts, expert-parallel over MPI.",
@@ -20,7 +18,7 @@ struct StrataCommand: ParsableCommand {
               strata prepare configs/quickstart.yaml
               mpirun -n 2 strata train configs/quickstart.yaml --out runs/quickstart
             """,
-        version: "strata \(version)",
+        version: "strata \(programVersion)",
         subcommands: [
             PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
             AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self,

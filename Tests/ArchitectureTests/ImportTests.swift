@@ -76,6 +76,25 @@ import Testing
         #expect(targets == Self.order, "the first column of the table and the order of this test must be the same")
     }
 
+    /// What Package.swift lets a target import is what its files import, no more.
+    @Test func targetsDeclareWhatTheyImport() throws {
+        let declared = try Dictionary(grouping: ImportGraph.edges(), by: \.importer).mapValues { Set($0.map(\.imported)) }
+        let files = try Dictionary(grouping: SourceTree.swiftFiles(in: "Sources"), by: \.target)
+        #expect(Set(files.keys).isSubset(of: Set(declared.keys).union(["Collectives"])))
+        for (target, files) in files {
+            let imported = Set(files.flatMap { SourceTree.imports(of: $0.text) }).intersection(Self.order).subtracting([target])
+            #expect(declared[target] ?? [] == imported, "\(target): Package.swift must list what its files import")
+        }
+    }
+
+    @Test func theDrawingIsThatOfThePackage() throws {
+        let text = try SourceTree.files(in: "Docs", extensions: ["md"]).first { $0.path == "Docs/Architecture.md" }?.text
+        let drawn = try #require(text?.split(separator: "<!-- import-graph -->\n").last)
+        #expect(
+            drawn.hasPrefix(try ImportGraph.drawing()),
+            "Docs/Architecture.md must show the imports as they are: run Docs/import-graph.sh --write")
+    }
+
     @Test func theTableSaysWhatItIsMeantTo() {
         for (module, target) in [
             ("Training", "Evaluation"), ("Evaluation", "Training"), ("DataPipeline", "TransformerModel"),

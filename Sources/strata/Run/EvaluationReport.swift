@@ -68,8 +68,8 @@ struct EvaluationReport {
         result = EvaluationResult(
             split: split.rawValue, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
-            signature: BLEU.signature(version: StrataCommand.version),
-            chrfSignature: ChrF.signature(version: StrataCommand.version))
+            signature: BLEU.signature(version: programVersion),
+            chrfSignature: ChrF.signature(version: programVersion))
     }
 
     func text(samples: Int) -> String {
