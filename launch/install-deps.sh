@@ -29,6 +29,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if ! command -v swift >/dev/null; then
-  echo "install-deps: a Swift 6 toolchain must be on the PATH: see https://www.swift.org/install" >&2
+  echo "install-deps: a Swift toolchain of 6.2 or later must be on the PATH: see https://www.swift.org/install" >&2
   exit 1
 fi
