@@ -6,6 +6,7 @@ public enum Bounds: Sendable {
     case from(Double, below: Double)
     case between(Double, Double)
 
+    /// Whether the number is one of those allowed.
     public func contains(_ number: Double) -> Bool {
         switch self {
         case .atLeast(let lower): return number >= lower

@@ -78,6 +78,7 @@ extension ConfigurationForm {
 }
 
 extension ConfigurationForm where Value: FixedWidthInteger {
+    /// A whole number within a range, in decimal digits.
     public static func integer(_ range: ClosedRange<Value>) -> Self {
         Self(
             scalar: "an integer from \(range.lowerBound) to \(range.upperBound)",
@@ -87,6 +88,7 @@ extension ConfigurationForm where Value: FixedWidthInteger {
 }
 
 extension ConfigurationForm where Value: BinaryFloatingPoint & LosslessStringConvertible {
+    /// A decimal number within bounds, with a fraction and an exponent if need be.
     public static func number(_ bounds: Bounds) -> Self {
         Self(
             scalar: bounds.description,
@@ -107,6 +109,7 @@ extension ConfigurationForm where Value: RawRepresentable & CaseIterable, Value.
 }
 
 extension ConfigurationForm where Value == Bool {
+    /// `true` or `false`, and no other word for them.
     public static var boolean: Self {
         Self(
             scalar: "true or false", names: ["true", "false"], parse: { Bool($0) },
@@ -124,6 +127,7 @@ extension ConfigurationForm where Value == String {
 }
 
 extension ConfigurationForm {
+    /// A list of values of one form.
     public static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
     where Value == [Element] {
         let allowed = "a list of \(count.lowerBound) to \(count.upperBound) items, each \(element.allowed)"
@@ -158,6 +162,7 @@ extension ConfigurationForm {
             }, write: list.write)
     }
 
+    /// A map from texts to values of one form; an empty one is not written.
     public static func map<Element>(
         from key: ConfigurationForm<String>, to element: ConfigurationForm<Element>
     ) -> Self where Value == [String: Element] {

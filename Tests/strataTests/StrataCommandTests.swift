@@ -2,6 +2,9 @@ import ArgumentParser
 import Collectives
 import ConfigurationForms
 import Foundation
+import ModelSurgery
+import Runs
+import Sweeps
 import Testing
 
 @testable import strata
@@ -23,6 +26,9 @@ import Testing
     @Test func errorsHaveTheirStatus() throws {
         let configuration = ConfigurationError(ConfigurationOrigin(source: "a.yaml", line: 3), "must be X, but is Y")
         #expect(ExitStatus(for: configuration) == .usage)
+        #expect(StrataProcess.resumableStatus == ExitStatus.resumable.rawValue, "a sweep knows what its commands end with")
+        #expect(ExitStatus(for: RunError(.data, "bad")) == .data && ExitStatus(for: RunError(.usage, "bad")) == .usage)
+        #expect(ExitStatus(for: RunError(.program, "bad")) == .internal && ExitStatus(for: SurgeryError("bad")) == .usage)
         #expect(ExitStatus(for: CommandFailure(.resumable, "stopped")) == .resumable)
         #expect(ExitStatus(for: CommandFailure(.data, "bad")) == .data)
         #expect(ExitStatus(for: CollectiveError.transport(operation: "barrier", rank: 0, detail: "lost")) == .internal)
