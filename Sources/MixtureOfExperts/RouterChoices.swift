@@ -39,7 +39,9 @@ extension StratifiedRouter {
             }
             choices.experts[token * k] = Int32(visible.lowerBound + first)
             guard k == 2 else { continue }
-            let isDrawn = secondExpert != .random || key.uniform(Int(rows[token])) < min(1, 2 * p[second])
+            let isDrawn =
+                secondExpert != .random
+                || key.derived(Int(rows[token])).uniform(visible.lowerBound + second) < min(1, 2 * p[second])
             if isDrawn { choices.experts[token * k + 1] = Int32(visible.lowerBound + second) }
         }
         return choices
@@ -47,13 +49,16 @@ extension StratifiedRouter {
 
     /// First and second choice of each token, the second the argmax of logit + Gumbel noise over the others: a draw from their
     /// softmax.
-    func sampledChoices(_ logits: Tensor, rows: [Int32], key: RandomKey) -> [(first: Int, second: Int)] {
+    func sampledChoices(
+        _ logits: Tensor, visible: Range<Int>, rows: [Int32], key: RandomKey
+    ) -> [(first: Int, second: Int)] {
         let count = logits.columns
         return rows.enumerated().map { token, row in
             let scores = logits.row(token), first = Self.largest(scores, count)
+            let tokenKey = key.derived(Int(row))
             var best = -1, bestScore = -Float.infinity
             for expert in 0..<count where expert != first {
-                let score = scores[expert] + key.gumbel(Int(row) * count + expert)
+                let score = scores[expert] + tokenKey.gumbel(visible.lowerBound + expert)
                 if best < 0 || score > bestScore { (best, bestScore) = (expert, score) }
             }
             return (first, best)

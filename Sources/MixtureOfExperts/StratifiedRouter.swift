@@ -45,7 +45,7 @@ public struct StratifiedRouter: Sendable {
         let isSampled = rule == .tokenChoice && topK == 2 && visible.count > 1 && secondExpert == .sampling
         precondition(!isSampled || selectionBias.isEmpty, "a second choice is drawn from the scores as they are")
         // Gumbel noise belongs to the logits, which the probabilities are about to replace.
-        let sampled = isSampled ? sampledChoices(scores, rows: rows, key: key) : []
+        let sampled = isSampled ? sampledChoices(scores, visible: visible, rows: rows, key: key) : []
         let logSums = RouterZLoss.normalize(scores)
         let choices: RouterChoices, kept: [Bool]
         switch rule {

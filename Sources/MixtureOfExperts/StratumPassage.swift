@@ -45,6 +45,7 @@ extension StratifiedBlock {
         let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
         let mixture = RowKernels.Mixture(
             slots: plan.slots, weights: outputWeights(decision, rows, pass, key), choices: decision.choices, tokens: rows,
+            experts: decision.experts, expertCount: configuration.experts,
             mask: pass.isTraining && dropout > 0
                 ? DropoutMask(probability: dropout, key: key.derived(RandomPurpose.expertOutput.rawValue)) : .none)
         context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
@@ -135,7 +136,7 @@ extension StratifiedBlock {
         guard pass.isTraining else { return decision.weights.map { $0 * (1 - masking) } }
         let maskKey = key.derived(RandomPurpose.expertMasking.rawValue), k = decision.choices
         return decision.weights.enumerated().map { index, weight in
-            maskKey.uniform(Int(rows[index / k]) * k + index % k) < masking ? 0 : weight
+            maskKey.derived(Int(rows[index / k])).uniform(Int(decision.experts[index])) < masking ? 0 : weight
         }
     }
 }

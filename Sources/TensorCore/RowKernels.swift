@@ -47,7 +47,7 @@ public enum RowKernels {
     }
 
     /// How the outputs of a token's experts are weighted: choice c of token t has the output in row slots[t · k + c] (−1: none)
-    /// and the factor weights[t · k + c]; dropout draws by (tokens[t] · k + c, column).
+    /// and the factor weights[t · k + c]; dropout draws by (token, expert, column), whatever place the choice has in the list.
     public struct Mixture {
         public let slots: [Int32]
         public let weights: [Float]
@@ -55,28 +55,35 @@ public enum RowKernels {
         /// Each token's row in the matrix that the mixture is added to.
         public let tokens: [Int32]
         public let mask: DropoutMask
+        /// By choice: tokens[t] · experts + expert, the row that dropout draws by.
+        let drawRows: [Int32]
 
-        public init(slots: [Int32], weights: [Float], choices: Int, tokens: [Int32], mask: DropoutMask) {
-            precondition(slots.count == tokens.count * choices && weights.count == slots.count)
+        /// `experts` holds each choice's expert, a number below `expertCount`.
+        public init(
+            slots: [Int32], weights: [Float], choices: Int, tokens: [Int32], experts: [Int32], expertCount: Int,
+            mask: DropoutMask
+        ) {
+            precondition(slots.count == tokens.count * choices && weights.count == slots.count && experts.count == slots.count)
             self.slots = slots
             self.weights = weights
             self.choices = choices
             self.tokens = tokens
             self.mask = mask
+            drawRows = experts.enumerated().map { tokens[$0 / choices] * Int32(expertCount) + $1 }
         }
     }
 
     /// x[tokens[t]] += Σ over choices of weight · dropout(outputs[slot]).
     public static func addMixture(_ context: ComputeContext, _ mixture: Mixture, outputs: Tensor, to x: Tensor) {
         let (xp, op, d, k, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, mixture.choices, mixture.mask)
-        withPointers(mixture) { slots, weights, tokens in
+        withPointers(mixture) { slots, weights, tokens, draws in
             context.pool.parallelRanges(tokens.count, grain: 64) { range in
                 for t in range {
                     let target = xp + Int(tokens[t]) * d
                     for c in 0..<k {
                         let slot = Int(slots[t * k + c])
                         if slot < 0 { continue }
-                        let (source, weight, row) = (op + slot * d, weights[t * k + c], Int(tokens[t]) * k + c)
+                        let (source, weight, row) = (op + slot * d, weights[t * k + c], Int(draws[t * k + c]))
                         var column = 0
                         if mask.dropsNothing {
                             while column + 16 <= d {
@@ -118,7 +125,7 @@ public enum RowKernels {
         var dweights = [Float](repeating: 0, count: mixture.weights.count)
         dweights.withUnsafeMutableBufferPointer { dweights in
             let dw = dweights.baseAddress
-            withPointers(mixture) { slots, weights, tokens in
+            withPointers(mixture) { slots, weights, tokens, draws in
                 context.pool.parallelRanges(tokens.count, grain: 64) { range in
                     for t in range {
                         let g = gp + Int(tokens[t]) * d
@@ -127,7 +134,7 @@ public enum RowKernels {
                             if slot < 0 { continue }
                             dw![t * k + c] = choiceBackward(
                                 g, op + slot * d, into: dop + slot * d, d, weight: weights[t * k + c], mask: mask,
-                                row: Int(tokens[t]) * k + c)
+                                row: Int(draws[t * k + c]))
                         }
                     }
                 }
@@ -172,11 +179,15 @@ public enum RowKernels {
 
     private static func withPointers(
         _ mixture: Mixture,
-        _ body: (UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Int32>) -> Void
+        _ body: (
+            UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Int32>
+        ) -> Void
     ) {
         mixture.slots.withUnsafeBufferPointer { slots in
             mixture.weights.withUnsafeBufferPointer { weights in
-                mixture.tokens.withUnsafeBufferPointer { tokens in body(slots, weights, tokens) }
+                mixture.tokens.withUnsafeBufferPointer { tokens in
+                    mixture.drawRows.withUnsafeBufferPointer { body(slots, weights, tokens, $0) }
+                }
             }
         }
     }

@@ -70,11 +70,16 @@ import _TestSupport
         [1, 2].flatMap { k in [0, 0.4].map { Example(columns: columns, k: k, probability: $0) } }
     }
 
+    /// Each token's choices in a rotation of their own: dropout draws by the expert, not by the place in the list.
+    private static func experts(_ tokens: Int, _ k: Int) -> [Int32] {
+        (0..<tokens * k).map { Int32(($0 / k + 3 * ($0 % k)) % 5) }
+    }
+
     private static func mixture(_ example: Example) -> (mixture: RowKernels.Mixture, rows: Int) {
         let tokens = 150, k = example.k, (slots, rows) = slots(tokens, k)
         let mixture = RowKernels.Mixture(
             slots: slots, weights: normalValues(tokens * k, seed: 5), choices: k,
-            tokens: (0..<tokens).map { Int32(2 * $0 + 1) },
+            tokens: (0..<tokens).map { Int32(2 * $0 + 1) }, experts: experts(tokens, k), expertCount: 5,
             mask: DropoutMask(probability: example.probability, key: RandomKey(seed: 6)))
         return (mixture, rows)
     }
@@ -85,7 +90,7 @@ import _TestSupport
         let x = Self.matrix(context, 302, d, seed: 7), outputs = Self.matrix(context, rows, d, seed: 8)
         var expected = x.elements.map(Double.init)
         for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
-            let token = Int(mixture.tokens[index / example.k]), row = token * example.k + index % example.k
+            let token = Int(mixture.tokens[index / example.k]), row = token * 5 + Int(Self.experts(150, example.k)[index])
             for c in 0..<d {
                 let factor = mixture.mask.factor(row: row, column: c, columns: d)
                 expected[token * d + c] += Double(mixture.weights[index]) * Double(factor) * Double(outputs[Int(slot), c])
@@ -104,7 +109,7 @@ import _TestSupport
         let dweights = RowKernels.mixtureBackward(context, mixture, dx: dx, outputs: outputs, into: doutputs)
         var expected = [Double](repeating: 0, count: rows * d), weights = [Double](repeating: 0, count: dweights.count)
         for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
-            let token = Int(mixture.tokens[index / example.k]), row = token * example.k + index % example.k
+            let token = Int(mixture.tokens[index / example.k]), row = token * 5 + Int(Self.experts(150, example.k)[index])
             for c in 0..<d {
                 let masked = Double(mixture.mask.factor(row: row, column: c, columns: d)) * Double(dx[token, c])
                 expected[Int(slot) * d + c] = Double(mixture.weights[index]) * masked
