@@ -44,7 +44,8 @@ let libraries = [
     library("Collectives"),
     library("MPICollectives", ["CMPI", "Collectives"]),
     library("ConfigurationForms", ["Files"]),
-    library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives"]),
+    library("MixtureOfExperts", ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms"]),
+    library("MixtureMethods", ["TensorCore", "Autograd", "NeuralLayers", "ConfigurationForms", "MixtureOfExperts"]),
     library(
         "TransformerModel",
         ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts"]),
@@ -60,27 +61,29 @@ let libraries = [
     library(
         "Runs",
         [
-            "Files", "TensorCore", "Collectives", "ConfigurationForms", "TransformerModel", "DataPipeline", "Training",
-            "Checkpoints", yams,
+            "Files", "TensorCore", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
+            "TransformerModel",
+            "DataPipeline", "Training", "Checkpoints", yams,
         ]),
     library(
         "ModelSurgery", ["Files", "ConfigurationForms", "DataPipeline", "Checkpoints", "Runs"]),
     library(
         "Evaluation",
         [
-            "TensorCore", "Autograd", "NeuralLayers", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+            "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline",
         ]),
     library("Reporting", ["Training", "Evaluation"]),
     library(
         "Planning",
         [
-            "Files", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "Training", "Runs", "Reporting",
+            "Files", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods", "TransformerModel",
+            "Training", "Runs", "Reporting",
         ]),
     library(
         "Benchmarks",
         [
-            "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
-            "Runs", "Evaluation", "Reporting",
+            "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "MixtureMethods", "TransformerModel",
+            "DataPipeline", "Runs", "Evaluation", "Reporting",
         ]),
     library(
         "Sweeps",
@@ -119,13 +122,17 @@ let package = Package(
             ], swiftSettings: swiftSettings),
 
         .target(
-            name: "_TestSupport", dependencies: ["Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts"],
+            name: "_TestSupport",
+            dependencies: [
+                "Files", "TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts",
+            ],
             path: "Tests/_TestSupport", swiftSettings: swiftSettings),
         .target(
             name: "_TinyRuns",
             dependencies: [
-                "_TestSupport", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
-                "Training", "Checkpoints", "Runs",
+                "_TestSupport", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "MixtureMethods",
+                "TransformerModel",
+                "DataPipeline", "Training", "Checkpoints", "Runs",
             ], path: "Tests/_TinyRuns", swiftSettings: swiftSettings),
         .executableTarget(
             name: "mpi-conformance", dependencies: ["_TestSupport", "Collectives", "MPICollectives"],
@@ -148,15 +155,21 @@ let package = Package(
                 "mpi-conformance",
             ]),
         tests(
+            "MixtureMethods",
+            [
+                "MixtureMethods", "MixtureOfExperts", "ConfigurationForms", "NeuralLayers", "Autograd", "TensorCore",
+                "Collectives", "Files",
+            ]),
+        tests(
             "TransformerModel",
-            ["TransformerModel", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
+            ["TransformerModel", "MixtureMethods", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
         tests("ConfigurationForms", ["ConfigurationForms"]),
         tests("DataPipeline", ["DataPipeline"]),
-        tests("Training", ["Training", "Checkpoints", "_TinyRuns"]),
+        tests("Training", ["Training", "MixtureMethods", "Checkpoints", "_TinyRuns"]),
         tests("Checkpoints", ["Checkpoints", "Training", "_TinyRuns"]),
         tests("Runs", ["Runs", "Checkpoints", "Training", "_TinyRuns"]),
         tests("ModelSurgery", ["ModelSurgery", "Checkpoints", "Runs", "_TinyRuns"]),
-        tests("Evaluation", ["Evaluation"]),
+        tests("Evaluation", ["Evaluation", "MixtureMethods"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("Planning", ["Planning", "Benchmarks", "Runs", "Training"]),
         tests("Benchmarks", ["Benchmarks", "Collectives"]),

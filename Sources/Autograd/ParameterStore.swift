@@ -29,6 +29,13 @@ public final class ParameterStore {
         return parameter
     }
 
+    /// What `build` makes, with the parameters that it added on the way.
+    public func collect<Result>(_ build: () -> Result) -> (Result, [Parameter]) {
+        let first = parameters.count
+        let result = build()
+        return (result, Array(parameters[first...]))
+    }
+
     /// Reserves the buffers and draws the initial values.
     public func materialize(_ context: ComputeContext, seed: UInt64) {
         precondition(sections == nil, "a store is materialized once")

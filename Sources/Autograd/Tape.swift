@@ -30,7 +30,7 @@ public final class Tape {
     /// on, and gives every input its share. It is called once, even if nothing depends on the result: then the gradient is
     /// zero, and an operation that communicates still meets its peers. `parameters` are all those to whose gradients it adds.
     public func record(
-        _ value: Tensor, parameters: [Parameter] = [], backward: @escaping (Tensor) throws -> Void
+        _ value: Tensor, parameters: [Parameter], backward: @escaping (Tensor) throws -> Void
     ) -> Variable {
         let output = Variable(value)
         if isRecording {

@@ -1,4 +1,5 @@
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import Reporting
 import TensorCore
@@ -51,11 +52,13 @@ public struct AllToAllBenchmark {
         let context = ComputeContext(threads: 1), rows = max(1, bytes / (dim * 4)), places = world.size
         let placement = ExpertPlacement(strata: [2 * places], places: places)
         let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement)
-        let scores = context.zeros(rows, placement.experts)
-        for row in 0..<rows { scores[row, row % placement.experts] = 4 }
-        let router = StratifiedRouter(topK: 1, capacityFactor: nil, secondExpert: .best, normalization: .never)
+        let logits = context.zeros(rows, placement.experts)
+        for row in 0..<rows { logits[row, row % placement.experts] = 4 }
+        var mixture = MixtureConfiguration(strata: placement.strata)
+        (mixture.topK, mixture.capacityFactor) = (1, nil)
+        let router = StratifiedRouter(GateSite(name: "bench", configuration: mixture, stratum: 0, dim: dim))
         let decision = router.route(
-            scores: scores, visible: 0..<placement.experts, rows: (0..<rows).map { Int32($0) }, key: RandomKey(seed: 1))
+            context, logits: logits, rows: (0..<rows).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
         let x = context.zeros(rows, dim)
         let plan = try dispatcher.plan(context, decision)
         let received = context.zeros(plan.rowsReceived, dim), returned = context.zeros(rows, dim)

@@ -59,7 +59,8 @@ public struct ExpertsBenchmark {
     public func measure() -> [Figures] {
         let context = ComputeContext(threads: threads)
         let store = ParameterStore()
-        let group = GroupedExperts(name: "bench", ids: Array(0..<experts), dim: dim, ffnDim: ffn, store: store)
+        let group = GroupedExperts(
+            (0..<experts).map { FeedForwardExpert(name: "bench.experts.\($0)", dim: dim, ffnDim: ffn, store: store) }, dim: dim)
         store.materialize(context, seed: 1)
         var figures: [Figures] = []
         for rowsPerExpert in [16, 32, 64, 128, 256, 512, 1024, 4096] {

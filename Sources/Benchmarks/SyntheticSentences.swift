@@ -37,8 +37,10 @@ public struct SyntheticSentences: TokenGroupSource {
             return (0..<segments.rows).map { Self.word(key, $0, vocabulary: vocabulary) }
         }
         return TokenGroup(
-            index: index, source: tokens(1), sourceSegments: segments, targetInput: tokens(2), targetOutput: tokens(3),
-            targetSegments: segments, directions: lengths.map { _ in 0 })
+            index: index,
+            batch: SentenceBatch(
+                source: tokens(1), sourceSegments: segments, targetInput: tokens(2), targetOutput: tokens(3),
+                targetSegments: segments), directions: lengths.map { _ in 0 })
     }
 
     public func targetTokens(update: Int) -> [Int] {

@@ -32,6 +32,33 @@ public struct ConfigurationField<Root> {
         read = { _, _, _, _ in }
         write = { _ in nil }
     }
+
+    private init(
+        key: String, isRequired: Bool, allowed: String, keys: @escaping (String) -> [String],
+        read: @escaping (ConfigurationNode, String, inout Root, ConfigurationProblems) -> Void,
+        write: @escaping (Root) -> ConfigurationNode.Content?
+    ) {
+        self.key = key
+        self.isRequired = isRequired
+        self.allowed = allowed
+        self.keys = keys
+        self.read = read
+        self.write = write
+    }
+
+    /// The same key of a section whose value has a `Root` within it: flat keys of parts that are types of their own.
+    public func lifted<Outer>(
+        get: @escaping (Outer) -> Root, set: @escaping (inout Outer, Root) -> Void
+    ) -> ConfigurationField<Outer> {
+        ConfigurationField<Outer>(
+            key: key, isRequired: isRequired, allowed: allowed, keys: keys,
+            read: { node, path, outer, problems in
+                var root = get(outer)
+                read(node, path, &root, problems)
+                set(&outer, root)
+            },
+            write: { write(get($0)) })
+    }
 }
 
 extension ConfigurationForm {

@@ -126,6 +126,15 @@ extension ConfigurationForm where Value == String {
     }
 }
 
+extension ConfigurationForm where Value == String {
+    /// One of `names`.
+    public static func name(among names: [String]) -> Self {
+        Self(
+            scalar: alternatives(names), names: names, plain: false, parse: { names.contains($0) ? $0 : nil },
+            write: { .scalar($0, quoted: false) })
+    }
+}
+
 extension ConfigurationForm {
     /// A list of values of one form.
     public static func list<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self

@@ -45,8 +45,10 @@ struct TokenGroupBuilder {
 
     func group(index: Int) -> TokenGroup {
         TokenGroup(
-            index: index, source: source, sourceSegments: Segments(offsets: sourceOffsets), targetInput: targetInput,
-            targetOutput: targetOutput, targetSegments: Segments(offsets: targetOffsets), directions: directions)
+            index: index,
+            batch: SentenceBatch(
+                source: source, sourceSegments: Segments(offsets: sourceOffsets), targetInput: targetInput,
+                targetOutput: targetOutput, targetSegments: Segments(offsets: targetOffsets)), directions: directions)
     }
 }
 

@@ -9,7 +9,7 @@ struct BlockTally: Equatable, Sendable {
         /// Experts that the gate sees.
         let visible: Range<Int>
         var tokens: [Int64] = [0]
-        /// By global expert id: first and second choices.
+        /// By global expert id: first choices, and all others.
         var first: [Int64]
         var second: [Int64]
         /// Choices beyond the capacity of training.
@@ -51,7 +51,7 @@ struct BlockTally: Equatable, Sendable {
             progress.advance(rows, by: decision)
             for (token, row) in rows.map({ Int($0) }).enumerated() {
                 rounds[Int(tokens[row])] += 1
-                let choices = decision.experts[token * decision.choices..<(token + 1) * decision.choices].filter { $0 >= 0 }
+                let choices = decision.experts[decision.choices(ofToken: token)]
                 for earlier in path[row] {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
                 }
@@ -81,9 +81,10 @@ extension BlockTally.Gate {
     fileprivate mutating func add(_ decision: RoutingDecision, capacityFactor: Float?) {
         tokens[0] += Int64(decision.tokens)
         var load = [Int](repeating: 0, count: first.count)
-        for (index, expert) in decision.experts.enumerated() where expert >= 0 {
+        for (choice, expert) in decision.experts.enumerated() {
             load[Int(expert)] += 1
-            if index % decision.choices == 0 { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
+            let isFirst = choice == Int(decision.offsets[Int(decision.choiceTokens[choice])])
+            if isFirst { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
         }
         // Which choices go first does not change how many are dropped.
         let visible = decision.visible
@@ -93,7 +94,7 @@ extension BlockTally.Gate {
         for token in 0..<decision.tokens {
             var nats = 0.0
             for expert in 0..<decision.visible.count {
-                let p = Double(decision.probabilities[token, expert])
+                let p = Double(decision.gate.scores[token, expert])
                 if p > 0 { nats -= p * log(p) }
             }
             entropy[0] += Int64((nats / BlockTally.entropyUnit).rounded())

@@ -15,7 +15,7 @@ public struct RequestedCapacity: Sendable, Equatable {
 
     /// Runs the model over a group of sentence pairs and adds what its tokens asked for.
     public mutating func add(_ group: TokenGroup, _ model: TranslationModel) throws {
-        let reports = try group.reports(model)
+        let reports = try model.reports(on: group.batch)
         for report in reports.encoder { encoder += report.statistics }
         for report in reports.decoder { decoder += report.statistics }
     }

@@ -78,7 +78,7 @@ extension RoutingAnalysis {
     private static func csv(_ header: String, _ lines: [String]) -> String { ([header] + lines).map { $0 + "\n" }.joined() }
 
     private func loadLines(_ load: GateLoad, _ entropy: GateEntropy) -> [String] {
-        let stratumOfExpert = MixtureConfiguration(strata: strata).stratumOfExpert
+        let stratumOfExpert = strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
         let first = strata[..<load.gate].reduce(0, +)
         return (first..<first + entropy.experts).map { expert in
             "\(load.direction),\(load.side.rawValue),\(load.layer),\(load.gate),\(expert),\(stratumOfExpert[expert]),"

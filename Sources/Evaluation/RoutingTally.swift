@@ -40,10 +40,10 @@ public struct RoutingTally: Equatable, Sendable {
 
     /// Runs the model over a group of sentence pairs, by the rules of evaluation, and adds what its gates did.
     public mutating func add(_ group: TokenGroup, _ model: TranslationModel) throws {
-        let reports = try group.reports(model, keepingDecisions: true)
+        let reports = try model.reports(on: group.batch, keepingDecisions: true)
         sentences[0] += Int64(group.sentences)
-        encoder.add(group.source, reports.encoder)
-        decoder.add(group.targetInput, reports.decoder)
+        encoder.add(group.batch.source, reports.encoder)
+        decoder.add(group.batch.targetInput, reports.decoder)
     }
 
     /// Sums every count over ranks: `reduce` adds up the ranks' arrays, which are equally long.

@@ -1,3 +1,4 @@
+import MixtureOfExperts
 import Training
 import TransformerModel
 
@@ -55,11 +56,8 @@ struct ActivationPlan {
         for (stratum, arrivals) in routing.arrivals.enumerated() {
             floats += arrivals * (Double(mixture.visibleExperts(atStratum: stratum).count) + (stratum > 0 ? d : 0))
         }
-        // Networks that every token takes: what they read once, and of each its hidden activations and output. Conditional
-        // routing mixes into another output.
-        let networks = mixture.sharedExperts + (mixture.conditionalRouting != nil ? 1 : 0)
-        if networks > 0 { floats += d + Double(networks) * (kept + d) }
-        if mixture.conditionalRouting != nil { floats += d }
-        return floats
+        // The first stratum's normalised rows are kept; what surrounds the experts reads them too.
+        let wrappers = mixture.methods(for: (any WrappingMethod).self)
+        return floats + wrappers.reduce(d) { $0 + Double($1.keptFloats(dim: model.dim, hidden: Int(kept))) }
     }
 }

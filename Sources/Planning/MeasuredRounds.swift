@@ -41,6 +41,6 @@ public enum MeasuredRounds {
     /// What a token may pass in a block.
     private static func path(_ model: ModelConfiguration) -> String {
         guard let mixture = model.mixture else { return "none (dense)" }
-        return mixture.strata.map(String.init).joined(separator: "-") + (mixture.stacked ? " stacked" : "")
+        return mixture.strata.map(String.init).joined(separator: "-") + (mixture.strataOrder == .stacked ? " stacked" : "")
     }
 }

@@ -1,3 +1,5 @@
+import ConfigurationForms
+import MixtureMethods
 import MixtureOfExperts
 import TransformerModel
 
@@ -25,52 +27,57 @@ struct PaperModel {
             name: "m4",
             models: [
                 PaperModel("dense", .transformerBase, nil, 60, 167),
-                PaperModel("vanilla", .transformerBase, Self.mixture([8]), 148, 192),
-                PaperModel("switch", .transformerBase, Self.mixture([8]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 148, 167),
-                PaperModel("eom", .transformerBase, Self.mixture([8]) { $0.expertOutputMasking = 0.1 }, 148, 192),
+                PaperModel("vanilla", .transformerBase, [8], 148, 192),
+                PaperModel("switch", .transformerBase, [8], 148, 167, ["top_k": .plain("1"), "capacity_factor": .plain("1")]),
+                PaperModel("eom", .transformerBase, [8], 148, 192, ["expert_output_masking": .plain("0.1")]),
                 PaperModel(
-                    "cmr", .transformerBase, Self.mixture([8]) { $0.conditionalRouting = ConditionalRouting() }, 161, 217),
-                PaperModel("stacking-2x4", .transformerBase, Self.mixture([4, 4]) { $0.stacked = true }, 148, 242),
-                PaperModel("smoe-4-4", .transformerBase, Self.mixture([4, 4]), 148, 217),
-                PaperModel("stacking-4x2", .transformerBase, Self.mixture([2, 2, 2, 2]) { $0.stacked = true }, 148, 327),
-                PaperModel("smoe-2-2-2-2", .transformerBase, Self.mixture([2, 2, 2, 2]), 148, 247),
-            ]),
+                    "cmr", .transformerBase, [8], 161, 217, ["conditional_routing": .map([])]),
+                PaperModel("stacking-2x4", .transformerBase, [4, 4], 148, 242, ["stacked": .plain("true")]),
+                PaperModel("smoe-4-4", .transformerBase, [4, 4], 148, 217),
+                PaperModel("stacking-4x2", .transformerBase, [2, 2, 2, 2], 148, 327, ["stacked": .plain("true")]),
+                PaperModel("smoe-2-2-2-2", .transformerBase, [2, 2, 2, 2], 148, 247),
+            ].compactMap(\.self)),
         Corpus(
             name: "m15",
             models: [
                 PaperModel("dense", .transformerBig, nil, 209, 506),
-                PaperModel("vanilla", .transformerBig, Self.mixture([16]), 963, 606),
-                PaperModel("switch", .transformerBig, Self.mixture([16]) { ($0.topK, $0.capacityFactor) = (1, 1) }, 963, 506),
-                PaperModel("eom", .transformerBig, Self.mixture([16]) { $0.expertOutputMasking = 0.1 }, 963, 606),
+                PaperModel("vanilla", .transformerBig, [16], 963, 606),
+                PaperModel("switch", .transformerBig, [16], 963, 506, ["top_k": .plain("1"), "capacity_factor": .plain("1")]),
+                PaperModel("eom", .transformerBig, [16], 963, 606, ["expert_output_masking": .plain("0.1")]),
                 PaperModel(
-                    "cmr", .transformerBig, Self.mixture([16]) { $0.conditionalRouting = ConditionalRouting() }, 1010, 707),
-                PaperModel("smoe-4-12", .transformerBig, Self.mixture([4, 12]), 963, 656),
-                PaperModel("smoe-12-4", .transformerBig, Self.mixture([12, 4]), 963, 757),
-                PaperModel("smoe-8-8", .transformerBig, Self.mixture([8, 8]), 963, 707),
-                PaperModel("smoe-4-4-8", .transformerBig, Self.mixture([4, 4, 8]), 963, 724),
-                PaperModel("smoe-8-4-4", .transformerBig, Self.mixture([8, 4, 4]), 963, 805),
-                PaperModel("smoe-4-4-4-4", .transformerBig, Self.mixture([4, 4, 4, 4]), 963, 825),
-                PaperModel("vanilla-32", .transformerBig, Self.mixture([32]), 1770, 606),
-            ]),
+                    "cmr", .transformerBig, [16], 1010, 707, ["conditional_routing": .map([])]),
+                PaperModel("smoe-4-12", .transformerBig, [4, 12], 963, 656),
+                PaperModel("smoe-12-4", .transformerBig, [12, 4], 963, 757),
+                PaperModel("smoe-8-8", .transformerBig, [8, 8], 963, 707),
+                PaperModel("smoe-4-4-8", .transformerBig, [4, 4, 8], 963, 724),
+                PaperModel("smoe-8-4-4", .transformerBig, [8, 4, 4], 963, 805),
+                PaperModel("smoe-4-4-4-4", .transformerBig, [4, 4, 4, 4], 963, 825),
+                PaperModel("vanilla-32", .transformerBig, [32], 1770, 606),
+            ].compactMap(\.self)),
     ]
 
-    private init(
-        _ name: String, _ preset: ModelConfiguration.Preset, _ mixture: MixtureConfiguration?, _ parameters: Double,
-        _ flops: Double
+    /// `strata` nil: dense; `settings`: further keys below `model.moe`. Nil if a key belongs to a method that the program lacks.
+    private init?(
+        _ name: String, _ preset: ModelConfiguration.Preset, _ strata: [Int]?, _ parameters: Double, _ flops: Double,
+        _ settings: [String: ConfigurationNode.Content] = [:]
     ) {
         self.name = name
         var configuration = ModelConfiguration(preset: preset)
-        configuration.mixture = mixture
+        if let strata {
+            var entries = settings
+            entries["strata"] = .list(strata.map { ConfigurationNode(written: .plain("\($0)")) })
+            let node = ConfigurationNode(
+                written: .map(entries.map { .init(key: $0.key, node: ConfigurationNode(written: $0.value)) }))
+            guard let mixture = try? MixtureConfiguration.form(methods: allMethods).read(root: node)
+            else { return nil }
+            configuration.mixture = mixture
+        }
         self.configuration = configuration
         self.parameters = parameters
         self.flops = flops
     }
+}
 
-    private static func mixture(
-        _ strata: [Int], _ change: (inout MixtureConfiguration) -> Void = { _ in }
-    ) -> MixtureConfiguration {
-        var mixture = MixtureConfiguration(strata: strata)
-        change(&mixture)
-        return mixture
-    }
+extension ConfigurationNode.Content {
+    fileprivate static func plain(_ text: String) -> Self { .scalar(text, quoted: false) }
 }

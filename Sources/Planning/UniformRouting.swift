@@ -20,7 +20,7 @@ struct UniformRouting: Equatable {
         arrivals[0] = 1
         for stratum in strata.indices {
             let visible = configuration.visibleExperts(atStratum: stratum).count
-            let chosen = configuration.stacked ? stratum...stratum : stratum...strata.count - 1
+            let chosen = configuration.strataOrder == .stacked ? stratum...stratum : stratum...strata.count - 1
             for next in chosen { arrivals[next + 1] += arrivals[stratum] * Double(strata[next]) / Double(visible) }
         }
         let expected = arrivals.dropLast().reduce(0, +)
@@ -32,14 +32,8 @@ struct UniformRouting: Equatable {
         func rows(_ each: (Int) -> Double) -> Double {
             strata.indices.reduce(0) { $0 + shares[$1] * each(configuration.visibleExperts(atStratum: $1).count) }
         }
-        let choices = rows { Double(min(configuration.topK, $0)) }
-        expertsPerToken = choices
-        // An expert takes factor × tokens / visible of the tokens, and no more than there are.
-        rowsPerToken =
-            configuration.routing != .expertChoice
-            ? choices
-            : rows { visible in
-                min(configuration.capacityFactor.map(Double.init) ?? .infinity, Double(visible))
-            }
+        let rule = configuration.rule
+        expertsPerToken = rows { rule.expectedChoices(configuration, visible: $0, isTraining: false) }
+        rowsPerToken = rows { rule.expectedChoices(configuration, visible: $0, isTraining: true) }
     }
 }

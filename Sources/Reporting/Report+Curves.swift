@@ -11,7 +11,7 @@ extension Report {
         if let bleu = bleuChart { charts.append(bleu) }
         charts += [perplexityChart, rateChart, normChart, speedChart]
         let dense = runs.filter(\.isDense)
-        if dense.count < runs.count { charts += [roundsChart, droppedChart, balanceChart] }
+        if dense.count < runs.count { charts += [roundsChart, droppedChart] + figureCharts }
         var children = [Self.grid(charts.compactMap { $0.figure(bins) })]
         if !dense.isEmpty {
             let text = "\(Self.names(dense)): a dense model has no experts, and so no RC, drops, load or gates."
@@ -128,10 +128,23 @@ extension Report {
             series: trained(mixturesOnly: true) { $0.droppedFraction * 100 }, format: { NumberText.decimal($0, 2) + "%" })
     }
 
-    private var balanceChart: LineChart {
-        LineChart(
-            title: "Load-balancing loss",
-            note: "The mean over gates and blocks; 1 is a uniform load. Not part of the loss above.",
-            measure: "loss", series: trained(mixturesOnly: true, \.aux))
+    /// A chart of each figure that blocks report, by whatever name.
+    private var figureCharts: [LineChart] {
+        var names: [String] = []
+        for run in runs where !run.isDense {
+            for name in run.history.figureNames where !names.contains(name) { names.append(name) }
+        }
+        return names.map { name in
+            let title = runs.lazy.compactMap { $0.figureTitles[name] }.first ?? name.replacing("_", with: " ")
+            return LineChart(
+                title: title.prefix(1).uppercased() + title.dropFirst(),
+                note: "\(name) in metrics.jsonl: before its weight, over blocks and token groups.", measure: title,
+                series: runs.enumerated().filter { !$0.element.isDense && $0.element.history.figureNames.contains(name) }.map {
+                    index, run in
+                    .init(
+                        mark: mark(index), run: run.name,
+                        values: run.history.updates.compactMap { update in update.figure(name).map { (update.update, $0) } })
+                })
+        }
     }
 }

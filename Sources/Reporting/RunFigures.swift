@@ -12,6 +12,8 @@ public struct RunFigures: Sendable {
     public var flopsPerToken: Double?
     /// The experts, by global id, that each gate of a block sees, a gate a stratum; empty in a dense model.
     public var gates: [Range<Int>]
+    /// What figures of blocks are called where their name does not say it, by name.
+    public var figureTitles: [String: String]
     public var plannedUpdates: Int
     /// As trained, `eng-cat`.
     public var directions: [String]
@@ -24,7 +26,8 @@ public struct RunFigures: Sendable {
     public var problems: [String]
 
     public init(
-        name: String, method: String, parameters: Int?, flopsPerToken: Double?, gates: [Range<Int>], plannedUpdates: Int,
+        name: String, method: String, parameters: Int?, flopsPerToken: Double?, gates: [Range<Int>],
+        figureTitles: [String: String] = [:], plannedUpdates: Int,
         directions: [String], configuration: [(path: String, value: String)], history: TrainingHistory,
         evaluations: [EvaluationResult] = [], analysis: RoutingAnalysis? = nil, problems: [String] = []
     ) {
@@ -33,6 +36,7 @@ public struct RunFigures: Sendable {
         self.parameters = parameters
         self.flopsPerToken = flopsPerToken
         self.gates = gates
+        self.figureTitles = figureTitles
         self.plannedUpdates = plannedUpdates
         self.directions = directions
         self.configuration = configuration

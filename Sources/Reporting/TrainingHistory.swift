@@ -50,6 +50,9 @@ public struct TrainingHistory: Equatable, Sendable {
         return first...last
     }
 
+    /// The figures that blocks report, as the last update has them.
+    var figureNames: [String] { updates.last?.figures.map(\.name) ?? [] }
+
     /// The last tenth of the updates, but at most so many, are what figures of "now" are means of.
     static let mostRecent = 100
 

@@ -2,6 +2,7 @@ import Checkpoints
 import ConfigurationForms
 import DataPipeline
 import Training
+import MixtureMethods
 import TransformerModel
 
 /// Everything that decides a training run.
@@ -17,7 +18,7 @@ public struct RunConfiguration: Equatable, Sendable {
     public static var form: ConfigurationForm<RunConfiguration> {
         .section(
             [
-                .init("model", \.model, ModelConfiguration.form),
+                .init("model", \.model, ModelConfiguration.form(methods: allMethods)),
                 .init("data", \.data, DataConfiguration.form, isRequired: true),
                 .init("training", \.training, TrainingConfiguration.form),
                 .init("parallel", \.parallel, ParallelConfiguration.form),

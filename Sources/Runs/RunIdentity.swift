@@ -1,4 +1,4 @@
-import Runs
+import MixtureOfExperts
 
 /// What a checkpoint is bound to.
 extension RunConfiguration {
@@ -13,6 +13,12 @@ extension RunConfiguration {
         var identity = Dictionary(
             uniqueKeysWithValues: values.filter { $0.path.hasPrefix("model.") && !free.contains($0.path) }
                 .map { ($0.path, $0.value) })
+        // Checkpoints of earlier versions know this priority by another key, and are of the same model.
+        let priority = "model.moe.capacity_priority"
+        if identity[priority] == CapacityPriority.firstChoiceProbability.rawValue {
+            identity[priority] = nil
+            identity["model.moe.batch_prioritized"] = "true"
+        }
         identity["vocabulary"] = String(vocabulary)
         identity[Self.dataIdentity] = dataFingerprint
         return identity

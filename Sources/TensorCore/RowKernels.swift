@@ -22,36 +22,42 @@ public enum RowKernels {
         }
     }
 
-    /// out[t] ← Σ over the k choices c of rows[slots[t · k + c]]; choices with slot −1 count nothing.
-    public static func sumChoices(_ context: ComputeContext, _ rows: Tensor, slots: [Int32], choices k: Int, into out: Tensor) {
-        precondition(slots.count == out.rows * k && rows.columns == out.columns)
+    /// out[t] ← Σ of rows[slots[c]] over the choices c of t, offsets[t] ..< offsets[t + 1]; those with slot −1 count nothing.
+    public static func sumChoices(
+        _ context: ComputeContext, _ rows: Tensor, slots: [Int32], offsets: [Int32], into out: Tensor
+    ) {
+        precondition(offsets.count == out.rows + 1 && slots.count == Int(offsets[out.rows]) && rows.columns == out.columns)
         let (rp, op, d) = (UnsafePointer(rows.pointer), out.pointer, out.columns)
         slots.withUnsafeBufferPointer { slots in
-            context.pool.parallelRanges(out.rows, grain: 128) { tokens in
-                for t in tokens {
-                    var filled = false
-                    for c in 0..<k {
-                        let slot = Int(slots[t * k + c])
-                        if slot < 0 { continue }
-                        if filled {
-                            add(rp + slot * d, to: op + t * d, d)
-                        } else {
-                            (op + t * d).update(from: rp + slot * d, count: d)
-                            filled = true
+            offsets.withUnsafeBufferPointer { offsets in
+                context.pool.parallelRanges(out.rows, grain: 128) { tokens in
+                    for t in tokens {
+                        var filled = false
+                        for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
+                            let slot = Int(slots[choice])
+                            if slot < 0 { continue }
+                            if filled {
+                                add(rp + slot * d, to: op + t * d, d)
+                            } else {
+                                (op + t * d).update(from: rp + slot * d, count: d)
+                                filled = true
+                            }
                         }
+                        if !filled { (op + t * d).update(repeating: 0, count: d) }
                     }
-                    if !filled { (op + t * d).update(repeating: 0, count: d) }
                 }
             }
         }
     }
 
-    /// How the outputs of a token's experts are weighted: choice c of token t has the output in row slots[t · k + c] (−1: none)
-    /// and the factor weights[t · k + c]; dropout draws by (token, expert, column), whatever place the choice has in the list.
+    /// How the outputs of tokens' experts are weighted: choice c has the output in row slots[c] (−1: none) and the factor
+    /// weights[c]; those of token t are offsets[t] ..< offsets[t + 1]. Dropout draws by (token, expert, column), whatever place the
+    /// choice has in the list.
     public struct Mixture {
         public let slots: [Int32]
         public let weights: [Float]
-        public let choices: Int
+        /// [tokens + 1].
+        public let offsets: [Int32]
         /// Each token's row in the matrix that the mixture is added to.
         public let tokens: [Int32]
         public let mask: DropoutMask
@@ -60,30 +66,35 @@ public enum RowKernels {
 
         /// `experts` holds each choice's expert, a number below `expertCount`.
         public init(
-            slots: [Int32], weights: [Float], choices: Int, tokens: [Int32], experts: [Int32], expertCount: Int,
+            slots: [Int32], weights: [Float], offsets: [Int32], tokens: [Int32], experts: [Int32], expertCount: Int,
             mask: DropoutMask
         ) {
-            precondition(slots.count == tokens.count * choices && weights.count == slots.count && experts.count == slots.count)
+            precondition(offsets.count == tokens.count + 1 && slots.count == Int(offsets[tokens.count]))
+            precondition(weights.count == slots.count && experts.count == slots.count)
             self.slots = slots
             self.weights = weights
-            self.choices = choices
+            self.offsets = offsets
             self.tokens = tokens
             self.mask = mask
-            drawRows = experts.enumerated().map { tokens[$0 / choices] * Int32(expertCount) + $1 }
+            var rows = experts
+            for (token, row) in tokens.enumerated() {
+                for choice in Int(offsets[token])..<Int(offsets[token + 1]) { rows[choice] &+= row &* Int32(expertCount) }
+            }
+            drawRows = rows
         }
     }
 
     /// x[tokens[t]] += Σ over choices of weight · dropout(outputs[slot]).
     public static func addMixture(_ context: ComputeContext, _ mixture: Mixture, outputs: Tensor, to x: Tensor) {
-        let (xp, op, d, k, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, mixture.choices, mixture.mask)
-        withPointers(mixture) { slots, weights, tokens, draws in
+        let (xp, op, d, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, mixture.mask)
+        withPointers(mixture) { slots, weights, offsets, tokens, draws in
             context.pool.parallelRanges(tokens.count, grain: 64) { range in
                 for t in range {
                     let target = xp + Int(tokens[t]) * d
-                    for c in 0..<k {
-                        let slot = Int(slots[t * k + c])
+                    for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
+                        let slot = Int(slots[choice])
                         if slot < 0 { continue }
-                        let (source, weight, row) = (op + slot * d, weights[t * k + c], Int(draws[t * k + c]))
+                        let (source, weight, row) = (op + slot * d, weights[choice], Int(draws[choice]))
                         var column = 0
                         if mask.dropsNothing {
                             while column + 16 <= d {
@@ -121,20 +132,20 @@ public enum RowKernels {
         _ context: ComputeContext, _ mixture: Mixture, dx: Tensor, outputs: Tensor, into doutputs: Tensor
     ) -> [Float] {
         let (gp, op, dop) = (UnsafePointer(dx.pointer), UnsafePointer(outputs.pointer), doutputs.pointer)
-        let (d, k, mask) = (dx.columns, mixture.choices, mixture.mask)
+        let (d, mask) = (dx.columns, mixture.mask)
         var dweights = [Float](repeating: 0, count: mixture.weights.count)
         dweights.withUnsafeMutableBufferPointer { dweights in
             let dw = dweights.baseAddress
-            withPointers(mixture) { slots, weights, tokens, draws in
+            withPointers(mixture) { slots, weights, offsets, tokens, draws in
                 context.pool.parallelRanges(tokens.count, grain: 64) { range in
                     for t in range {
                         let g = gp + Int(tokens[t]) * d
-                        for c in 0..<k {
-                            let slot = Int(slots[t * k + c])
+                        for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
+                            let slot = Int(slots[choice])
                             if slot < 0 { continue }
-                            dw![t * k + c] = choiceBackward(
-                                g, op + slot * d, into: dop + slot * d, d, weight: weights[t * k + c], mask: mask,
-                                row: Int(draws[t * k + c]))
+                            dw![choice] = choiceBackward(
+                                g, op + slot * d, into: dop + slot * d, d, weight: weights[choice], mask: mask,
+                                row: Int(draws[choice]))
                         }
                     }
                 }
@@ -180,13 +191,16 @@ public enum RowKernels {
     private static func withPointers(
         _ mixture: Mixture,
         _ body: (
-            UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Float>, UnsafeBufferPointer<Int32>, UnsafeBufferPointer<Int32>
+            _ slots: UnsafeBufferPointer<Int32>, _ weights: UnsafeBufferPointer<Float>, _ offsets: UnsafeBufferPointer<Int32>,
+            _ tokens: UnsafeBufferPointer<Int32>, _ draws: UnsafeBufferPointer<Int32>
         ) -> Void
     ) {
         mixture.slots.withUnsafeBufferPointer { slots in
             mixture.weights.withUnsafeBufferPointer { weights in
-                mixture.tokens.withUnsafeBufferPointer { tokens in
-                    mixture.drawRows.withUnsafeBufferPointer { body(slots, weights, tokens, $0) }
+                mixture.offsets.withUnsafeBufferPointer { offsets in
+                    mixture.tokens.withUnsafeBufferPointer { tokens in
+                        mixture.drawRows.withUnsafeBufferPointer { body(slots, weights, offsets, tokens, $0) }
+                    }
                 }
             }
         }

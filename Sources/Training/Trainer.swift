@@ -57,9 +57,8 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
-        let mixture = model.configuration.mixture, isConditional = mixture?.conditionalRouting != nil
-        var sums = Sums(
-            strata: mixture?.strata ?? [], blocks: mixture.map { $0.biasBalancingRate > 0 ? model.mixtureBlocks : 0 } ?? 0)
+        let mixture = model.configuration.mixture
+        var sums = Sums(strata: mixture?.strata ?? [], blocks: mixture?.learnsFromLoads == true ? model.mixtureBlocks : 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         for round in 0..<rounds {
@@ -76,17 +75,14 @@ public final class Trainer {
         }
         let loss = sums.smoothed / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
-        if !isSkipped { model.balance(sums.blocks) }
+        if !isSkipped { model.update(loads: sums.blocks) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
-            update: update, loss: loss, nll: sums.likelihood / Double(totalTokens), aux: sums.balance,
-            budget: isConditional ? sums.budget : nil,
-            conditionalGateMean: isConditional ? sums.conditionalGateMean : nil,
-            zLoss: mixture.map { $0.routerZLoss > 0 } == true ? sums.zLoss : nil,
+            update: update, loss: loss, nll: sums.likelihood / Double(totalTokens),
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
-            skipped: isSkipped)
+            skipped: isSkipped, figures: sums.figures)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
@@ -96,9 +92,7 @@ public final class Trainer {
         let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
         let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
         let loss = try model.loss(
-            source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
-            targetOutput: group.targetOutput, targetSegments: group.targetSegments,
-            ForwardPass(tape: tape, isTraining: true, key: key), smoothing: configuration.labelSmoothing,
+            group.batch, on: tape, isTraining: true, key: key, smoothing: configuration.labelSmoothing,
             gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
         if isLast {
             // Not every parameter has a gradient: selection biases are moved by loads, and a group may leave out a network.
@@ -141,12 +135,9 @@ public final class Trainer {
         for round in 0..<(heldOut.count + ranks - 1) / ranks {
             let index = round * ranks + groups.world.rank
             let group = index < heldOut.count ? heldOut[index] : TokenGroup.empty(index: index)
-            let pass = ForwardPass(
-                tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: configuration.seed))
             let loss = try model.loss(
-                source: group.source, sourceSegments: group.sourceSegments, targetInput: group.targetInput,
-                targetOutput: group.targetOutput, targetSegments: group.targetSegments, pass,
-                smoothing: configuration.labelSmoothing)
+                group.batch, on: Tape(model.context, recording: false), isTraining: false,
+                key: RandomKey(seed: configuration.seed), smoothing: configuration.labelSmoothing)
             sums.add(loss, share: 0)
             try afterRound()
         }
@@ -163,14 +154,11 @@ private struct Sums {
     var smoothed = 0.0
     var likelihood = 0.0
     var tokens = 0.0
-    /// Of the blocks, before their weights.
-    var balance = 0.0
-    var budget = 0.0
-    var conditionalGateMean = 0.0
-    var zLoss = 0.0
     /// Ranks that were asked to stop, and ranks that find the time is up.
     var interrupted = 0.0
     var overdue = 0.0
+    /// What the blocks report, in their order, which is the same on all ranks.
+    private(set) var figures: [MetricFigure] = []
     var statistics: RoutingStatistics
     /// Of each block, encoder's first; empty where nobody asks.
     var blocks: [RoutingStatistics]
@@ -180,35 +168,35 @@ private struct Sums {
         self.blocks = Array(repeating: statistics, count: blocks)
     }
 
-    /// `share` of the update's auxiliary losses is the group's.
+    /// `share` of the update's target tokens is the group's.
     mutating func add(_ loss: TranslationModel.BatchLoss, share: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
         tokens += Double(loss.output.tokens)
-        balance += Double(loss.loadBalancing) * share
-        budget += Double(loss.budget) * share
-        conditionalGateMean += Double(loss.conditionalGateMean) * share
-        zLoss += Double(loss.zLoss) * share
-        for (block, report) in (loss.encoder + loss.decoder).enumerated() {
+        let reported = loss.figures
+        if figures.isEmpty { figures = reported.map { MetricFigure(name: $0.name, value: 0) } }
+        precondition(figures.map(\.name) == reported.map(\.name), "blocks report the same figures for every token group")
+        for (index, figure) in reported.enumerated() {
+            figures[index].value += Double(figure.value) * (figure.combination == .mean ? share : 1)
+        }
+        for (block, report) in loss.reports.enumerated() {
             statistics += report.statistics
             if !blocks.isEmpty { blocks[block] += report.statistics }
         }
     }
 
-    private static var figures: [WritableKeyPath<Sums, Double>] {
-        [
-            \.smoothed, \.likelihood, \.tokens, \.balance, \.budget, \.conditionalGateMean, \.zLoss, \.interrupted,
-            \.overdue,
-        ]
+    private static var scalars: [WritableKeyPath<Sums, Double>] {
+        [\.smoothed, \.likelihood, \.tokens, \.interrupted, \.overdue]
     }
 
     /// Sums over the world: one small collective for all of it.
     mutating func reduce(_ world: any Communicator) throws {
-        var values = Self.figures.map { self[keyPath: $0] }
+        var values = Self.scalars.map { self[keyPath: $0] } + figures.map(\.value)
         for statistics in [statistics] + blocks { values += statistics.counts.map(Double.init) }
         try world.allReduce(&values, .sum)
-        for (index, figure) in Self.figures.enumerated() { self[keyPath: figure] = values[index] }
-        var next = Self.figures.count
+        for (index, scalar) in Self.scalars.enumerated() { self[keyPath: scalar] = values[index] }
+        for index in figures.indices { figures[index].value = values[Self.scalars.count + index] }
+        var next = Self.scalars.count + figures.count
         func take(_ statistics: inout RoutingStatistics) {
             let count = statistics.counts.count
             statistics.counts = values[next..<next + count].map { Int($0) }

@@ -1,19 +1,23 @@
 import Foundation
 
+/// A figure that the model's blocks report (`BlockFigure`), for the whole update.
+public struct MetricFigure: Equatable, Sendable {
+    public var name: String
+    public var value: Double
+
+    public init(name: String, value: Double) {
+        self.name = name
+        self.value = value
+    }
+}
+
 /// One update's figures: a line of `metrics.jsonl`.
-public struct UpdateMetrics: Codable, Equatable, Sendable {
+public struct UpdateMetrics: Equatable, Sendable {
     public var update: Int
     /// Label-smoothed cross-entropy per target token, in nats.
     public var loss: Double
     /// Cross-entropy per target token, in nats.
     public var nll: Double
-    /// The load-balancing loss, averaged over blocks and, by target tokens, over groups.
-    public var aux: Double
-    /// The budget loss and the mean gate of conditional routing, and the router z-loss, before their weights, averaged as
-    /// `aux`; nil where they are not configured.
-    public var budget: Double?
-    public var conditionalGateMean: Double?
-    public var zLoss: Double?
     public var learningRate: Double
     public var gradientNorm: Double
     public var targetTokens: Int
@@ -26,11 +30,35 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
     public var load: [[Int]]
     /// Whether the update changed nothing, because its loss or gradient norm is not finite.
     public var skipped: Bool
+    /// What the blocks report under names of their own, in their order: keys beside the others. Of a line that was read, by name.
+    public var figures: [MetricFigure]
 
-    enum CodingKeys: String, CodingKey {
-        case update, loss, nll, aux, budget, load, skipped
-        case conditionalGateMean = "conditional_gate_mean"
-        case zLoss = "z_loss"
+    public init(
+        update: Int, loss: Double, nll: Double, learningRate: Double, gradientNorm: Double, targetTokens: Int,
+        tokensPerSecond: Double, roundsMean: Double, droppedFraction: Double, load: [[Int]], skipped: Bool,
+        figures: [MetricFigure] = []
+    ) {
+        self.update = update
+        self.loss = loss
+        self.nll = nll
+        self.learningRate = learningRate
+        self.gradientNorm = gradientNorm
+        self.targetTokens = targetTokens
+        self.tokensPerSecond = tokensPerSecond
+        self.roundsMean = roundsMean
+        self.droppedFraction = droppedFraction
+        self.load = load
+        self.skipped = skipped
+        self.figures = figures
+    }
+
+    /// The value of one of the blocks' figures.
+    public func figure(_ name: String) -> Double? { figures.first { $0.name == name }?.value }
+}
+
+extension UpdateMetrics: Codable {
+    private enum Key: String, CaseIterable {
+        case update, loss, nll, load, skipped
         case learningRate = "learning_rate"
         case gradientNorm = "gradient_norm"
         case targetTokens = "target_tokens"
@@ -38,23 +66,51 @@ public struct UpdateMetrics: Codable, Equatable, Sendable {
         case roundsMean = "rounds_mean"
         case droppedFraction = "dropped_fraction"
     }
-}
 
-extension UpdateMetrics {
-    /// Logs of before skipped updates were marked have no `skipped`.
+    private struct LineKey: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+        init(_ key: Key) { stringValue = key.rawValue }
+    }
+
+    /// Logs of before skipped updates were marked have no `skipped`. Numbers under other keys are figures of blocks.
     public init(from decoder: any Decoder) throws {
-        let line = try decoder.container(keyedBy: CodingKeys.self)
-        func number(_ key: CodingKeys) throws -> Double { try line.decode(Double.self, forKey: key) }
+        let line = try decoder.container(keyedBy: LineKey.self)
+        func value<Value: Decodable>(_ key: Key) throws -> Value { try line.decode(Value.self, forKey: LineKey(key)) }
         self.init(
-            update: try line.decode(Int.self, forKey: .update), loss: try number(.loss), nll: try number(.nll),
-            aux: try number(.aux), budget: try line.decodeIfPresent(Double.self, forKey: .budget),
-            conditionalGateMean: try line.decodeIfPresent(Double.self, forKey: .conditionalGateMean),
-            zLoss: try line.decodeIfPresent(Double.self, forKey: .zLoss),
-            learningRate: try number(.learningRate), gradientNorm: try number(.gradientNorm),
-            targetTokens: try line.decode(Int.self, forKey: .targetTokens), tokensPerSecond: try number(.tokensPerSecond),
-            roundsMean: try number(.roundsMean), droppedFraction: try number(.droppedFraction),
-            load: try line.decode([[Int]].self, forKey: .load),
-            skipped: try line.decodeIfPresent(Bool.self, forKey: .skipped) ?? false)
+            update: try value(.update), loss: try value(.loss), nll: try value(.nll), learningRate: try value(.learningRate),
+            gradientNorm: try value(.gradientNorm), targetTokens: try value(.targetTokens),
+            tokensPerSecond: try value(.tokensPerSecond), roundsMean: try value(.roundsMean),
+            droppedFraction: try value(.droppedFraction), load: try value(.load),
+            skipped: try line.decodeIfPresent(Bool.self, forKey: LineKey(.skipped)) ?? false,
+            figures: line.allKeys.sorted { $0.stringValue < $1.stringValue }.compactMap { key in
+                guard Key(rawValue: key.stringValue) == nil, let value = try? line.decode(Double.self, forKey: key) else {
+                    return nil
+                }
+                return MetricFigure(name: key.stringValue, value: value)
+            })
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var line = encoder.container(keyedBy: LineKey.self)
+        try line.encode(update, forKey: LineKey(.update))
+        try line.encode(loss, forKey: LineKey(.loss))
+        try line.encode(nll, forKey: LineKey(.nll))
+        try line.encode(learningRate, forKey: LineKey(.learningRate))
+        try line.encode(gradientNorm, forKey: LineKey(.gradientNorm))
+        try line.encode(targetTokens, forKey: LineKey(.targetTokens))
+        try line.encode(tokensPerSecond, forKey: LineKey(.tokensPerSecond))
+        try line.encode(roundsMean, forKey: LineKey(.roundsMean))
+        try line.encode(droppedFraction, forKey: LineKey(.droppedFraction))
+        try line.encode(load, forKey: LineKey(.load))
+        try line.encode(skipped, forKey: LineKey(.skipped))
+        for figure in figures {
+            precondition(Key(rawValue: figure.name) == nil, "\(figure.name) is a key of every line, and no block's figure")
+            try line.encode(figure.value, forKey: LineKey(stringValue: figure.name))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ struct DecoderLayer {
     private let dropout: Float
     private let attentionDropout: Float
 
-    init(index: Int, configuration: ModelConfiguration, dispatcher: AllToAllTokenDispatcher?, store: ParameterStore) {
+    init(index: Int, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?, store: ParameterStore) {
         let name = "decoder.layers.\(index)"
         selfAttentionNorm = LayerNorm(name: "\(name).self_attn_norm", dim: configuration.dim, store: store)
         selfAttention = SelfAttention(
@@ -29,8 +29,7 @@ struct DecoderLayer {
     }
 
     func callAsFunction(
-        _ x: Variable, segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass,
-        lossScale: Float, reports: inout [BlockReport]
+        _ x: Variable, segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass
     ) throws -> Variable {
         let inner = pass.within(1), outer = pass.within(2)
         let attended = selfAttention(
@@ -41,7 +40,7 @@ struct DecoderLayer {
             crossAttentionNorm(attended, pass), memory: memory, addedTo: attended, pass, segments: segments,
             memorySegments: memorySegments, attentionMask: outer.dropout(attentionDropout, purpose: .attention),
             residualMask: outer.dropout(dropout, purpose: .residual))
-        return try feedForward(informed, pass.within(3), lossScale: lossScale, reports: &reports)
+        return try feedForward(informed, pass.within(3))
     }
 
     /// One position of decoding, x [R, d], a row each of the step that `cache` has begun: what `callAsFunction` computes for the
@@ -51,7 +50,6 @@ struct DecoderLayer {
             selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.layers[layer].own, slots: cache.slots, seen: cache.own)
         let informed = crossAttention.step(
             crossAttentionNorm(attended, pass), addedTo: attended, pass, cache: cache.layers[layer].memory, seen: cache.memory)
-        var reports: [BlockReport] = []
-        return try feedForward(informed, pass, lossScale: 0, reports: &reports)
+        return try feedForward(informed, pass)
     }
 }

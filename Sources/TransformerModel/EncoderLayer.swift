@@ -11,7 +11,7 @@ struct EncoderLayer {
     private let dropout: Float
     private let attentionDropout: Float
 
-    init(index: Int, configuration: ModelConfiguration, dispatcher: AllToAllTokenDispatcher?, store: ParameterStore) {
+    init(index: Int, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?, store: ParameterStore) {
         let name = "encoder.layers.\(index)"
         attentionNorm = LayerNorm(name: "\(name).self_attn_norm", dim: configuration.dim, store: store)
         attention = SelfAttention(
@@ -22,14 +22,12 @@ struct EncoderLayer {
         attentionDropout = configuration.attentionDropout
     }
 
-    func callAsFunction(
-        _ x: Variable, segments: Segments, _ pass: ForwardPass, lossScale: Float, reports: inout [BlockReport]
-    ) throws -> Variable {
+    func callAsFunction(_ x: Variable, segments: Segments, _ pass: ForwardPass) throws -> Variable {
         let inner = pass.within(1)
         let attended = attention(
             attentionNorm(x, pass), addedTo: x, pass, segments: segments,
             attentionMask: inner.dropout(attentionDropout, purpose: .attention),
             residualMask: inner.dropout(dropout, purpose: .residual))
-        return try feedForward(attended, pass.within(3), lossScale: lossScale, reports: &reports)
+        return try feedForward(attended, pass.within(3))
     }
 }

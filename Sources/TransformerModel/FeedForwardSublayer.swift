@@ -8,7 +8,7 @@ enum FeedForwardSublayer {
     case mixture(StratifiedBlock)
 
     init(
-        layer name: String, index: Int, configuration: ModelConfiguration, dispatcher: AllToAllTokenDispatcher?,
+        layer name: String, index: Int, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?,
         store: ParameterStore
     ) {
         if let mixture = configuration.mixture, let dispatcher, (index + 1) % mixture.every == 0 {
@@ -28,37 +28,13 @@ enum FeedForwardSublayer {
         if case let .mixture(block) = self { block } else { nil }
     }
 
-    /// x [T, d] → x + the network's contribution; a mixture adds its report.
-    func callAsFunction(_ x: Variable, _ pass: ForwardPass, lossScale: Float, reports: inout [BlockReport]) throws -> Variable {
+    /// x [T, d] → x + the network's contribution.
+    func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws -> Variable {
         switch self {
         case let .dense(norm, network, dropout):
             return network(norm(x, pass), addedTo: x, pass, mask: pass.dropout(dropout, purpose: .residual))
-        case let .mixture(block):
-            let outcome = try block(x, pass, lossScale: lossScale)
-            reports.append(BlockReport(outcome, decisions: pass.keepsDecisions ? outcome.decisions : []))
-            return outcome.output
+        case .mixture(let block):
+            return try block(x, pass)
         }
-    }
-}
-
-/// What one mixture block did with one token group, without the tensors.
-public struct BlockReport: Sendable {
-    public let loadBalancingLoss: Float
-    /// The budget loss of conditional routing; 0 without.
-    public let budgetLoss: Float
-    /// The mean of conditional routing's gates; 0 without.
-    public let conditionalGateMean: Float
-    public let zLoss: Float
-    public let statistics: RoutingStatistics
-    /// By gate, if the pass keeps them.
-    public let decisions: [RoutingDecision]
-
-    init(_ outcome: StratifiedBlock.Outcome, decisions: [RoutingDecision]) {
-        self.decisions = decisions
-        loadBalancingLoss = outcome.loadBalancingLoss
-        budgetLoss = outcome.budgetLoss
-        conditionalGateMean = outcome.conditionalGateMean
-        zLoss = outcome.zLoss
-        statistics = outcome.statistics
     }
 }

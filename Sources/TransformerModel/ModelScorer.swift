@@ -20,8 +20,7 @@ public final class ModelScorer: NextTokenScorer {
 
     public func begin(_ sources: [[Int32]]) throws -> Range<Int> {
         let segments = Segments(lengths: sources.map(\.count))
-        var reports: [BlockReport] = []
-        let encoded = try model.encode(source: sources.flatMap { $0 }, segments: segments, pass, reports: &reports)
+        let encoded = try model.encode(source: sources.flatMap { $0 }, segments: segments, pass)
         let (sentences, slots) = cache.begin(segments)
         for (layer, cache) in zip(model.decoder, cache.layers) {
             layer.crossAttention.remember(encoded, pass, cache: cache.memory, slots: slots)

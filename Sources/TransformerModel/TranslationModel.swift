@@ -41,10 +41,7 @@ public final class TranslationModel {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        let dispatcher = configuration.mixture.map {
-            AllToAllTokenDispatcher(
-                communicator: expertGroup, placement: ExpertPlacement(strata: $0.strata, places: expertGroup.size))
-        }
+        let dispatcher = configuration.mixture.map { makeTokenDispatcher(communicator: expertGroup, strata: $0.strata) }
         let store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {
@@ -60,10 +57,11 @@ public final class TranslationModel {
     /// The number of mixture blocks.
     public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
 
-    /// Moves the experts' selection biases after an update, by the world's statistics of each block, encoder's first.
-    public func balance(_ statistics: [RoutingStatistics]) {
+    /// Moves what the mixtures' methods learn from loads after an update, by the world's statistics of each block, encoder's
+    /// first.
+    public func update(loads statistics: [RoutingStatistics]) {
         let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
-        for (block, statistics) in zip(blocks, statistics) { block.balance(chosen: statistics.chosen) }
+        for (block, statistics) in zip(blocks, statistics) { block.update(chosen: statistics.chosen) }
     }
 
     /// Where the parts of the model take their random draws from.
@@ -72,28 +70,24 @@ public final class TranslationModel {
     }
 
     /// Packed source sentences → the encoder's output [T, d].
-    public func encode(
-        source: [Int32], segments: Segments, _ pass: ForwardPass, lossScale: Float = 0, reports: inout [BlockReport]
-    ) throws -> Variable {
+    public func encode(source: [Int32], segments: Segments, _ pass: ForwardPass) throws -> Variable {
         let mask = pass.within(Part.sourceEmbedding).dropout(configuration.dropout, purpose: .embedding)
         var x = embedding(tokens: source, segments: segments, pass, mask: mask)
         for (index, layer) in encoder.enumerated() {
-            x = try layer(x, segments: segments, pass.within(Part.encoder + index), lossScale: lossScale, reports: &reports)
+            x = try layer(x, segments: segments, pass.within(Part.encoder + index))
         }
         return encoderNorm(x, pass)
     }
 
     /// Packed target sentences, all positions at once → the decoder's output [T, d].
     public func decode(
-        targetInput: [Int32], segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass,
-        lossScale: Float = 0, reports: inout [BlockReport]
+        targetInput: [Int32], segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass
     ) throws -> Variable {
         let mask = pass.within(Part.targetEmbedding).dropout(configuration.dropout, purpose: .embedding)
         var x = embedding(tokens: targetInput, segments: segments, pass, mask: mask)
         for (index, layer) in decoder.enumerated() {
             x = try layer(
-                x, segments: segments, memory: memory, memorySegments: memorySegments, pass.within(Part.decoder + index),
-                lossScale: lossScale, reports: &reports)
+                x, segments: segments, memory: memory, memorySegments: memorySegments, pass.within(Part.decoder + index))
         }
         return decoderNorm(x, pass)
     }
@@ -101,38 +95,45 @@ public final class TranslationModel {
     /// What one batch cost.
     public struct BatchLoss {
         public let output: OutputLoss
-        /// Means over the blocks, before weights; 0 in a dense model, and of what is not configured.
-        public let loadBalancing: Float
-        public let budget: Float
-        public let conditionalGateMean: Float
-        public let zLoss: Float
-        /// The blocks' reports, encoder's first.
-        public let encoder: [BlockReport]
-        public let decoder: [BlockReport]
+        /// The blocks' reports, encoder's first; none for a dense model.
+        public let reports: [BlockReport]
+        /// The blocks' figures as the model's.
+        public var figures: [BlockFigure] { .combined(reports.map(\.figures)) }
     }
 
-    /// The loss of a batch of sentence pairs. If the pass's tape records, `Tape.backward` then adds the gradient of
-    /// `gradientScale` × summed smoothed loss + `auxiliaryScale` × the mean over blocks of their auxiliary losses, each times its
-    /// weight.
+    /// The loss of a batch of sentence pairs. If the tape records, `Tape.backward` then adds the gradient of `gradientScale` ×
+    /// summed smoothed loss + `auxiliaryScale` × the mean over blocks of their auxiliary losses, each times its weight.
     public func loss(
-        source: [Int32], sourceSegments: Segments, targetInput: [Int32], targetOutput: [Int32], targetSegments: Segments,
-        _ pass: ForwardPass, smoothing: Float, gradientScale: Float = 0, auxiliaryScale: Float = 0
+        _ batch: SentenceBatch, on tape: Tape, isTraining: Bool, key: RandomKey, smoothing: Float, gradientScale: Float = 0,
+        auxiliaryScale: Float = 0
     ) throws -> BatchLoss {
-        let blocks = Float(max(mixtureBlocks, 1)), blockScale = auxiliaryScale / blocks
-        var encoderReports: [BlockReport] = [], decoderReports: [BlockReport] = []
-        let memory = try encode(
-            source: source, segments: sourceSegments, pass, lossScale: blockScale, reports: &encoderReports)
-        let states = try decode(
-            targetInput: targetInput, segments: targetSegments, memory: memory, memorySegments: sourceSegments, pass,
-            lossScale: blockScale, reports: &decoderReports)
-        let output = pass.tape.outputLoss(
-            states, weight: embedding.weight, targets: targetOutput, smoothing: smoothing, gradientScale: gradientScale)
-        func mean(_ figure: (BlockReport) -> Float) -> Float {
-            (encoderReports + decoderReports).reduce(0) { $0 + figure($1) } / blocks
-        }
-        return BatchLoss(
-            output: output, loadBalancing: mean(\.loadBalancingLoss), budget: mean(\.budgetLoss),
-            conditionalGateMean: mean(\.conditionalGateMean), zLoss: mean(\.zLoss), encoder: encoderReports,
-            decoder: decoderReports)
+        let reports = PassReports()
+        var pass = ForwardPass(tape: tape, isTraining: isTraining, key: key, reporting: reports)
+        pass.auxiliaryScale = auxiliaryScale / Float(max(mixtureBlocks, 1))
+        let states = try states(of: batch, pass)
+        let output = tape.outputLoss(
+            states, weight: embedding.weight, targets: batch.targetOutput, smoothing: smoothing, gradientScale: gradientScale)
+        return BatchLoss(output: output, reports: reports.all(of: BlockReport.self))
+    }
+
+    /// What the mixtures do with a batch by the rules of evaluation, the reference translation given.
+    public func reports(
+        on batch: SentenceBatch, keepingDecisions: Bool = false
+    ) throws -> (encoder: [BlockReport], decoder: [BlockReport]) {
+        let reports = PassReports()
+        var pass = ForwardPass(
+            tape: Tape(context, recording: false), isTraining: false, key: RandomKey(seed: 0), reporting: reports)
+        pass.keepsDecisions = keepingDecisions
+        _ = try states(of: batch, pass)
+        let all = reports.all(of: BlockReport.self)
+        return (Array(all.prefix(configuration.encoderBlocks)), Array(all.dropFirst(configuration.encoderBlocks)))
+    }
+
+    /// The decoder's output for a batch, [target tokens, d].
+    private func states(of batch: SentenceBatch, _ pass: ForwardPass) throws -> Variable {
+        let memory = try encode(source: batch.source, segments: batch.sourceSegments, pass)
+        return try decode(
+            targetInput: batch.targetInput, segments: batch.targetSegments, memory: memory,
+            memorySegments: batch.sourceSegments, pass)
     }
 }

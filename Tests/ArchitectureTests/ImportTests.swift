@@ -5,8 +5,9 @@ import Testing
     /// The targets in order: each may import those before it, unless `forbidden` says otherwise.
     static let order = [
         "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore", "Autograd",
-        "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
-        "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting", "Planning", "Benchmarks",
+        "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
+        "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting",
+        "Planning", "Benchmarks",
         "Sweeps", "strata",
     ]
 
@@ -101,12 +102,14 @@ import Testing
             ("TransformerModel", "DataPipeline"),
             ("Collectives", "Autograd"), ("Collectives", "NeuralLayers"), ("CMPI", "strata"), ("MPICollectives", "Training"),
             ("CSentencePiece", "Evaluation"), ("strata", "Evaluation"), ("COpenBLAS", "strata"),
-            ("CKernels", "MixtureOfExperts"), ("SomethingElse", "strata"),
+            ("CKernels", "MixtureOfExperts"), ("SomethingElse", "strata"), ("MixtureMethods", "MixtureOfExperts"),
+            ("MixtureMethods", "NeuralLayers"),
         ] {
             #expect(!Self.isAllowed(module, in: target), "\(target) → \(module)")
         }
         for (module, target) in [
             ("TensorCore", "DataPipeline"), ("CXXHash", "Files"), ("Collectives", "MixtureOfExperts"),
+            ("ConfigurationForms", "MixtureOfExperts"), ("MixtureOfExperts", "MixtureMethods"), ("MixtureMethods", "Runs"),
             ("MPICollectives", "strata"),
             ("Foundation", "TensorCore"), ("DataPipeline", "Training"), ("DataPipeline", "Evaluation"),
             ("Evaluation", "strata"),

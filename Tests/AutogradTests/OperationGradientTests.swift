@@ -28,7 +28,7 @@ import _TestSupport
         _ operation: (Tape, [Variable]) -> Variable
     ) throws {
         func leaves(_ tape: Tape, _ received: @escaping (Int, Tensor) -> Void = { _, _ in }) -> [Variable] {
-            inputs.enumerated().map { index, input in tape.record(context.copy(input)) { received(index, $0) } }
+            inputs.enumerated().map { index, input in tape.record(context.copy(input), parameters: []) { received(index, $0) } }
         }
         func run(_ tape: Tape) -> Variable { operation(tape, leaves(tape)) }
         let plain = run(Tape(context, recording: false)).value
@@ -138,7 +138,7 @@ import _TestSupport
         for parameter in p { parameter.gradient.fill(1) }
         var dx: Tensor?
         let tape = Tape(context, recording: true)
-        #expect(loss(tape, tape.record(context.copy(x)) { dx = $0 }) == plain)
+        #expect(loss(tape, tape.record(context.copy(x), parameters: []) { dx = $0 }) == plain)
         try tape.backward()
         func objective() -> Double { loss(silent, Variable(x)).smoothed / 4 }
         #expect(FiniteDifference.deviation(of: try #require(dx), at: x, objective: objective) < 3e-3)

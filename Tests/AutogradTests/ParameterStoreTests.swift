@@ -48,6 +48,23 @@ import Testing
         #expect(parameters[0].value[3, 0] == 123 && parameters[0].gradient[5, 4] == 456)
     }
 
+    @Test func whatIsAddedOnTheWayIsCollected() {
+        let store = ParameterStore()
+        func vector(_ name: String) -> Parameter {
+            store.add(Parameter(vectors: [name], countEach: 1, initializer: .constant(0)))
+        }
+        _ = vector("before")
+        let ((inner, result), all) = store.collect {
+            _ = vector("first")
+            let (_, inner) = store.collect { _ = vector("second") }
+            return (inner, 3)
+        }
+        _ = vector("after")
+        #expect(all.map { $0.slices[0].name } == ["first", "second"] && result == 3)
+        #expect(inner.map { $0.slices[0].name } == ["second"])
+        #expect(store.collect {}.1.isEmpty)
+    }
+
     @Test func parametersBeginOnACacheLine() {
         let (store, parameters) = sample()
         store.materialize(context, seed: 1)

@@ -11,7 +11,7 @@ import _TestSupport
     @Test func rulesRunLastFirstAndOnce() throws {
         let tape = Tape(context, recording: true)
         var order: [Int] = []
-        for i in 0..<4 { _ = tape.record(variable([0])) { _ in order.append(i) } }
+        for i in 0..<4 { _ = tape.record(variable([0]), parameters: []) { _ in order.append(i) } }
         try tape.backward()
         #expect(order == [3, 2, 1, 0])
         try tape.backward()
@@ -46,7 +46,7 @@ import _TestSupport
         struct Broken: Error {}
         let tape = Tape(context, recording: true)
         var rules = 0
-        for _ in 0..<3 { _ = tape.record(variable([0])) { _ in rules += 1 } }
+        for _ in 0..<3 { _ = tape.record(variable([0]), parameters: []) { _ in rules += 1 } }
         #expect(throws: Broken.self) { try tape.backward { _ in throw Broken() } }
         #expect(rules == 1)
     }
@@ -55,7 +55,7 @@ import _TestSupport
     @Test func aResultThatNobodyUsesHasZeroGradient() throws {
         let tape = Tape(context, recording: true)
         var received: [Float]?
-        _ = tape.record(variable([1, 2, 3])) { received = $0.elements }
+        _ = tape.record(variable([1, 2, 3]), parameters: []) { received = $0.elements }
         try tape.backward()
         #expect(received == [0, 0, 0])
     }
@@ -63,9 +63,9 @@ import _TestSupport
     @Test func contributionsAddUp() throws {
         let tape = Tape(context, recording: true)
         var received: [Float]?
-        let x = tape.record(variable([1, 2])) { received = $0.elements }
+        let x = tape.record(variable([1, 2]), parameters: []) { received = $0.elements }
         for factor: Float in [1, 10, 100] {
-            _ = tape.record(variable([0])) { _ in x.receive(variable([factor, 2 * factor]), context) }
+            _ = tape.record(variable([0]), parameters: []) { _ in x.receive(variable([factor, 2 * factor]), context) }
         }
         try tape.backward()
         #expect(received == [111, 222])
@@ -91,11 +91,11 @@ import _TestSupport
         func gradient(_ operation: (Tape, Variable) -> Variable, extra: Tensor?) throws -> Tensor {
             let tape = Tape(context, recording: true)
             var result: Tensor?
-            let input = tape.record(context.copy(x)) { result = $0 }
+            let input = tape.record(context.copy(x), parameters: []) { result = $0 }
             let out = operation(tape, input)
             out.receive(context.normal(5, out.columns, seed: 4), context)
             // Recorded last, so that its contribution is there first.
-            if let extra { _ = tape.record(variable([0])) { _ in input.receive(context.copy(extra), context) } }
+            if let extra { _ = tape.record(variable([0]), parameters: []) { _ in input.receive(context.copy(extra), context) } }
             try tape.backward()
             return try #require(result)
         }
@@ -115,7 +115,7 @@ import _TestSupport
         func record(_ tape: Tape) {
             let captured = Witness()
             witness = captured
-            _ = tape.record(variable([1])) { _ in withExtendedLifetime(captured) {} }
+            _ = tape.record(variable([1]), parameters: []) { _ in withExtendedLifetime(captured) {} }
         }
         record(silent)
         #expect(witness == nil)
@@ -143,11 +143,11 @@ import _TestSupport
         weak var witness: Witness?
         let tape = Tape(context, recording: true)
         var wasFreed = false
-        _ = tape.record(variable([0])) { _ in wasFreed = witness == nil }
+        _ = tape.record(variable([0]), parameters: []) { _ in wasFreed = witness == nil }
         func record() {
             let captured = Witness()
             witness = captured
-            _ = tape.record(variable([1])) { _ in withExtendedLifetime(captured) {} }
+            _ = tape.record(variable([1]), parameters: []) { _ in withExtendedLifetime(captured) {} }
         }
         record()
         try tape.backward()
@@ -157,7 +157,7 @@ import _TestSupport
     @Test func aRuleMayThrow() {
         struct Broken: Error {}
         let tape = Tape(context, recording: true)
-        _ = tape.record(variable([0])) { _ in throw Broken() }
+        _ = tape.record(variable([0]), parameters: []) { _ in throw Broken() }
         #expect(throws: Broken.self) { try tape.backward() }
     }
 
@@ -169,7 +169,7 @@ import _TestSupport
         store.materialize(context, seed: 1)
         let tape = Tape(context, recording: true), mask = DropoutMask(probability: 0.5, key: RandomKey(seed: 1))
         var reached = false
-        let x = tape.record(context.uninitialized(0, 6)) { reached = $0.rows == 0 }
+        let x = tape.record(context.uninitialized(0, 6), parameters: []) { reached = $0.rows == 0 }
         let h = tape.layerNorm(x, gain: bias, bias: bias)
         let mixed = tape.selfAttention(
             tape.linear(h, weight: wide, bias: nil), heads: 2, segments: .none, causal: true, mask: mask)

@@ -9,10 +9,13 @@ import Testing
         let groups = (0..<3).map { sentences.group(update: update, index: $0) }
         #expect(sentences.targetTokens(update: update) == groups.map(\.targetTokens))
         for group in groups {
-            #expect(group.source.count <= 500 + 128 && !group.source.isEmpty)
-            #expect((group.source + group.targetInput).allSatisfy { (SyntheticSentences.firstWord..<40).contains(Int($0)) })
+            #expect(group.batch.source.count <= 500 + 128 && !group.batch.source.isEmpty)
+            #expect(
+                (group.batch.source + group.batch.targetInput).allSatisfy {
+                    (SyntheticSentences.firstWord..<40).contains(Int($0))
+                })
         }
-        #expect(groups[0].source != groups[1].source, "groups are drawn apart")
+        #expect(groups[0].batch.source != groups[1].batch.source, "groups are drawn apart")
     }
 
     @Test func medians() {

@@ -20,12 +20,12 @@ import Testing
         let language = try #require(tokenizer.languageToken("cat"))
         var sentences: [(source: [Int32], target: [Int32])] = []
         for group in groups {
-            #expect(group.source.count <= budget && group.targetTokens <= budget)
+            #expect(group.batch.source.count <= budget && group.targetTokens <= budget)
             for index in 0..<group.sentences {
                 sentences.append(
                     (
-                        Array(group.source[group.sourceSegments.range(index)]),
-                        Array(group.targetInput[group.targetSegments.range(index)])
+                        Array(group.batch.source[group.batch.sourceSegments.range(index)]),
+                        Array(group.batch.targetInput[group.batch.targetSegments.range(index)])
                     ))
             }
         }

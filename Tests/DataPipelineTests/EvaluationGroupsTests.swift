@@ -13,10 +13,10 @@ import Testing
         var sentences: [[Int32]] = []
         for (index, group) in groups.enumerated() {
             #expect(group.index == index && Set(group.directions).count == 1)
-            #expect(group.source.count <= 120 && group.targetTokens <= 120)
+            #expect(group.batch.source.count <= 120 && group.targetTokens <= 120)
             for sentence in 0..<group.sentences {
-                let source = group.source[group.sourceSegments.range(sentence)].dropFirst().dropLast()
-                let target = group.targetOutput[group.targetSegments.range(sentence)].dropLast()
+                let source = group.batch.source[group.batch.sourceSegments.range(sentence)].dropFirst().dropLast()
+                let target = group.batch.targetOutput[group.batch.targetSegments.range(sentence)].dropLast()
                 sentences.append([Int32(group.directions[sentence])] + source + [-1] + target)
             }
         }
@@ -38,7 +38,7 @@ import Testing
             corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 120, limit: 3)
         #expect(groups.map(\.sentences) == [3, 3, 3, 3])
         let whole = try EvaluationGroups(corpus: corpus, split: .valid, directions: corpus.directions, tokensPerGroup: 120)
-        #expect(whole[0].source.starts(with: groups[0].source))
+        #expect(whole[0].batch.source.starts(with: groups[0].batch.source))
     }
 
     @Test func leaveOutLongSentencesAndAbsentSplits() throws {

@@ -9,8 +9,8 @@ import Testing
         let groups = try EvaluationGroups(corpus: corpus, split: .train, directions: [direction], tokensPerGroup: 500)
         var source = [Int64](repeating: 0, count: corpus.vocabularySize), target = source
         for group in groups {
-            for token in group.source { source[Int(token)] += 1 }
-            for token in group.targetInput { target[Int(token)] += 1 }
+            for token in group.batch.source { source[Int(token)] += 1 }
+            for token in group.batch.targetInput { target[Int(token)] += 1 }
         }
         let counts = try corpus.tokenCounts(direction, .train)
         #expect(counts.source == source && counts.target == target)

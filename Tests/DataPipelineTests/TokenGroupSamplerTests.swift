@@ -16,7 +16,8 @@ import Testing
     }
 
     private func flat(_ group: TokenGroup) -> [Int32] {
-        group.source + [-1] + group.targetInput + [-1] + group.targetOutput + [-1] + group.directions.map(Int32.init)
+        group.batch.source + [-1] + group.batch.targetInput + [-1] + group.batch.targetOutput + [-1]
+            + group.directions.map(Int32.init)
     }
 
     @Test func groupsHoldWholeSentencesWithTheirSpecialTokens() throws {
@@ -33,9 +34,9 @@ import Testing
             for sentence in 0..<group.sentences {
                 let direction = group.directions[sentence]
                 let language = try #require(tokenizer.languageToken(corpus.directions[direction].target))
-                let source = Array(group.source[group.sourceSegments.range(sentence)])
-                let input = Array(group.targetInput[group.targetSegments.range(sentence)])
-                let output = Array(group.targetOutput[group.targetSegments.range(sentence)])
+                let source = Array(group.batch.source[group.batch.sourceSegments.range(sentence)])
+                let input = Array(group.batch.targetInput[group.batch.targetSegments.range(sentence)])
+                let output = Array(group.batch.targetOutput[group.batch.targetSegments.range(sentence)])
                 #expect(source.first == language && source.last == tokenizer.endOfSentence)
                 #expect(input.first == language && output.last == tokenizer.endOfSentence)
                 #expect(input.dropFirst() == output.dropLast())
@@ -69,10 +70,10 @@ import Testing
         var all = 0
         for update in 0..<40 {
             for group in sampler.groups(update: update) {
-                #expect(group.source.count <= tokens && group.targetTokens <= tokens)
+                #expect(group.batch.source.count <= tokens && group.targetTokens <= tokens)
                 #expect(group.sentences >= 1)
                 all += 1
-                if max(group.source.count, group.targetTokens) > tokens - longest { full += 1 }
+                if max(group.batch.source.count, group.targetTokens) > tokens - longest { full += 1 }
             }
         }
         #expect(full >= all * 98 / 100, "\(full) of \(all) groups are full")

@@ -57,11 +57,9 @@ enum SearchModel {
     ) throws -> [[Double]] {
         let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
         let inputs = [searchVocabulary.start] + tokens, segments = Segments(lengths: [source.count])
-        var reports: [BlockReport] = []
-        let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
+        let memory = try model.encode(source: source, segments: segments, pass)
         let states = try model.decode(
-            targetInput: inputs, segments: Segments(lengths: [inputs.count]), memory: memory, memorySegments: segments, pass,
-            reports: &reports
+            targetInput: inputs, segments: Segments(lengths: [inputs.count]), memory: memory, memorySegments: segments, pass
         ).value
         let logits = model.context.uninitialized(inputs.count, model.vocabulary)
         var embedding = model.context.uninitialized(0, 0)

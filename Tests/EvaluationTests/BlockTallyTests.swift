@@ -1,4 +1,5 @@
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import TensorCore
 import Testing
@@ -7,11 +8,16 @@ import Testing
 
 /// One block's counts against routing that was written down by hand.
 @Suite struct BlockTallyTests {
-    static func decision(_ probabilities: [[Float]], visible: Range<Int>) -> RoutingDecision {
-        let scores = ComputeContext(threads: 1).tensor(
-            probabilities.flatMap { $0.map(log) }, rows: probabilities.count, columns: visible.count)
-        return StratifiedRouter(topK: 2, capacityFactor: nil, secondExpert: .best, normalization: .afterDrop)
-            .route(scores: scores, visible: visible, rows: probabilities.indices.map(Int32.init), key: RandomKey(seed: 0))
+    /// By the rules of evaluation.
+    static func decision(
+        _ probabilities: [[Float]], atStratum stratum: Int, of configuration: MixtureConfiguration
+    ) -> RoutingDecision {
+        let context = ComputeContext(threads: 1)
+        let logits = context.tensor(
+            probabilities.flatMap { $0.map(log) }, rows: probabilities.count, columns: probabilities[0].count)
+        let gate = GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1)
+        return StratifiedRouter(gate).route(
+            context, logits: logits, rows: probabilities.indices.map(Int32.init), key: RandomKey(seed: 0), isTraining: false)
     }
 
     static func entropy(_ probabilities: [Float]) -> Double { probabilities.reduce(0) { $0 - Double($1) * log(Double($1)) } }
@@ -29,9 +35,14 @@ import Testing
         var configuration = MixtureConfiguration(strata: [2, 2])
         configuration.capacityFactor = capacityFactor
         var tally = BlockTally(configuration, vocabulary: 8)
-        tally.add(
-            tokens: [5, 6, 5, 7], decisions: [decision(atFirst, visible: 0..<4), decision(atSecond, visible: 2..<4)])
+        tally.add(tokens: [5, 6, 5, 7], decisions: decisions(configuration))
         return tally
+    }
+
+    private static func decisions(_ configuration: MixtureConfiguration) -> [RoutingDecision] {
+        [
+            decision(atFirst, atStratum: 0, of: configuration), decision(atSecond, atStratum: 1, of: configuration),
+        ]
     }
 
     @Test func countsWhatTheGatesChose() {
@@ -67,17 +78,31 @@ import Testing
     /// Stacked mixtures see their own stratum alone, and all tokens pass both.
     @Test func stackedMixtures() {
         var configuration = MixtureConfiguration(strata: [2, 2])
-        configuration.stacked = true
+        configuration[Stacking.self].isStacked = true
         var tally = BlockTally(configuration, vocabulary: 3)
         tally.add(
             tokens: [1, 2],
             decisions: [
-                Self.decision([[0.9, 0.1], [0.2, 0.8]], visible: 0..<2),
-                Self.decision([[0.4, 0.6], [0.3, 0.7]], visible: 2..<4),
+                Self.decision([[0.9, 0.1], [0.2, 0.8]], atStratum: 0, of: configuration),
+                Self.decision([[0.4, 0.6], [0.3, 0.7]], atStratum: 1, of: configuration),
             ])
         #expect(tally.rounds == [0, 2, 2] && tally.gates.map(\.visible) == [0..<2, 2..<4])
         #expect(tally.gates.map(\.first) == [[1, 1, 0, 0], [0, 0, 0, 2]])
         #expect(tally.coActivation == [0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// Three choices of a token at the first gate, and both experts of the second: all but the first are further ones.
+    @Test func allFurtherChoicesAreCountedTogether() {
+        var configuration = MixtureConfiguration(strata: [2, 2])
+        (configuration.topK, configuration.capacityFactor) = (3, 1)
+        var tally = BlockTally(configuration, vocabulary: 8)
+        tally.add(tokens: [5, 6, 5, 7], decisions: Self.decisions(configuration))
+        // 0, 1, 2; 3, 2, 1; 0, 3, 2; 0, 1, 2.
+        #expect(tally.gates.map(\.first) == [[3, 0, 0, 1], [0, 0, 2, 1]])
+        #expect(tally.gates.map(\.second) == [[0, 3, 4, 1], [0, 0, 1, 2]])
+        #expect(tally.gates.map(\.choices) == [12, 6])
+        #expect(tally.gates[0].dropped == [2 + 2 + 3 + 1])
+        #expect(Array(tally.coActivation[..<4]) == [0, 0, 3, 3] && Array(tally.coActivation[8..<12]) == [0, 0, 3, 3])
     }
 
     @Test func sumsEntropy() {
@@ -90,11 +115,7 @@ import Testing
     @Test func ranksAddUp() {
         var tally = Self.tally(capacityFactor: 1)
         let one = tally
-        tally.add(
-            tokens: [5, 6, 5, 7],
-            decisions: [
-                Self.decision(Self.atFirst, visible: 0..<4), Self.decision(Self.atSecond, visible: 2..<4),
-            ])
+        tally.add(tokens: [5, 6, 5, 7], decisions: Self.decisions(MixtureConfiguration(strata: [2, 2])))
         var sum = one
         sum.sum { for index in $0.indices { $0[index] *= 2 } }
         #expect(tally == sum)

@@ -1,5 +1,6 @@
 import Collectives
 import DataPipeline
+import MixtureMethods
 import MixtureOfExperts
 import TensorCore
 import Testing
@@ -14,8 +15,10 @@ import _TestSupport
             drawnTokens(lengths.reduce(0, +), of: 0..<20, seed: 10 * seed + key)
         }
         return TokenGroup(
-            index: 0, source: draw(source, 1), sourceSegments: Segments(lengths: source), targetInput: draw(target, 2),
-            targetOutput: draw(target, 3), targetSegments: Segments(lengths: target), directions: source.map { _ in 0 })
+            index: 0,
+            batch: SentenceBatch(
+                source: draw(source, 1), sourceSegments: Segments(lengths: source), targetInput: draw(target, 2),
+                targetOutput: draw(target, 3), targetSegments: Segments(lengths: target)), directions: source.map { _ in 0 })
     }
 
     @Test func countsEveryTokenInEveryBlock() throws {
@@ -91,16 +94,18 @@ import _TestSupport
     @Test func groupingChangesNothing() throws {
         try alone { rank in
             let model = try SearchModel.make(MixtureConfiguration(strata: [2, 3]), on: rank, vocabulary: 20, seed: 3)
-            let both = Self.group(source: [5, 8], target: [4, 3], seed: 1)
+            let both = Self.group(source: [5, 8], target: [4, 3], seed: 1).batch
             var together = RequestedCapacity(strata: [2, 3]), apart = RequestedCapacity(strata: [2, 3])
-            try together.add(both, model)
+            try together.add(TokenGroup(index: 0, batch: both, directions: [0, 0]), model)
             for sentence in 0..<2 {
                 let (source, target) = (both.sourceSegments.range(sentence), both.targetSegments.range(sentence))
                 try apart.add(
                     TokenGroup(
-                        index: 0, source: Array(both.source[source]), sourceSegments: Segments(lengths: [source.count]),
-                        targetInput: Array(both.targetInput[target]), targetOutput: Array(both.targetOutput[target]),
-                        targetSegments: Segments(lengths: [target.count]), directions: [0]), model)
+                        index: 0,
+                        batch: SentenceBatch(
+                            source: Array(both.source[source]), sourceSegments: Segments(lengths: [source.count]),
+                            targetInput: Array(both.targetInput[target]), targetOutput: Array(both.targetOutput[target]),
+                            targetSegments: Segments(lengths: [target.count])), directions: [0]), model)
             }
             #expect(together == apart)
         }

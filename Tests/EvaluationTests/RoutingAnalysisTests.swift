@@ -1,5 +1,6 @@
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import TensorCore
 import Testing

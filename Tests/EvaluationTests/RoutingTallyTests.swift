@@ -1,8 +1,8 @@
 import Autograd
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
-import NeuralLayers
 import TensorCore
 import Testing
 import TransformerModel
@@ -17,8 +17,10 @@ import _TestSupport
             drawnTokens(lengths.reduce(0, +), of: 0..<20, seed: 10 * seed + key)
         }
         return TokenGroup(
-            index: 0, source: draw(source, 1), sourceSegments: Segments(lengths: source), targetInput: draw(target, 2),
-            targetOutput: draw(target, 3), targetSegments: Segments(lengths: target), directions: source.map { _ in 0 })
+            index: 0,
+            batch: SentenceBatch(
+                source: draw(source, 1), sourceSegments: Segments(lengths: source), targetInput: draw(target, 2),
+                targetOutput: draw(target, 3), targetSegments: Segments(lengths: target)), directions: source.map { _ in 0 })
     }
 
     static let groups = [
@@ -115,15 +117,15 @@ import _TestSupport
     @Test func onlyAPassThatAsksKeepsDecisions() throws {
         try alone { rank in
             let model = try SearchModel.make(MixtureConfiguration(strata: [2, 3]), on: rank, vocabulary: 20, seed: 3)
-            var pass = ForwardPass(
-                tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
+            let batch = Self.groups[0].batch
             for keeps in [false, true] {
-                pass.keepsDecisions = keeps
-                var reports: [BlockReport] = []
-                let group = Self.groups[0]
-                _ = try model.encode(source: group.source, segments: group.sourceSegments, pass, reports: &reports)
-                #expect(reports.map(\.decisions.count) == [keeps ? 2 : 0])
+                let reports = try model.reports(on: batch, keepingDecisions: keeps)
+                #expect(reports.encoder.map(\.decisions.count) == [keeps ? 2 : 0])
+                #expect(reports.decoder.map(\.decisions.count) == [keeps ? 2 : 0])
             }
+            let loss = try model.loss(
+                batch, on: Tape(model.context, recording: false), isTraining: true, key: RandomKey(seed: 0), smoothing: 0.1)
+            #expect(loss.reports.map(\.decisions.count) == [0, 0])
         }
     }
 }

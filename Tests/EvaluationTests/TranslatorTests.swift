@@ -1,6 +1,7 @@
 import Collectives
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import TensorCore
 import Testing

@@ -52,7 +52,6 @@ import Testing
         #expect(placement.placeOfExpert == [0, 0, 1, 0, 0, 0, 1, 1])
         #expect(placement.expertsOfPlace == [[0, 1, 3, 4, 5], [2, 6, 7]])
         #expect(placement.localIndex == [0, 1, 0, 2, 3, 4, 1, 2])
-        #expect(MixtureConfiguration(strata: [3, 5]).stratumOfExpert == [0, 0, 0, 1, 1, 1, 1, 1])
         #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
     }
 

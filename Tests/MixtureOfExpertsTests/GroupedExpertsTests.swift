@@ -1,8 +1,9 @@
 import Autograd
-import MixtureOfExperts
 import TensorCore
 import Testing
 import _TestSupport
+
+@testable import MixtureOfExperts
 
 /// Experts applied to sorted rows, against a twin that goes row by row in 64 bits.
 @Suite struct GroupedExpertsTests {
@@ -59,7 +60,9 @@ import _TestSupport
         let context = ComputeContext(threads: threads), store = ParameterStore()
         // Experts bear global ids, whatever their order here.
         let ids = expertRows.indices.map { 3 * $0 + 2 }
-        let experts = GroupedExperts(name: "moe", ids: ids, dim: Self.dim, ffnDim: Self.ffnDim, store: store)
+        let experts = GroupedExperts(
+            ids.map { FeedForwardExpert(name: "moe.experts.\($0)", dim: Self.dim, ffnDim: Self.ffnDim, store: store) },
+            dim: Self.dim)
         store.materialize(context, seed: 1)
         try store.perturb(seed: 2)
         #expect(store.locations(.replicated).isEmpty)
@@ -95,5 +98,81 @@ import _TestSupport
         try expectClose(activations.hidden.elements, expected.hidden, tolerance: 2e-6, "hidden")
         try expectClose(activations.outputs.elements, expected.outputs, tolerance: 2e-6, "outputs")
         try expectClose(drows.elements, expected.drows, tolerance: 2e-6, "gradient of the rows")
+    }
+
+    /// Everything that an expert makes of its rows, and of the gradient of their outputs.
+    private struct Work: Equatable {
+        let hidden: [Float]
+        let outputs: [Float]
+        let drows: [Float]
+        let gradients: [String: [Float]]
+    }
+
+    private static let widths = [5, 64, 1, 130, 33]
+
+    /// Experts of the given widths, with the values that each has by its name.
+    private static func experts(
+        _ context: ComputeContext, _ ids: [Int]
+    ) throws -> (experts: GroupedExperts, store: ParameterStore) {
+        let store = ParameterStore()
+        let experts = GroupedExperts(
+            ids.map { FeedForwardExpert(name: "experts.\($0)", dim: dim, ffnDim: widths[$0], store: store) }, dim: dim)
+        store.materialize(context, seed: 1)
+        try store.perturb(seed: 2)
+        return (experts, store)
+    }
+
+    /// Experts of unequal widths in one group give, to the bit, what each gives alone, on one thread and over all its rows at once.
+    @Test(arguments: [[9, 40, 3, 700, 0], [300, 300, 300, 300, 300], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], [1, 2, 3])
+    func unequalExpertsAreSeparateNetworks(expertRows: [Int], threads: Int) throws {
+        let context = ComputeContext(threads: threads), count = expertRows.reduce(0, +)
+        let (group, store) = try Self.experts(context, Array(expertRows.indices))
+        let rows = context.tensor(normalValues(count * Self.dim, seed: 3), rows: count, columns: Self.dim)
+        let doutputs = context.tensor(normalValues(count * Self.dim, seed: 4), rows: count, columns: Self.dim)
+        let activations = group.forward(context, rows: rows, expertRows: expertRows)
+        let drows = group.backward(
+            context, doutputs: doutputs, rows: rows, hidden: activations.hidden, expertRows: expertRows)
+        #expect(group.hidden(context, rows: rows, expertRows: expertRows).elements == activations.hidden.elements)
+        let gradients = try store.gradients()
+
+        let single = ComputeContext(threads: 1)
+        var row = 0, hidden = 0
+        for (id, count) in expertRows.enumerated() {
+            let expert = try Self.experts(single, [id]), width = Self.widths[id]
+            let x = rows.rows(row..<row + count), dy = doutputs.rows(row..<row + count)
+            let h = single.uninitialized(count, width), y = single.uninitialized(count, Self.dim)
+            let dh = single.uninitialized(count, width), dx = single.uninitialized(count, Self.dim)
+            if count > 0 {
+                let network = expert.experts.experts[0]
+                network.hidden(x.pointer, count: count, into: h.pointer)
+                network.outputs(h.pointer, count: count, into: y.pointer)
+                network.backward(dy.pointer, hidden: h.pointer, count: count, intoHidden: dh.pointer, intoRows: dx.pointer)
+                let pass = ExpertBackward(
+                    count: count, rows: x.pointer, hidden: h.pointer, dhidden: dh.pointer, doutputs: dy.pointer)
+                for (index, size) in network.gradientRows.enumerated() { network.addGradient(index, band: 0..<size, pass) }
+            }
+            let expected = Work(
+                hidden: h.elements, outputs: y.elements, drows: dx.elements, gradients: try expert.store.gradients())
+            let actual = Work(
+                hidden: Array(activations.hidden.elements[hidden..<hidden + count * width]),
+                outputs: activations.outputs.rows(row..<row + count).elements,
+                drows: drows.rows(row..<row + count).elements,
+                gradients: gradients.filter { expected.gradients.keys.contains($0.key) })
+            #expect(actual.gradients.count == 4)
+            #expect(actual == expected, "expert \(id)")
+            row += count
+            hidden += count * width
+        }
+    }
+
+    /// Multiply-adds forward, and twice as many backward.
+    @Test func productsAreCounted() throws {
+        let context = ComputeContext(), (group, _) = try Self.experts(context, [0, 3])
+        let rows = context.zeros(7, Self.dim), before = context.clock.flops
+        let activations = group.forward(context, rows: rows, expertRows: [5, 2])
+        let forward = context.clock.flops - before
+        #expect(forward == 2 * 2 * Self.dim * (5 * Self.widths[0] + 2 * Self.widths[3]))
+        _ = group.backward(context, doutputs: rows, rows: rows, hidden: activations.hidden, expertRows: [5, 2])
+        #expect(context.clock.flops - before == 3 * forward)
     }
 }

@@ -1,45 +1,52 @@
+import Autograd
 import Foundation
 import MixtureOfExperts
 import TensorCore
 import Testing
 import _TestSupport
 
-/// The routing rule, against cases computed by hand.
+/// What the frame makes of a rule's choices, against cases computed by hand.
 @Suite struct StratifiedRouterTests {
     private let context = ComputeContext(threads: 1)
 
-    /// Routes tokens with the given probabilities; the gate sees experts 2, 3, ….
-    private func route(
-        _ router: StratifiedRouter, _ probabilities: [[Float]], seed: UInt64 = 1, rows: [Int32]? = nil
-    ) -> RoutingDecision {
-        let visible = probabilities.first?.count ?? 3
-        let scores = context.tensor(
-            probabilities.flatMap { $0.map { Float(log(Double($0))) } }, rows: probabilities.count, columns: visible)
-        return router.route(
-            scores: scores, visible: 2..<2 + visible, rows: rows ?? probabilities.indices.map { Int32($0) },
-            key: RandomKey(seed: seed))
+    /// A gate that sees experts 2, 3, …, `visible` of them.
+    private static func gate(_ configuration: MixtureConfiguration, visible: Int) -> GateSite {
+        var configuration = configuration
+        configuration.strata = [2, visible]
+        return GateSite(name: "gate", configuration: configuration, stratum: 1, dim: 1)
     }
 
-    private func router(
-        _ policy: SecondExpertPolicy = .best, _ normalization: GateNormalization = .afterDrop, k: Int = 2,
-        capacity: Float? = nil
-    ) -> StratifiedRouter {
-        StratifiedRouter(topK: k, capacityFactor: capacity, secondExpert: policy, normalization: normalization)
+    /// Routes tokens with the given probabilities by their best experts.
+    private func route(
+        _ probabilities: [[Float]], _ normalization: GateNormalization = .afterDrop, k: Int = 2, capacity: Float? = nil,
+        training: Bool = true, _ change: (inout MixtureConfiguration) -> Void = { _ in }
+    ) -> RoutingDecision {
+        var configuration = MixtureConfiguration(strata: [1], methods: [BestChoice()])
+        (configuration.topK, configuration.capacityFactor, configuration.gateNormalization) = (k, capacity, normalization)
+        change(&configuration)
+        let visible = probabilities.first?.count ?? 3
+        let logits = context.tensor(
+            probabilities.flatMap { $0.map { Float(log(Double($0))) } }, rows: probabilities.count, columns: visible)
+        return StratifiedRouter(Self.gate(configuration, visible: visible)).route(
+            context, logits: logits, rows: probabilities.indices.map { Int32($0) }, key: RandomKey(seed: 1),
+            isTraining: training)
     }
 
     /// With a capacity of ceil(4 / 3) = 2 the first choice of the third token is dropped, and the second of the last.
     private static let four: [[Float]] = [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3], [0.7, 0.1, 0.2], [0.2, 0.5, 0.3]]
 
     @Test(arguments: GateNormalization.allCases) func topTwoWithoutDrops(normalization: GateNormalization) throws {
-        let decision = route(router(.best, normalization), Self.four)
-        #expect(decision.choices == 2 && decision.tokens == 4 && decision.visible == 2..<5)
+        let decision = route(Self.four, normalization)
+        #expect(decision.offsets == [0, 2, 4, 6, 8] && decision.tokens == 4 && decision.visible == 2..<5)
+        #expect(decision.choiceTokens == [0, 0, 1, 1, 2, 2, 3, 3])
         #expect(decision.experts == [2, 3, 2, 4, 2, 4, 3, 4])
+        #expect(decision.leading == [2, 2, 2, 3])
         #expect(decision.kept.allSatisfy { $0 })
-        #expect(decision.dropped == 0)
         let bare: [Float] = [0.6, 0.3, 0.5, 0.3, 0.7, 0.2, 0.5, 0.3]
         let normalized: [Float] = [2 / 3, 1 / 3, 0.625, 0.375, 7 / 9, 2 / 9, 0.625, 0.375]
         try expectClose(decision.weights, normalization == .never ? bare : normalized, tolerance: 1e-6, "weights")
-        try expectClose(decision.probabilities.elements, Self.four.flatMap { $0 }, tolerance: 1e-6, "probabilities")
+        try expectClose(decision.gate.scores.elements, Self.four.flatMap { $0 }, tolerance: 1e-6, "scores")
+        try expectClose(bare.indices.map(decision.score(ofChoice:)), bare, tolerance: 1e-6, "scores of choices")
     }
 
     @Test func topTwoWithDrops() throws {
@@ -49,221 +56,209 @@ import _TestSupport
             (.never, [0.6, 0.3, 0.5, 0.3, 0, 0.2, 0.5, 0]),
         ]
         for (normalization, weights) in expected {
-            let decision = route(router(.best, normalization, capacity: 1), Self.four)
+            let decision = route(Self.four, normalization, capacity: 1)
             #expect(decision.experts == [2, 3, 2, 4, 2, 4, 3, 4])
             #expect(decision.kept == [true, true, true, true, false, true, true, false])
-            #expect(decision.dropped == 2)
             try expectClose(decision.weights, weights, tolerance: 1e-6, "weights, \(normalization)")
         }
     }
 
+    /// Room for ceil(4 / 3) = 2 each: the third first choice of expert 2 is dropped, and the third second one of expert 4; then all
+    /// experts are full.
+    @Test func topThreeWithDrops() throws {
+        let decision = route(Self.four, k: 3, capacity: 1)
+        #expect(decision.experts == [2, 3, 4, 2, 4, 3, 2, 4, 3, 3, 4, 2])
+        #expect(
+            decision.kept == [
+                true, true, false, true, true, false, false, true, false, true, false, false,
+            ])
+        try expectClose(
+            decision.weights, [2 / 3, 1 / 3, 0, 0.625, 0.375, 0, 0, 1, 0, 1, 0, 0], tolerance: 1e-6, "weights")
+    }
+
     @Test(arguments: GateNormalization.allCases) func bothChoicesDropped(normalization: GateNormalization) {
         // Capacity 0.5 · ceil(3 / 2) = 1: the later tokens lose both.
-        let decision = route(router(.best, normalization, capacity: 0.5), [[0.7, 0.3], [0.6, 0.4], [0.8, 0.2]])
+        let decision = route([[0.7, 0.3], [0.6, 0.4], [0.8, 0.2]], normalization, capacity: 0.5)
         #expect(decision.kept == [true, true, false, false, false, false])
         #expect(Array(decision.weights[2...]) == [0, 0, 0, 0])
-        #expect(decision.firstChoice(2) == 2, "a dropped token still moves on by its first choice")
+        #expect(decision.leading[2] == 2, "a dropped token still moves on by its first choice")
     }
 
     @Test(arguments: GateNormalization.allCases) func topOneHasTheBareProbability(normalization: GateNormalization) throws {
-        let decision = route(router(.best, normalization, k: 1, capacity: 1), Self.four)
-        #expect(decision.choices == 1)
+        let decision = route(Self.four, normalization, k: 1, capacity: 1)
+        #expect(decision.offsets == [0, 1, 2, 3, 4])
         #expect(decision.experts == [2, 2, 2, 3])
         #expect(decision.kept == [true, true, false, true])
         try expectClose(decision.weights, [0.6, 0.5, 0, 0.5], tolerance: 1e-6, "weights")
     }
 
-    @Test func firstChoicesQueueBeforeAnySecond() {
-        // One place each: the first token's second choice would take the second token's expert if tokens queued one by one.
-        let decision = route(router(capacity: 1), [[0.7, 0.3], [0.4, 0.6]])
-        #expect(decision.experts == [2, 3, 3, 2])
-        #expect(decision.kept == [true, false, true, false])
-    }
-
-    @Test func choicesQueueInTokenOrder() {
-        let decision = route(router(k: 1, capacity: 1), [[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.8, 0.2]])
-        #expect(decision.kept == [true, true, false, false])
-    }
-
     @Test func noCapacityAtAll() {
-        let decision = route(router(capacity: 0.5), [[0.6, 0.4]])
+        let decision = route([[0.6, 0.4]], capacity: 0.5)
         #expect(decision.kept == [false, false])
         #expect(decision.weights == [0, 0])
-        #expect(decision.dropped == 2)
     }
 
     @Test func oneVisibleExpertTakesOneChoice() {
-        for policy in SecondExpertPolicy.allCases {
-            let decision = route(router(policy, capacity: 2), [[1], [1], [1]])
-            #expect(decision.choices == 1)
+        for k in 1...4 {
+            let decision = route([[1], [1], [1]], k: k, capacity: 2)
+            #expect(decision.offsets == [0, 1, 2, 3])
             #expect(decision.experts == [2, 2, 2])
             #expect(decision.weights == [1, 1, 1])
-            #expect(decision.loadBalancingLoss == 1)
         }
+    }
+
+    @Test func thereAreNoMoreChoicesThanVisibleExperts() {
+        #expect(route([[0.2, 0.5, 0.3]], k: 7).experts == [3, 4, 2])
     }
 
     @Test func noTokens() {
-        for policy in SecondExpertPolicy.allCases {
-            let decision = route(router(policy, capacity: 2), [])
-            #expect(decision.tokens == 0 && decision.experts.isEmpty && decision.weights.isEmpty)
-            #expect(decision.loadBalancingLoss == 0)
-            #expect(decision.firstChoiceFractions == [0, 0, 0])
-            let gradient = context.uninitialized(0, 3)
-            router(policy).backward(decision, dweights: [], loadBalancingScale: 1, into: gradient)
-        }
+        let router = StratifiedRouter(
+            Self.gate(MixtureConfiguration(strata: [1], methods: [BestChoice(), TestBalance()]), visible: 3))
+        let decision = router.route(
+            context, logits: context.uninitialized(0, 3), rows: [], key: RandomKey(seed: 1), isTraining: true)
+        #expect(decision.tokens == 0 && decision.experts.isEmpty && decision.weights.isEmpty && decision.offsets == [0])
+        #expect(decision.leadingFractions == [0, 0, 0])
+        #expect(router.losses(decision) == [BlockFigure("test_balance", 0)])
+        #expect(router.backward(context, decision, dweights: [], lossScale: 1).count == 0)
     }
 
     @Test func oneToken() throws {
-        let decision = route(router(capacity: 1), [[0.1, 0.3, 0.6]])
+        let decision = route([[0.1, 0.3, 0.6]], capacity: 1)
         #expect(decision.experts == [4, 3])
         try expectClose(decision.weights, [2 / 3, 1 / 3], tolerance: 1e-6, "weights")
-        try expectClose([decision.loadBalancingLoss], [3 * 0.6], tolerance: 1e-6, "load-balancing loss")
     }
 
     @Test func equalScoresGoToTheLowerExpert() {
-        #expect(route(router(), [[0.25, 0.25, 0.25, 0.25]]).experts == [2, 3])
+        #expect(route([[0.25, 0.25, 0.25, 0.25]]).experts == [2, 3])
+        #expect(route([[0.25, 0.25, 0.25, 0.25]], k: 4).experts == [2, 3, 4, 5])
+        #expect(route([[0.1, 0.35, 0.2, 0.35]], k: 3).experts == [3, 5, 4])
     }
 
-    // MARK: the load-balancing loss
+    @Test func evaluationHasACapacityOfItsOwn() {
+        #expect(route(Self.four, capacity: 1, training: false).kept.allSatisfy { $0 })
+        let limited = route(Self.four, capacity: nil, training: false) { $0.evaluationCapacityFactor = 1 }
+        #expect(limited.kept == [true, true, true, true, false, true, true, false])
+        #expect(route(Self.four, capacity: nil) { $0.evaluationCapacityFactor = 1 }.kept.allSatisfy { $0 })
+    }
 
-    @Test func loadBalancingLossIsComputedBeforeDropping() throws {
-        // f = [3/4, 1/4, 0], p̄ = [0.5, 0.275, …]: 3 · (0.75 · 0.5 + 0.25 · 0.275).
-        for capacity in [nil, 1, 0.5] as [Float?] {
-            let decision = route(router(capacity: capacity), Self.four)
-            #expect(decision.firstChoiceFractions == [0.75, 0.25, 0])
-            try expectClose([decision.loadBalancingLoss], [1.33125], tolerance: 1e-6, "load-balancing loss")
+    // MARK: a rule's choices
+
+    /// One token without a choice, one of three, one of one, one of two; the first leads on by an expert that it did not choose.
+    private static let ragged = ScriptedChoice([[], [2, 4, 3], [2], [4, 2]], leading: [3, 2, 4, 4])
+
+    private func script(_ rule: ScriptedChoice, capacity: Float?, _ normalization: GateNormalization) -> RoutingDecision {
+        route(Self.four, normalization, k: 3, capacity: capacity) {
+            $0 = MixtureConfiguration(strata: [1], methods: [rule])
+            ($0.topK, $0.capacityFactor, $0.gateNormalization) = (3, capacity, normalization)
         }
     }
 
-    @Test func balancedLoadsCostOne() throws {
-        let decision = route(router(), [[0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.2, 0.2, 0.6]])
-        try expectClose([decision.loadBalancingLoss], [1], tolerance: 1e-6, "load-balancing loss")
+    @Test(arguments: GateNormalization.allCases) func choicesMayBeRagged(normalization: GateNormalization) throws {
+        let decision = script(Self.ragged, capacity: nil, normalization)
+        #expect(decision.offsets == [0, 0, 3, 4, 6])
+        #expect(decision.choices(ofToken: 0).isEmpty && decision.choices(ofToken: 3) == 4..<6)
+        #expect(decision.choiceTokens == [1, 1, 1, 2, 3, 3])
+        #expect(decision.leading == [3, 2, 4, 4])
+        #expect(decision.leadingFractions == [0.25, 0.25, 0.5])
+        let bare: [Float] = [0.5, 0.3, 0.2, 0.7, 0.3, 0.2]
+        try expectClose(
+            decision.weights, normalization == .never ? bare : [0.5, 0.3, 0.2, 1, 0.6, 0.4], tolerance: 1e-6, "weights")
     }
 
-    @Test func allOnOneExpertCostsTheirNumber() throws {
-        let decision = route(router(), Array(repeating: [1 - 3e-7, 1e-7, 1e-7, 1e-7], count: 5))
-        try expectClose([decision.loadBalancingLoss], [4], tolerance: 1e-5, "load-balancing loss")
-    }
-
-    // MARK: policies for the second expert
-
-    /// Five standard deviations of a frequency over `draws`.
-    private func bound(_ p: Double, _ draws: Int) -> Double { 5 * (p * (1 - p) / Double(draws)).squareRoot() }
-
-    @Test func samplingDrawsFromTheOthersSoftmax() {
-        let p: [Float] = [0.2, 0.4, 0.3, 0.1], tokens = 30_000
-        let decision = route(router(.sampling), Array(repeating: p, count: tokens), seed: 3)
-        var counts = [Int](repeating: 0, count: 4)
-        for token in 0..<tokens {
-            #expect(decision.experts[2 * token] == 3)
-            counts[Int(decision.experts[2 * token + 1]) - 2] += 1
-        }
-        #expect(counts[1] == 0, "the first choice is never drawn again")
-        for expert in [0, 2, 3] {
-            let expected = Double(p[expert]) / 0.6
-            #expect(abs(Double(counts[expert]) / Double(tokens) - expected) < bound(expected, tokens), "expert \(expert)")
+    @Test func raggedChoicesAreDropped() throws {
+        // Room for 2 · 0.5 = 1 each: expert 2 is taken by the second token, expert 4 by the last, expert 3 by a third choice.
+        let expected: [(GateNormalization, [Float])] = [
+            (.afterDrop, [0.5 / 0.7, 0, 0.2 / 0.7, 0, 1, 0]), (.beforeDrop, [0.5, 0, 0.2, 0, 0.6, 0]),
+            (.never, [0.5, 0, 0.2, 0, 0.3, 0]),
+        ]
+        for (normalization, weights) in expected {
+            let decision = script(Self.ragged, capacity: 0.5, normalization)
+            #expect(decision.kept == [true, false, true, false, true, false])
+            try expectClose(decision.weights, weights, tolerance: 1e-6, "weights, \(normalization)")
         }
     }
 
-    @Test(arguments: [SecondExpertPolicy.sampling, .random]) func drawsDependOnKeyAndRowAlone(policy: SecondExpertPolicy) {
-        let probabilities = (0..<40).map { _ in [0.4, 0.3, 0.2, 0.1] as [Float] }
-        let all = route(router(policy), probabilities, seed: 5)
-        #expect(all.experts == route(router(policy), probabilities, seed: 5).experts)
-        #expect(all.experts != route(router(policy), probabilities, seed: 6).experts)
-        // Some of the rows, in another company: each draws what it drew.
-        let rows: [Int32] = [3, 4, 11, 29, 38]
-        let some = route(router(policy), rows.map { _ in probabilities[0] }, seed: 5, rows: rows)
-        #expect(some.experts == rows.flatMap { all.experts[2 * Int($0)...2 * Int($0) + 1] })
-    }
+    // MARK: selection and scores
 
-    @Test(arguments: [0.1, 0.3, 0.45] as [Float]) func randomKeepsTheNextBestWithTwiceItsProbability(second: Float) {
-        let tokens = 20_000
-        let decision = route(router(.random), Array(repeating: [0.5, 0.5 - second, second], count: tokens), seed: 7)
-        let likelier: Int32 = second > 0.25 ? 4 : 3
-        let expected = Double(min(1, 2 * max(second, 0.5 - second)))
-        var drawn = 0
-        for token in 0..<tokens {
-            let choice = decision.experts[2 * token + 1]
-            #expect(choice == likelier || choice == -1)
-            if choice == likelier { drawn += 1 }
-        }
-        #expect(abs(Double(drawn) / Double(tokens) - expected) < bound(expected, tokens))
-    }
+    /// Changes what choices are ordered by.
+    private struct Preference: SelectionAdjustment {
+        let additions: [Float]
 
-    @Test func anEqualSecondIsAlwaysKept() {
-        let decision = route(router(.random), Array(repeating: [0.5, 0.5], count: 200))
-        #expect(decision.experts.allSatisfy { $0 >= 0 })
-    }
-
-    @Test(arguments: GateNormalization.allCases) func whatWasNotDrawnIsNotDropped(normalization: GateNormalization) throws {
-        let decision = route(router(.random, normalization), Array(repeating: [0.9, 0.1], count: 100))
-        let undrawn = (0..<100).filter { decision.experts[2 * $0 + 1] == -1 }
-        #expect(undrawn.count > 50)
-        #expect(decision.dropped == 0)
-        for token in undrawn {
-            #expect(!decision.kept[2 * token + 1])
-            #expect(decision.weights[2 * token + 1] == 0)
-            // A first choice alone is all there is to normalise over.
-            try expectClose(
-                [decision.weights[2 * token]], [normalization == .never ? 0.9 : 1], tolerance: 1e-6, "weight of token \(token)")
+        func adjust(_ selection: Tensor, _ gate: GateSite) {
+            for token in 0..<selection.rows {
+                for expert in additions.indices { selection[token, expert] += additions[expert] }
+            }
         }
     }
 
-    @Test func evaluationTakesTheBestAndDropsNothing() {
-        var configuration = MixtureConfiguration(strata: [3])
-        configuration.capacityFactor = 1
-        for policy in SecondExpertPolicy.allCases {
-            configuration.secondExpert = policy
-            let training = StratifiedRouter(configuration, isTraining: true)
-            #expect(training.capacityFactor == 1 && training.secondExpert == policy)
-            configuration.evaluationCapacityFactor = nil
-            let evaluation = StratifiedRouter(configuration, isTraining: false)
-            #expect(evaluation.capacityFactor == nil && evaluation.secondExpert == .best)
-            #expect(route(evaluation, Self.four).experts == [2, 3, 2, 4, 2, 4, 3, 4])
-            #expect(route(evaluation, Self.four).dropped == 0)
-            configuration.evaluationCapacityFactor = 1
-            #expect(route(StratifiedRouter(configuration, isTraining: false), Self.four).dropped == 2)
+    private func prefer(_ additions: [[Float]], k: Int, _ probabilities: [[Float]]) -> RoutingDecision {
+        var configuration = MixtureConfiguration(strata: [1], methods: [BestChoice()])
+        (configuration.topK, configuration.capacityFactor) = (k, nil)
+        let logits = context.tensor(
+            probabilities.flatMap { $0.map { Float(log(Double($0))) } }, rows: probabilities.count,
+            columns: probabilities[0].count)
+        return StratifiedRouter(
+            Self.gate(configuration, visible: probabilities[0].count), adjustments: additions.map(Preference.init)
+        ).route(
+            context, logits: logits, rows: probabilities.indices.map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
+    }
+
+    @Test func adjustmentsSelectAndDoNotWeigh() throws {
+        // Two adjustments, one after another: together −0.4, 0, 0.2.
+        let decision = prefer([[-0.5, 0, 0], [0.1, 0, 0.2]], k: 2, [[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]])
+        // 0.1, 0.3, 0.4 and −0.3, 0.7, 0.4.
+        #expect(decision.experts == [4, 3, 3, 4])
+        try expectClose(decision.weights, [0.4, 0.6, 7.0 / 9, 2.0 / 9], tolerance: 1e-6, "weights")
+        #expect(decision.leadingFractions == [0, 0.5, 0.5])
+        try expectClose(decision.gate.scores.elements, [0.5, 0.3, 0.2, 0.1, 0.7, 0.2], tolerance: 1e-6, "scores")
+    }
+
+    @Test func expertsAtMinusInfinityAreNotChosen() throws {
+        let probabilities: [[Float]] = [[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]]
+        let decision = prefer([[-.infinity, 0, 0, -.infinity]], k: 3, probabilities)
+        #expect(decision.offsets == [0, 2, 4], "fewer choices than k where fewer experts may be chosen")
+        #expect(decision.experts == [3, 4, 4, 3] && decision.leading == [3, 4])
+        try expectClose(decision.weights, [0.6, 0.4, 0.6, 0.4], tolerance: 1e-6, "weights")
+        #expect(prefer([[-.infinity, -.infinity, 0, -.infinity]], k: 2, probabilities).experts == [4, 4])
+    }
+
+    /// s = e^x, so ds/dx = s.
+    private struct Exponentials: ScoringMethod, ScoreFunction {
+        var scoreFunction: (any ScoreFunction)? { self }
+
+        func forward(_ logits: Tensor, into scores: Tensor) {
+            for index in 0..<logits.count { scores.pointer[index] = exp(logits.pointer[index]) }
         }
+
+        func backward(scores: Tensor, gradient: Tensor) {
+            for index in 0..<scores.count { gradient.pointer[index] *= scores.pointer[index] }
+        }
+    }
+
+    @Test func scoresMayBeAnotherFunctionOfTheLogits() throws {
+        let decision = route([[2, 6, 1], [5, 4, 3]], .never) { $0[Exponentials.self] = Exponentials() }
+        #expect(decision.experts == [3, 2, 2, 3])
+        try expectClose(decision.weights, [6, 2, 5, 4], tolerance: 1e-6, "weights")
+        try expectClose(
+            route([[2, 6, 1]], .afterDrop) { $0[Exponentials.self] = Exponentials() }.weights, [0.75, 0.25], tolerance: 1e-6,
+            "normalised")
     }
 
     // MARK: backward
 
-    private struct Discrete: Equatable {
-        let experts: [Int32]
-        let kept: [Bool]
-    }
-
-    @Test(arguments: [1, 2], SecondExpertPolicy.allCases)
-    func gradientsAgreeWithDifferences(k: Int, policy: SecondExpertPolicy) throws {
-        let tokens = 14, visible = 5
-        let dweights = normalValues(tokens * k, seed: 2)
-        let rows = (0..<tokens).map { Int32($0 * 3) }
-        for normalization in GateNormalization.allCases {
-            for (capacity, balance) in [(nil, 0), (1, 0.7), (0.5, 2)] as [(Float?, Float)] {
-                let router = router(policy, normalization, k: k, capacity: capacity)
-                let logits = context.tensor(normalValues(tokens * visible, seed: 4, scale: 1.5), rows: tokens, columns: visible)
-                func decide() -> RoutingDecision {
-                    router.route(scores: context.copy(logits), visible: 3..<8, rows: rows, key: RandomKey(seed: 9))
-                }
-                let decision = decide()
-                #expect((decision.dropped > 0) == (capacity != nil))
-                let gradient = context.uninitialized(tokens, visible)
-                router.backward(decision, dweights: dweights, loadBalancingScale: balance, into: gradient)
-                let what = "k \(k), \(policy), \(normalization), \(capacity ?? 0)"
-                try CentralDifferences().check(gradient.elements, at: logits.buffer, what) {
-                    let decision = decide()
-                    let weighted = zip(decision.weights, dweights).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-                    return (
-                        weighted + Double(balance) * Double(decision.loadBalancingLoss),
-                        Discrete(experts: decision.experts, kept: decision.kept)
-                    )
-                }
+    @Test(arguments: [1, 2, 3, 5], GateNormalization.allCases)
+    func gradientsAgreeWithDifferences(k: Int, normalization: GateNormalization) throws {
+        for rule in [BestChoice(), RaggedChoice()] as [any MixtureMethod] {
+            for (capacity, balance, size) in [(nil, 0, 0), (0.7, 0.7, 0), (0.4, 2, 0.5)] as [(Float?, Float, Float)] {
+                var configuration = MixtureConfiguration(
+                    strata: [1], methods: [rule, TestBalance(weight: balance), LogitSize(weight: size)])
+                (configuration.topK, configuration.capacityFactor) = (k, capacity)
+                configuration.gateNormalization = normalization
+                try RouterGradients.check(configuration, "\(rule), k \(k), \(normalization), capacity \(capacity ?? 0)")
+                configuration[Exponentials.self] = Exponentials()
+                try RouterGradients.check(
+                    configuration, "\(rule), k \(k), \(normalization), capacity \(capacity ?? 0), exponentials")
             }
         }
     }
-}
-
-extension RoutingDecision {
-    /// Choices that exceeded a capacity.
-    fileprivate var dropped: Int { zip(experts, kept).count { $0 >= 0 && !$1 } }
 }

@@ -2,6 +2,7 @@ import Benchmarks
 import Collectives
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import Runs
 import TensorCore
@@ -15,7 +16,7 @@ import TransformerModel
     private static func mixture(_ strata: [Int], k: Int = 2, stacked: Bool = false) -> MixtureConfiguration {
         var mixture = MixtureConfiguration(strata: strata)
         mixture.topK = k
-        mixture.stacked = stacked
+        mixture[Stacking.self].isStacked = stacked
         return mixture
     }
 
@@ -64,11 +65,11 @@ import TransformerModel
     @Test(arguments: [(0.5, 0.5 + 0.5 * 2 / 3), (3, 3 + 2 * 2 / 3.0), (nil, 6 + 2 * 2 / 3.0)] as [(Float?, Double)])
     func whereExpertsChooseTheirCapacityIsFilled(factor: Float?, rows: Double) {
         var mixture = Self.mixture([4, 2])
-        (mixture.routing, mixture.capacityFactor) = (.expertChoice, factor)
+        (mixture.routing, mixture.capacityFactor) = (ExpertChoice.routing, factor)
         let routing = UniformRouting(mixture)
         #expect(abs(routing.rowsPerToken - rows) < 1e-12)
         #expect(abs(routing.expertsPerToken - 2 * (1 + 2 / 3.0)) < 1e-12, "in evaluation tokens choose")
-        mixture.routing = .tokenChoice
+        mixture.routing = TokenChoice.routing
         #expect(UniformRouting(mixture).rowsPerToken == routing.expertsPerToken)
     }
 }
@@ -102,7 +103,7 @@ import TransformerModel
         var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
         (configuration.model.dim, configuration.model.ffnDim, configuration.model.heads) = (16, 24, 2)
         configuration.model.mixture = MixtureConfiguration(strata: [5, 7])
-        configuration.model.mixture?.conditionalRouting = ConditionalRouting()
+        configuration.model.mixture?[ConditionalRouting.self].settings = .init()
         configuration.data.vocabulary = 50
         let (model, vocabulary) = (configuration.model, configuration.data.vocabulary)
         let plan = try ModelPlan(model, vocabulary: vocabulary)
@@ -132,7 +133,7 @@ import TransformerModel
             rank.memory.snapshot == 3 * (rank.memory.parameters - 4 * plan.replicatedParameters + plan.replicatedParameters))
         configuration.checkpoint.asynchronous = false
         #expect(try RankPlan(plan, configuration, ranks: 4).memory.snapshot == 0)
-        configuration.model.mixture?.routing = .expertChoice
+        configuration.model.mixture?.routing = ExpertChoice.routing
         configuration.model.mixture?.capacityFactor = 1
         // One row a token at the first stratum, and one for the half that goes on.
         #expect(
@@ -142,28 +143,42 @@ import TransformerModel
         #expect(alone.allToAllBytesPerUpdate == 0 && alone.gradientBytesPerUpdate == 0)
     }
 
-    /// Of two networks hidden activations and outputs, and once what they read.
+    /// Of two networks hidden activations and outputs; the normalised rows that they read are kept by every block.
     @Test func activationsOfSharedExpertsByHand() throws {
         var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
         configuration.model.mixture = MixtureConfiguration(strata: [4, 4])
         configuration.training.tokensPerGroup = 1000
         func activations(_ shared: Int, conditional: Bool = false) throws -> Int {
-            configuration.model.mixture?.sharedExperts = shared
-            configuration.model.mixture?.conditionalRouting = conditional ? ConditionalRouting() : nil
+            configuration.model.mixture?[SharedExperts.self].count = shared
+            configuration.model.mixture?[ConditionalRouting.self].settings = conditional ? .init() : nil
             return try RankPlan(ModelPlan(configuration.model, vocabulary: 1000), configuration, ranks: 1).memory.activations
         }
         let tokens = 1000 * 6 * 4, without = try activations(0)
-        #expect(try activations(2) - without == tokens * (2 * (2048 + 512) + 512))
-        #expect(try activations(2, conditional: true) - without == tokens * (3 * (2048 + 512) + 2 * 512))
+        #expect(try activations(2) - without == tokens * 2 * (2048 + 512))
+        #expect(try activations(2, conditional: true) - without == tokens * (3 * (2048 + 512) + 512))
         configuration.training.recompute = true
         let recomputed = try activations(0)
-        #expect(try activations(2) - recomputed == tokens * (2 * 512 + 512))
+        #expect(try activations(2) - recomputed == tokens * 2 * 512)
+    }
+
+    /// Half of the tokens enter the second stratum: input, normalised rows, three choices' hidden activations and outputs, scores
+    /// and the second stratum's input.
+    @Test func activationsOfABlockByHand() throws {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        configuration.model.mixture = MixtureConfiguration(strata: [4, 4])
+        configuration.training.tokensPerGroup = 1000
+        func activations(every: Int) throws -> Int {
+            configuration.model.mixture?.every = every
+            return try RankPlan(ModelPlan(configuration.model, vocabulary: 1000), configuration, ranks: 1).memory.activations
+        }
+        let block = 2 * 512 + 3 * (2048 + 512) + 8 + (4 + 512) / 2, dense = 2 * 512 + 2048
+        #expect(try activations(every: 1) - activations(every: 2) == 1000 * 6 * 4 * (block - dense))
     }
 
     private static let mixtures: [MixtureConfiguration?] = {
         var shared = MixtureConfiguration(strata: [4]), chosen = MixtureConfiguration(strata: [4, 4])
-        shared.sharedExperts = 2
-        (chosen.routing, chosen.capacityFactor) = (.expertChoice, 4)
+        shared[SharedExperts.self].count = 2
+        (chosen.routing, chosen.capacityFactor) = (ExpertChoice.routing, 4)
         return [nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [4, 4]), shared, chosen]
     }()
 

@@ -50,6 +50,24 @@ import Testing
         }
     }
 
+    private func figure(_ page: PageNode, _ title: String) -> PageNode? {
+        page.all("section").first { $0.attributes["id"] == "curves" }?.all("figure").first { $0.all("h3")[0].text == title }
+    }
+
+    /// By whatever name: a report knows none of them. Dense models of earlier versions logged a load-balancing loss of 0.
+    @Test func everyFigureOfBlocksHasAChart() throws {
+        var other = try ReportedRuns.mixture(name: "other"), dense = ReportedRuns.dense()
+        other.history = ReportedRuns.history(figures: ["aux": "1.2", "strange_figure": "3.5"])
+        dense.history = ReportedRuns.history(load: [], figures: ["aux": "0"])
+        let page = try page(ReportedRuns.report(dense, ReportedRuns.mixture(), other))
+        #expect(titles(page, "curves").suffix(3) == ["Dropped choices", "Load-balancing loss", "Strange figure"])
+        func tooltips(_ title: String) throws -> [String] {
+            try #require(figure(page, title)).all("rect", "column").map(\.tooltip)
+        }
+        #expect(try tooltips("Load-balancing loss").last == "update 20\nsmoe: 1.100\nother: 1.200")
+        #expect(try tooltips("Strange figure").last == "update 20\nother: 3.500")
+    }
+
     @Test func theSummary() throws {
         let table = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture(), ReportedRuns.begun()).summaryTable
         #expect(

@@ -14,9 +14,11 @@ enum ReportedRuns {
             RoutingAnalysis.self, from: Data(contentsOf: fixtures.appendingPathComponent("routing-analysis/analysis.json")))
     }
 
-    static func history(updates: Int = 20, load: [[Int]] = [[3, 1, 2, 2], [0, 0, 4, 0]]) -> TrainingHistory {
+    static func history(
+        updates: Int = 20, load: [[Int]] = [[3, 1, 2, 2], [0, 0, 4, 0]], figures: [String: String] = ["aux": "1.1"]
+    ) -> TrainingHistory {
         let lines = (1...updates).map { update in
-            MetricsLine.update(update, loss: "\(8 / Double(update))", load: load)
+            MetricsLine.update(update, loss: "\(8 / Double(update))", load: load, figures: figures)
                 + (update % 10 == 0 ? "\n" + MetricsLine.validation(update) : "")
         }
         return TrainingHistory(jsonLines: Data((lines.joined(separator: "\n") + "\n").utf8))
@@ -35,7 +37,7 @@ enum ReportedRuns {
     static func mixture(name: String = "smoe") throws -> RunFigures {
         RunFigures(
             name: name, method: "SMoE-2-2", parameters: 73_165_824, flopsPerToken: 217e6, gates: [0..<4, 2..<4],
-            plannedUpdates: 20, directions: ["eng-cat", "cat-eng"],
+            figureTitles: ["aux": "load-balancing loss"], plannedUpdates: 20, directions: ["eng-cat", "cat-eng"],
             configuration: [("model.dim", "512"), ("model.moe.strata", "[2, 2]"), ("data.path", "a")], history: history(),
             evaluations: [evaluation(40.4, rounds: 1.5)], analysis: try analysis())
     }
@@ -44,7 +46,8 @@ enum ReportedRuns {
         RunFigures(
             name: name, method: "dense", parameters: 60_000_000, flopsPerToken: 166.97e6, gates: [], plannedUpdates: 40,
             directions: ["eng-cat", "cat-eng"],
-            configuration: [("model.dim", "512"), ("model.moe", "none"), ("data.path", "a")], history: history(load: []),
+            configuration: [("model.dim", "512"), ("model.moe", "none"), ("data.path", "a")],
+            history: history(load: [], figures: [:]),
             evaluations: [evaluation(37.83)])
     }
 

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+import Training
+
 @testable import Reporting
 
 @Suite struct TrainingHistoryTests {
@@ -43,6 +45,19 @@ import Testing
     @Test func logsOfBeforeSkippedUpdatesWereMarkedAreRead() {
         let history = history(MetricsLine.update(1).replacing("\"skipped\":false,", with: ""), "")
         #expect(history.updates.count == 1 && history.unreadableLines == 0)
+    }
+
+    @Test func figuresOfBlocksAreReadByAnyName() {
+        let history = history(
+            MetricsLine.update(1, figures: ["aux": "1.5", "budget": "\"inf\"", "z_loss": "\"nan\""]),
+            MetricsLine.update(2, figures: ["new": "2"]),
+            MetricsLine.update(3, figures: [:]).replacing("}", with: ",\"note\":\"x\"}"),
+            "")
+        #expect(history.unreadableLines == 0 && history.updates.map(\.figures.count) == [3, 1, 0])
+        #expect(history.updates[0].figure("aux") == 1.5 && history.updates[0].figure("budget") == .infinity)
+        #expect(history.updates[0].figure("z_loss")?.isNaN == true && history.updates[0].figure("new") == nil)
+        #expect(history.updates[1].figures == [.init(name: "new", value: 2)])
+        #expect(history.updates.allSatisfy { $0.figure("loss") == nil }, "what every line has is no block's figure")
     }
 
     @Test func ofTwoLinesForAnUpdateTheLaterCounts() {

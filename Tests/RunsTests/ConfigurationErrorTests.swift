@@ -93,11 +93,12 @@ import _TestSupport
 
     @Test(arguments: [
         ("strata", "[]"), ("strata", "[4, 0]"), ("strata", "[4, -1]"), ("strata", "[4.5]"), ("strata", "0"), ("strata", "four"),
-        ("strata", "[[4, 4]]"), ("top_k", "0"), ("top_k", "3"), ("capacity_factor", "0"), ("capacity_factor", "-1"),
+        ("strata", "[[4, 4]]"), ("top_k", "0"), ("top_k", "9"), ("capacity_factor", "0"), ("capacity_factor", "-1"),
         ("capacity_factor", "non"), ("evaluation_capacity_factor", ".inf"), ("second_expert", "worst"),
         ("gate_normalization", "after-drop"), ("every", "0"), ("every", "7"), ("aux_loss_weight", "-1"),
         ("expert_output_masking", "1"), ("stacked", "yes"), ("conditional_routing", "true"),
-        ("routing", "expert-choice"), ("batch_prioritized", "1"), ("router_z_loss", "-1"), ("bias_balancing_rate", "none"),
+        ("routing", "expert-choice"), ("batch_prioritized", "1"), ("capacity_priority", "true"), ("router_z_loss", "-1"),
+        ("bias_balancing_rate", "none"),
         ("shared_experts", "-1"), ("gating_dropout", "1"),
         ("conditional_routing.budget", "1.1"), ("conditional_routing.weight", "-1"), ("conditional_routing.gate_dropout", "1"),
     ])
@@ -109,13 +110,26 @@ import _TestSupport
 
     @Test(arguments: [
         ("routing: expert_choice, capacity_factor: none", "model.moe.capacity_factor must be a number with model.moe.routing"),
-        ("routing: expert_choice, batch_prioritized: true", "model.moe.batch_prioritized must be false with model.moe.routing"),
-        ("batch_prioritized: true, capacity_factor: none", "model.moe.batch_prioritized must be false with model.moe.capacity"),
+        (
+            "routing: expert_choice, capacity_priority: own_probability",
+            "model.moe.capacity_priority must be token_order with model.moe.routing: expert_choice"
+        ),
+        (
+            "routing: expert_choice, batch_prioritized: true",
+            "model.moe.capacity_priority must be token_order with model.moe.routing"
+        ),
+        (
+            "batch_prioritized: true, capacity_factor: none",
+            "model.moe.capacity_priority must be token_order with model.moe.capacity"
+        ),
         (
             "bias_balancing_rate: 0.1, second_expert: best, routing: expert_choice",
-            "model.moe.bias_balancing_rate must be 0 unless"
+            "model.moe.bias_balancing_rate must be 0 with model.moe.routing: expert_choice"
         ),
-        ("bias_balancing_rate: 0.1, second_expert: best, routing: forced_balanced", "model.moe.bias_balancing_rate must be 0"),
+        (
+            "bias_balancing_rate: 0.1, second_expert: best, routing: forced_balanced",
+            "model.moe.bias_balancing_rate must be 0 with"
+        ),
         ("bias_balancing_rate: 0.1", "model.moe.second_expert must be best or random with model.moe.bias_balancing_rate"),
     ])
     func optionsThatDoNotGoTogether(_ options: String, _ text: String) throws {
@@ -126,7 +140,8 @@ import _TestSupport
     @Test func optionsThatGoTogether() throws {
         for options in [
             "bias_balancing_rate: 0.1, top_k: 1", "bias_balancing_rate: 0.1, second_expert: random", "routing: forced_balanced",
-            "batch_prioritized: true, stacked: true, shared_experts: 1", "routing: expert_choice, conditional_routing: {}",
+            "batch_prioritized: true, stacked: true, shared_experts: 1", "capacity_priority: own_probability, top_k: 8",
+            "routing: expert_choice, conditional_routing: {}",
         ] {
             #expect(try problems("model: {moe: {strata: [4, 4], \(options)}}\n" + minimalData) == [], "\(options)")
         }

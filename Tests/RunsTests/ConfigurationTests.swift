@@ -1,5 +1,6 @@
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import Testing
 import TransformerModel
@@ -34,7 +35,7 @@ import TransformerModel
             expert_output_masking: 0.1
             stacked: true
             routing: forced_balanced
-            batch_prioritized: true
+            capacity_priority: own_probability
             router_z_loss: 0.001
             bias_balancing_rate: 0
             shared_experts: 2
@@ -90,13 +91,18 @@ import TransformerModel
         (expected.model.dropout, expected.model.attentionDropout) = (0.25, 0.125)
         var mixture = MixtureConfiguration(strata: [3, 5, 8])
         (mixture.every, mixture.topK, mixture.capacityFactor, mixture.evaluationCapacityFactor) = (3, 1, 1.5, 4)
-        (mixture.secondExpert, mixture.gateNormalization) = (.random, .beforeDrop)
-        (mixture.auxiliaryLossWeight, mixture.expertOutputMasking) = (0.02, 0.1)
-        (mixture.stacked, mixture.routing, mixture.batchPrioritized) = (true, .forcedBalanced, true)
-        (mixture.routerZLoss, mixture.sharedExperts, mixture.gatingDropout) = (0.001, 2, 0.05)
-        var routing = ConditionalRouting()
-        (routing.budget, routing.weight, routing.gateDropout) = (0.7, 0.03, 0.2)
-        mixture.conditionalRouting = routing
+        (mixture.routing, mixture.capacityPriority) = ("forced_balanced", .ownProbability)
+        mixture.gateNormalization = .beforeDrop
+        mixture[TokenChoice.self].secondExpert = .random
+        mixture[LoadBalancing.self].weight = 0.02
+        mixture[ExpertOutputMasking.self].probability = 0.1
+        mixture[Stacking.self].isStacked = true
+        mixture[RouterZLoss.self].weight = 0.001
+        mixture[SharedExperts.self].count = 2
+        mixture[GatingDropout.self].probability = 0.05
+        var settings = ConditionalRouting.Settings()
+        (settings.budget, settings.weight, settings.gateDropout) = (0.7, 0.03, 0.2)
+        mixture[ConditionalRouting.self].settings = settings
         expected.model.mixture = mixture
         (expected.training.updates, expected.training.tokenGroups, expected.training.tokensPerGroup) = (7, 3, 512)
         (expected.training.learningRate, expected.training.warmup, expected.training.labelSmoothing) = (1e-3, 11, 0.2)
@@ -137,6 +143,69 @@ import TransformerModel
             "model: {ffn_dim: 8192, preset: transformer-big}\n" + minimalData, source: "a.yaml")
         #expect(configuration.model.dim == 1024 && configuration.model.heads == 16)
         #expect(configuration.model.ffnDim == 8192)
+    }
+
+    /// As it was written before methods had files of their own: other names, another order.
+    @Test func aConfigurationOfAnEarlierVersionIsRead() throws {
+        let configuration = try RunConfiguration.parse(
+            """
+            model:
+              moe:
+                every: 2
+                strata: [4, 4]
+                top_k: 2
+                capacity_factor: 2.0
+                evaluation_capacity_factor: none
+                second_expert: best
+                gate_normalization: after_drop
+                aux_loss_weight: 0.01
+                expert_output_masking: 0.0
+                stacked: true
+                conditional_routing:
+                  budget: 0.7
+                  weight: 0.01
+                  gate_dropout: 0.1
+                batch_prioritized: true
+                router_z_loss: 0.001
+                bias_balancing_rate: 0.125
+                shared_experts: 1
+                gating_dropout: 0.25
+            \(minimalData)
+            """, source: "config.yaml")
+        var mixture = MixtureConfiguration(strata: [4, 4])
+        mixture.capacityPriority = .firstChoiceProbability
+        mixture[TokenChoice.self].secondExpert = .best
+        mixture[Stacking.self].isStacked = true
+        mixture[ConditionalRouting.self].settings = .init()
+        mixture[ConditionalRouting.self].settings?.budget = 0.7
+        mixture[RouterZLoss.self].weight = 0.001
+        mixture[BiasBalancing.self].rate = 0.125
+        mixture[SharedExperts.self].count = 1
+        mixture[GatingDropout.self].probability = 0.25
+        #expect(configuration.model.mixture == mixture)
+        let written = configuration.yaml()
+        #expect(
+            written.contains("\n    capacity_priority: first_choice_probability\n") && !written.contains("batch_prioritized"))
+        #expect(try RunConfiguration.parse(written, source: "config.yaml") == configuration)
+    }
+
+    @Test(arguments: [("true", CapacityPriority.firstChoiceProbability), ("false", .tokenOrder)])
+    func batchPrioritizedIsAPriority(written: String, priority: CapacityPriority) throws {
+        let configuration = try RunConfiguration.parse(
+            "model: {moe: {strata: [4, 4], batch_prioritized: \(written)}}\n" + minimalData, source: "a.yaml")
+        #expect(configuration.model.mixture?.capacityPriority == priority)
+    }
+
+    /// The values that checkpoints are bound to: a method that a run makes no use of changes none, so that checkpoints from before
+    /// there was such a method are of the same model.
+    @Test func methodsThatAreNotUsedAreNotWritten() throws {
+        let configuration = try RunConfiguration.parse("model: {moe: {strata: 8}}\n" + minimalData, source: "a.yaml")
+        #expect(
+            Set(configuration.values.filter { $0.path.hasPrefix("model.moe.") }.map(\.path)) == [
+                "model.moe.every", "model.moe.strata", "model.moe.top_k", "model.moe.capacity_factor",
+                "model.moe.evaluation_capacity_factor", "model.moe.second_expert", "model.moe.gate_normalization",
+                "model.moe.aux_loss_weight", "model.moe.expert_output_masking",
+            ])
     }
 
     @Test func oneNumberIsOneStratum() throws {
@@ -232,11 +301,11 @@ import TransformerModel
         #expect(try model("dense") == ModelConfiguration())
         #expect(try model("vanilla").mixture == MixtureConfiguration(strata: [8]))
         #expect(try model("switch").mixture?.strata == [8] && model("switch").mixture?.topK == 1)
-        #expect(try model("eom").mixture?.expertOutputMasking == 0.1)
-        #expect(try model("cmr").mixture?.conditionalRouting == ConditionalRouting())
+        #expect(try model("eom").mixture?[ExpertOutputMasking.self].probability == 0.1)
+        #expect(try model("cmr").mixture?[ConditionalRouting.self].settings == .init())
         for (name, strata) in [("stacking-2x4", [4, 4]), ("stacking-4x2", [2, 2, 2, 2])] {
             var stacked = MixtureConfiguration(strata: strata)
-            stacked.stacked = true
+            stacked[Stacking.self].isStacked = true
             #expect(try model(name).mixture == stacked)
         }
         #expect(try model("smoe-4-4").mixture == MixtureConfiguration(strata: [4, 4]))

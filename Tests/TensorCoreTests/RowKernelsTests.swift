@@ -34,9 +34,28 @@ import _TestSupport
         #expect(x.elements == expected)
     }
 
-    /// Slots for `tokens` · `k` choices: a row each, in a scrambled order, none for every third choice.
-    private static func slots(_ tokens: Int, _ k: Int) -> (slots: [Int32], rows: Int) {
-        var slots = [Int32](repeating: -1, count: tokens * k), rows: Int32 = 0
+    /// How many choices the tokens have.
+    enum Choices: Sendable, CaseIterable {
+        case one, two
+        /// None, one, two, three, none, …
+        case ragged
+
+        func offsets(tokens: Int) -> [Int32] {
+            (0..<tokens).reduce(into: [0]) { offsets, token in
+                let count: Int32 =
+                    switch self {
+                    case .one: 1
+                    case .two: 2
+                    case .ragged: Int32(token % 4)
+                    }
+                offsets.append(offsets[token] + count)
+            }
+        }
+    }
+
+    /// Slots for `count` choices: a row each, in a scrambled order, none for every third choice.
+    private static func slots(_ count: Int) -> (slots: [Int32], rows: Int) {
+        var slots = [Int32](repeating: -1, count: count), rows: Int32 = 0
         for index in slots.indices.reversed() where (index * 7) % 3 != 0 {
             slots[index] = rows
             rows += 1
@@ -46,51 +65,64 @@ import _TestSupport
 
     @Test(arguments: columns, [1, 2]) func sumChoices(columns: Int, threads: Int) {
         let context = ComputeContext(threads: threads)
-        for (tokens, k) in [(0, 2), (1, 1), (300, 1), (300, 2)] {
-            let (slots, count) = Self.slots(tokens, k), rows = Self.matrix(context, count, columns, seed: 3)
-            let out = context.uninitialized(tokens, columns)
-            out.fill(.nan)
-            RowKernels.sumChoices(context, rows, slots: slots, choices: k, into: out)
-            let expected = (0..<tokens).flatMap { t in
-                (0..<columns).map { c in
-                    (0..<k).reduce(0 as Float) { $0 + (slots[t * k + $1] < 0 ? 0 : rows[Int(slots[t * k + $1]), c]) }
+        for choices in Choices.allCases {
+            for tokens in [0, 1, 300] {
+                let offsets = choices.offsets(tokens: tokens), (slots, count) = Self.slots(Int(offsets[tokens]))
+                let rows = Self.matrix(context, count, columns, seed: 3)
+                let out = context.uninitialized(tokens, columns)
+                out.fill(.nan)
+                RowKernels.sumChoices(context, rows, slots: slots, offsets: offsets, into: out)
+                let expected = (0..<tokens).flatMap { t in
+                    (0..<columns).map { c in
+                        slots[Int(offsets[t])..<Int(offsets[t + 1])].reduce(0 as Float) {
+                            $0 + ($1 < 0 ? 0 : rows[Int($1), c])
+                        }
+                    }
                 }
+                #expect(out.elements == expected, "\(tokens) tokens, \(choices)")
             }
-            #expect(out.elements == expected, "\(tokens) tokens, \(k) choices")
         }
     }
 
     struct Example: Sendable {
         let columns: Int
-        let k: Int
+        let choices: Choices
         let probability: Float
     }
 
     static let examples = columns.flatMap { columns in
-        [1, 2].flatMap { k in [0, 0.4].map { Example(columns: columns, k: k, probability: $0) } }
+        Choices.allCases.flatMap { choices in
+            [0, 0.4].map { Example(columns: columns, choices: choices, probability: $0) }
+        }
     }
 
-    /// Each token's choices in a rotation of their own: dropout draws by the expert, not by the place in the list.
-    private static func experts(_ tokens: Int, _ k: Int) -> [Int32] {
-        (0..<tokens * k).map { Int32(($0 / k + 3 * ($0 % k)) % 5) }
-    }
-
-    private static func mixture(_ example: Example) -> (mixture: RowKernels.Mixture, rows: Int) {
-        let tokens = 150, k = example.k, (slots, rows) = slots(tokens, k)
+    /// A mixture of 150 tokens, and by choice its token and its expert: each token's in a rotation of their own, for dropout draws
+    /// by the expert, not by the place in the list.
+    private static func mixture(
+        _ example: Example
+    ) -> (mixture: RowKernels.Mixture, rows: Int, tokens: [Int], experts: [Int32]) {
+        let tokens = 150, offsets = example.choices.offsets(tokens: tokens), (slots, rows) = slots(Int(offsets[tokens]))
+        var choiceTokens: [Int] = [], experts: [Int32] = []
+        for token in 0..<tokens {
+            for choice in 0..<Int(offsets[token + 1] - offsets[token]) {
+                choiceTokens.append(token)
+                experts.append(Int32((token + 3 * choice) % 5))
+            }
+        }
         let mixture = RowKernels.Mixture(
-            slots: slots, weights: normalValues(tokens * k, seed: 5), choices: k,
-            tokens: (0..<tokens).map { Int32(2 * $0 + 1) }, experts: experts(tokens, k), expertCount: 5,
+            slots: slots, weights: normalValues(slots.count, seed: 5), offsets: offsets,
+            tokens: (0..<tokens).map { Int32(2 * $0 + 1) }, experts: experts, expertCount: 5,
             mask: DropoutMask(probability: example.probability, key: RandomKey(seed: 6)))
-        return (mixture, rows)
+        return (mixture, rows, choiceTokens.map { Int(mixture.tokens[$0]) }, experts)
     }
 
     @Test(arguments: examples, [1, 2]) func addMixture(example: Example, threads: Int) throws {
         let context = ComputeContext(threads: threads), d = example.columns
-        let (mixture, rows) = Self.mixture(example)
+        let (mixture, rows, tokens, experts) = Self.mixture(example)
         let x = Self.matrix(context, 302, d, seed: 7), outputs = Self.matrix(context, rows, d, seed: 8)
         var expected = x.elements.map(Double.init)
         for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
-            let token = Int(mixture.tokens[index / example.k]), row = token * 5 + Int(Self.experts(150, example.k)[index])
+            let token = tokens[index], row = token * 5 + Int(experts[index])
             for c in 0..<d {
                 let factor = mixture.mask.factor(row: row, column: c, columns: d)
                 expected[token * d + c] += Double(mixture.weights[index]) * Double(factor) * Double(outputs[Int(slot), c])
@@ -102,14 +134,14 @@ import _TestSupport
 
     @Test(arguments: examples, [1, 2]) func mixtureBackward(example: Example, threads: Int) throws {
         let context = ComputeContext(threads: threads), d = example.columns
-        let (mixture, rows) = Self.mixture(example)
+        let (mixture, rows, tokens, experts) = Self.mixture(example)
         let dx = Self.matrix(context, 302, d, seed: 7), outputs = Self.matrix(context, rows, d, seed: 8)
         let doutputs = context.uninitialized(rows, d)
         doutputs.fill(.nan)
         let dweights = RowKernels.mixtureBackward(context, mixture, dx: dx, outputs: outputs, into: doutputs)
         var expected = [Double](repeating: 0, count: rows * d), weights = [Double](repeating: 0, count: dweights.count)
         for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
-            let token = Int(mixture.tokens[index / example.k]), row = token * 5 + Int(Self.experts(150, example.k)[index])
+            let token = tokens[index], row = token * 5 + Int(experts[index])
             for c in 0..<d {
                 let masked = Double(mixture.mask.factor(row: row, column: c, columns: d)) * Double(dx[token, c])
                 expected[Int(slot) * d + c] = Double(mixture.weights[index]) * masked

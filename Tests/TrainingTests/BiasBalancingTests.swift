@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import Testing
 import _TestSupport
 import _TinyRuns
@@ -8,9 +9,9 @@ import _TinyRuns
 @Suite struct BiasBalancingTests {
     private static func plan(updates: Int) -> TinyPlan {
         var plan = TinyPlan(strata: [4, 4], topK: 2, updates: updates)
-        plan.model.mixture?.biasBalancingRate = 0.125
-        plan.model.mixture?.secondExpert = .best
-        plan.model.mixture?.auxiliaryLossWeight = 0
+        plan.model.mixture?[BiasBalancing.self].rate = 0.125
+        plan.model.mixture?[TokenChoice.self].secondExpert = .best
+        plan.model.mixture?[LoadBalancing.self].weight = 0
         return plan
     }
 

@@ -1,6 +1,6 @@
 import Autograd
 import Collectives
-import MixtureOfExperts
+import MixtureMethods
 import TensorCore
 import Testing
 import _TestSupport
@@ -21,10 +21,10 @@ import _TinyRuns
     }
 
     /// Four groups: more than one on two and three ranks, none for some of eight.
-    private static func plan(topK: Int, capacity: Float?, conditional: ConditionalRouting? = nil) -> TinyPlan {
+    private static func plan(topK: Int, capacity: Float?, isConditional: Bool = false) -> TinyPlan {
         var plan = TinyPlan(strata: [4, 4], topK: topK)
         plan.model.mixture?.capacityFactor = capacity
-        plan.model.mixture?.conditionalRouting = conditional
+        if isConditional { plan.model.mixture?[ConditionalRouting.self].settings = .init() }
         plan.bucketBytes = 2048
         return plan
     }
@@ -33,7 +33,7 @@ import _TinyRuns
         "top-1": plan(topK: 1, capacity: 1), "top-1 dropless": plan(topK: 1, capacity: nil),
         "top-2": plan(topK: 2, capacity: 2), "top-2 dropless": plan(topK: 2, capacity: nil),
         // Two operations use one LayerNorm.
-        "conditional": plan(topK: 2, capacity: 2, conditional: ConditionalRouting()),
+        "conditional": plan(topK: 2, capacity: 2, isConditional: true),
     ]
 
     /// Lets every first gate send all tokens to the last stratum: LayerNorm's rows, which sum to 0, are moved by 1, so that

@@ -1,4 +1,5 @@
 import Collectives
+import MixtureMethods
 import Testing
 import _TestSupport
 import Training
@@ -60,9 +61,9 @@ import _TinyRuns
     @Test(arguments: [Float(0), 1]) func parametersThatNothingAddsToAreFinalAtOnce(gatingDropout: Float) throws {
         var plan = TinyPlan.stratified()
         plan.bucketBytes = 1024
-        plan.model.mixture?.secondExpert = .best
-        plan.model.mixture?.biasBalancingRate = 0.1
-        plan.model.mixture?.gatingDropout = gatingDropout
+        plan.model.mixture?[TokenChoice.self].secondExpert = .best
+        plan.model.mixture?[BiasBalancing.self].rate = 0.1
+        plan.model.mixture?[GatingDropout.self].probability = gatingDropout
         let (lines, dense, _) = try Self.calls(plan, ranks: 2)
         for own in lines {
             #expect(Self.starts(own, on: "world", "startAllReduce").reduce(0, +) == dense)

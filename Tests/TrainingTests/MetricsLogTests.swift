@@ -15,8 +15,9 @@ import _TinyRuns
 
     private func metrics(_ update: Int, loss: Double = 2.5) -> UpdateMetrics {
         UpdateMetrics(
-            update: update, loss: loss, nll: 2, aux: 1, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
-            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false)
+            update: update, loss: loss, nll: 2, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
+            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false,
+            figures: [.init(name: "aux", value: 1)])
     }
 
     private func validation(_ update: Int) -> ValidationMetrics {
@@ -54,7 +55,7 @@ import _TinyRuns
 
     @Test func lossesThatAreConfiguredAreLogged() throws {
         var figures = metrics(1)
-        (figures.budget, figures.conditionalGateMean, figures.zLoss) = (0.25, 0.75, 3)
+        figures.figures += [("budget", 0.25), ("conditional_gate_mean", 0.75), ("z_loss", 3)].map(MetricFigure.init)
         let log = try MetricsLog(path: path, continuingAfter: 0)
         try log.append(figures)
         let line = try lines()[0]

@@ -2,7 +2,7 @@ import Autograd
 import Collectives
 import DataPipeline
 import Foundation
-import MixtureOfExperts
+import MixtureMethods
 import Testing
 import _TestSupport
 import Training
@@ -42,16 +42,17 @@ import _TinyRuns
             for rank in shared { #expect(rank == shared[0], "ranks must report the same") }
             for (one, many) in zip(alone, shared[0]) {
                 let tolerance = one.update == 1 ? 1e-6 : 1e-4
-                func expectClose(_ path: KeyPath<UpdateMetrics, Double>) {
-                    let (a, b) = (one[keyPath: path], many[keyPath: path])
-                    #expect(abs(a - b) <= tolerance * abs(a), "\(ranks) ranks, update \(one.update), \(path): \(a), \(b)")
+                func expectClose(_ a: Double, _ b: Double, _ what: String) {
+                    #expect(abs(a - b) <= tolerance * abs(a), "\(ranks) ranks, update \(one.update), \(what): \(a), \(b)")
                 }
-                expectClose(\.loss)
-                expectClose(\.nll)
+                expectClose(one.loss, many.loss, "loss")
+                expectClose(one.nll, many.nll, "nll")
+                #expect(one.figures.map(\.name) == (name == "dense" ? [] : ["aux"]))
+                #expect(many.figures.map(\.name) == one.figures.map(\.name))
                 #expect(one.targetTokens == many.targetTokens && one.learningRate == many.learningRate)
                 if one.update == 1 {
-                    expectClose(\.aux)
-                    expectClose(\.gradientNorm)
+                    for (a, b) in zip(one.figures, many.figures) { expectClose(a.value, b.value, a.name) }
+                    expectClose(one.gradientNorm, many.gradientNorm, "gradient norm")
                     #expect(one.load == many.load && one.roundsMean == many.roundsMean)
                     #expect(one.droppedFraction == many.droppedFraction)
                 }
@@ -63,7 +64,8 @@ import _TinyRuns
         let metrics = try Self.metrics(.stratified(updates: 3), ranks: 2)[0]
         for update in metrics {
             #expect(update.nll > 0 && update.loss > 0 && update.gradientNorm > 0)
-            #expect(update.aux >= 0.99, "the load-balancing loss is 1 where the load is even, and more where it is not")
+            let aux = try #require(update.figure("aux"))
+            #expect(aux >= 0.99, "the load-balancing loss is 1 where the load is even, and more where it is not")
             #expect((1...2).contains(update.roundsMean))
             #expect(update.droppedFraction > 0 && update.droppedFraction < 0.5, "capacity 2 is tight for tiny groups")
             #expect(update.load.count == 2 && update.load.allSatisfy { $0.count == 8 })
@@ -76,22 +78,23 @@ import _TinyRuns
     /// The mean gate, its distance from the budget, and the z-loss, whichever ranks compute; nothing of the kind in a plain model.
     @Test func auxiliaryLossesAreReportedWhereConfigured() throws {
         let plain = try Self.metrics(.stratified(updates: 1), ranks: 2)[0][0]
-        #expect(plain.budget == nil && plain.conditionalGateMean == nil && plain.zLoss == nil)
+        #expect(plain.figures.map(\.name) == ["aux"])
         var plan = TinyPlan.stratified(updates: 2)
-        plan.model.mixture?.routerZLoss = 0.001
-        plan.model.mixture?.conditionalRouting = ConditionalRouting()
+        plan.model.mixture?[RouterZLoss.self].weight = 0.001
+        plan.model.mixture?[ConditionalRouting.self].settings = .init()
         // Above every mean gate, so that the distances of blocks and groups add up to that of their mean.
-        plan.model.mixture?.conditionalRouting?.budget = 1
+        plan.model.mixture?[ConditionalRouting.self].settings?.budget = 1
         let alone = try Self.metrics(plan, ranks: 1)[0]
         for update in try Self.metrics(plan, ranks: 3)[1] {
             let one = alone[update.update - 1]
-            let (budget, gate) = (try #require(update.budget), try #require(update.conditionalGateMean))
+            #expect(update.figures.map(\.name) == ["aux", "z_loss", "budget", "conditional_gate_mean"])
+            let budget = try #require(update.figure("budget")), gate = try #require(update.figure("conditional_gate_mean"))
             #expect(abs(budget + gate - 1) < 1e-5 && gate > 0.2 && gate < 0.8, "gates start around a half")
-            let zLoss = try #require(update.zLoss)
+            let zLoss = try #require(update.figure("z_loss"))
             // Eight and four experts, and scores that are small at first: log 8 and log 4, squared.
             #expect(zLoss > 1.5 && zLoss < 6)
-            for (figure, expected) in [(budget, one.budget), (gate, one.conditionalGateMean), (zLoss, one.zLoss)] {
-                #expect(abs(figure - (try #require(expected))) < 1e-4 * figure)
+            for figure in update.figures {
+                #expect(abs(figure.value - (try #require(one.figure(figure.name)))) < 1e-4 * figure.value, "\(figure)")
             }
         }
     }

@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import NeuralLayers
 import TensorCore
@@ -40,14 +41,7 @@ import _TestSupport
 
     /// Logits after the last of `tokens`, from the whole decoder.
     private static func logits(_ model: TranslationModel, source: [Int32], tokens: [Int32]) throws -> [Float] {
-        var reports: [BlockReport] = []
-        let pass = model.evaluationPass
-        let segments = Segments(lengths: [source.count])
-        let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
-        let states = try model.decode(
-            targetInput: tokens, segments: Segments(lengths: [tokens.count]), memory: memory, memorySegments: segments, pass,
-            reports: &reports
-        ).value
+        let states = try SentencePairs(source: source, target: tokens).states(model).decoder
         var embedding: [Float] = []
         try model.store.forEachSlice { name, _, values, _ in if name == "embedding.weight" { embedding = Array(values) } }
         let d = model.configuration.dim
@@ -58,8 +52,8 @@ import _TestSupport
 
     private static let mixtures: [MixtureConfiguration?] = {
         var conditional = MixtureConfiguration(strata: [2, 3])
-        conditional.conditionalRouting = ConditionalRouting()
-        conditional.conditionalRouting?.gateDropout = 0.4
+        conditional[ConditionalRouting.self].settings = .init()
+        conditional[ConditionalRouting.self].settings?.gateDropout = 0.4
         return [nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [2, 3]), conditional]
     }()
 

@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import NeuralLayers
 import TensorCore
@@ -19,36 +20,27 @@ import _TestSupport
     @Test(arguments: [[], [4], [2, 3]]) func aSentenceCostsWhatItCostsAlone(strata: [Int]) throws {
         try alone { communicator in
             let model = try TinyModel.make(Self.mixture(strata), group: communicator)
-            let together = try Self.pairs.loss(model, model.evaluationPass)
+            let together = try Self.pairs.evaluationLoss(model)
             var total = OutputLoss(), rounds = 0
             for index in 0..<Self.pairs.count {
-                let single = try SentencePairs(Self.pairs, only: index).loss(model, model.evaluationPass)
+                let single = try SentencePairs(Self.pairs, only: index).evaluationLoss(model)
                 total += single.output
-                rounds += (single.encoder + single.decoder).reduce(0) { $0 + $1.statistics.rounds }
+                rounds += single.reports.reduce(0) { $0 + $1.statistics.rounds }
             }
             #expect(together.output.tokens == total.tokens)
             #expect(abs(together.output.smoothed - total.smoothed) < 1e-5 * total.smoothed)
             #expect(abs(together.output.negativeLogLikelihood - total.negativeLogLikelihood) < 1e-5 * total.smoothed)
-            #expect((together.encoder + together.decoder).reduce(0) { $0 + $1.statistics.rounds } == rounds)
+            #expect(together.reports.reduce(0) { $0 + $1.statistics.rounds } == rounds)
+            #expect(together.reports.count == model.mixtureBlocks)
         }
     }
 
     @Test(arguments: [[], [4], [2, 3]]) func statesAreThoseOfTheSentenceAlone(strata: [Int]) throws {
         try alone { communicator in
             let model = try TinyModel.make(Self.mixture(strata), group: communicator), pairs = Self.pairs
-            func states(_ pairs: SentencePairs) throws -> (encoder: Tensor, decoder: Tensor) {
-                var reports: [BlockReport] = []
-                let pass = model.evaluationPass
-                let memory = try model.encode(
-                    source: pairs.sources.flatMap { $0 }, segments: pairs.sourceSegments, pass, reports: &reports)
-                let decoded = try model.decode(
-                    targetInput: pairs.targetInputs.flatMap { $0 }, segments: pairs.targetSegments, memory: memory,
-                    memorySegments: pairs.sourceSegments, pass, reports: &reports)
-                return (memory.value, decoded.value)
-            }
-            let all = try states(pairs)
+            let all = try pairs.states(model)
             for index in 0..<pairs.count {
-                let single = try states(SentencePairs(pairs, only: index))
+                let single = try SentencePairs(pairs, only: index).states(model)
                 try expectClose(
                     all.encoder.rows(pairs.sourceSegments.range(index)).elements, single.encoder.elements, tolerance: 1e-5,
                     "encoder, sentence \(index)")
@@ -64,10 +56,10 @@ import _TestSupport
         try alone { communicator in
             var mixture = MixtureConfiguration(strata: [4])
             mixture.capacityFactor = 0.5
-            mixture.secondExpert = .best
+            mixture[TokenChoice.self].secondExpert = .best
             let model = try TinyModel.make(mixture, group: communicator)
-            let pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: true, key: RandomKey(seed: 0))
-            let report = try Self.pairs.loss(model, pass).encoder[0]
+            let tape = Tape(model.context, recording: false)
+            let report = try Self.pairs.trainingLoss(model, on: tape, key: RandomKey(seed: 0)).reports[0]
             #expect(report.statistics.dropped > 0)
             #expect(report.statistics.choices == 2 * Self.pairs.sourceSegments.rows)
         }
@@ -77,15 +69,8 @@ import _TestSupport
     @Test(arguments: [[], [2, 3]]) func theDecoderIsCausal(strata: [Int]) throws {
         try alone { communicator in
             let model = try TinyModel.make(Self.mixture(strata), group: communicator)
-            let source: [Int32] = [4, 5, 6], segments = Segments(lengths: [3])
             func states(_ target: [Int32]) throws -> Tensor {
-                var reports: [BlockReport] = []
-                let pass = model.evaluationPass
-                let memory = try model.encode(source: source, segments: segments, pass, reports: &reports)
-                return try model.decode(
-                    targetInput: target, segments: Segments(lengths: [target.count]), memory: memory,
-                    memorySegments: segments, pass, reports: &reports
-                ).value
+                try SentencePairs(source: [4, 5, 6], target: target).states(model).decoder
             }
             let long = try states([1, 2, 3, 4, 5]), changed = try states([1, 2, 3, 9, 9])
             try expectClose(long.rows(0..<3).elements, changed.rows(0..<3).elements, tolerance: 1e-6, "earlier states")

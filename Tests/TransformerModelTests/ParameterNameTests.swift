@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import Testing
 import TransformerModel

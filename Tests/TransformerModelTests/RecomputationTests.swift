@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import NeuralLayers
 import TensorCore
@@ -20,9 +21,8 @@ import _TestSupport
         let model = try TinyModel.make(mixture, group: world, dropout: 0.2)
         let pairs = SentencePairs((0..<40).map { _ in (source: 20, target: 20) }, seed: UInt64(world.rank + 1))
         let tape = Tape(model.context, recording: true, recomputing: recomputing)
-        _ = try pairs.loss(
-            model, ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 5)),
-            gradientScale: 1 / Float(pairs.targetTokens), auxiliaryScale: 1)
+        _ = try pairs.trainingLoss(
+            model, on: tape, key: RandomKey(seed: 5), gradientScale: 1 / Float(pairs.targetTokens), auxiliaryScale: 1)
         try tape.backward()
         return Outcome(gradients: try model.store.gradients(), peakBytes: model.context.allocator.peakBytesInUse)
     }
@@ -33,8 +33,8 @@ import _TestSupport
         var mixture: MixtureConfiguration? {
             guard self != .dense else { return nil }
             var mixture = MixtureConfiguration(strata: self == .vanilla ? [4] : [2, 2])
-            mixture.stacked = self == .stacked
-            mixture.conditionalRouting = self == .conditional ? ConditionalRouting() : nil
+            mixture[Stacking.self].isStacked = self == .stacked
+            mixture[ConditionalRouting.self].settings = self == .conditional ? .init() : nil
             return mixture
         }
     }

@@ -51,6 +51,13 @@ struct SentencePairs: Sendable {
         targetOutputs = lengths.enumerated().map { draw($1.target, 3 * $0 + 2) }
     }
 
+    /// One pair of given tokens; what is to be said is what is read.
+    init(source: [Int32], target: [Int32]) {
+        sources = [source]
+        targetInputs = [target]
+        targetOutputs = [target]
+    }
+
     init(_ pairs: SentencePairs, only index: Int) {
         sources = [pairs.sources[index]]
         targetInputs = [pairs.targetInputs[index]]
@@ -62,14 +69,35 @@ struct SentencePairs: Sendable {
     var sourceSegments: Segments { Segments(lengths: sources.map(\.count)) }
     var targetSegments: Segments { Segments(lengths: targetInputs.map(\.count)) }
 
-    func loss(
-        _ model: TranslationModel, _ pass: ForwardPass, smoothing: Float = 0.1, gradientScale: Float = 0,
-        auxiliaryScale: Float = 0
+    var batch: SentenceBatch {
+        SentenceBatch(
+            source: sources.flatMap { $0 }, sourceSegments: sourceSegments, targetInput: targetInputs.flatMap { $0 },
+            targetOutput: targetOutputs.flatMap { $0 }, targetSegments: targetSegments)
+    }
+
+    /// By the rules of training, on a tape that records if something is to be differentiated.
+    func trainingLoss(
+        _ model: TranslationModel, on tape: Tape, key: RandomKey, gradientScale: Float = 0, auxiliaryScale: Float = 0
     ) throws -> TranslationModel.BatchLoss {
         try model.loss(
-            source: sources.flatMap { $0 }, sourceSegments: sourceSegments, targetInput: targetInputs.flatMap { $0 },
-            targetOutput: targetOutputs.flatMap { $0 }, targetSegments: targetSegments, pass, smoothing: smoothing,
-            gradientScale: gradientScale, auxiliaryScale: auxiliaryScale)
+            batch, on: tape, isTraining: true, key: key, smoothing: 0.1, gradientScale: gradientScale,
+            auxiliaryScale: auxiliaryScale)
+    }
+
+    /// By the rules of evaluation.
+    func evaluationLoss(_ model: TranslationModel) throws -> TranslationModel.BatchLoss {
+        try model.loss(
+            batch, on: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0), smoothing: 0.1)
+    }
+
+    /// Encoder and decoder over all sentences, in evaluation.
+    func states(_ model: TranslationModel) throws -> (encoder: Tensor, decoder: Tensor) {
+        let batch = batch, pass = model.evaluationPass
+        let memory = try model.encode(source: batch.source, segments: batch.sourceSegments, pass)
+        let decoded = try model.decode(
+            targetInput: batch.targetInput, segments: batch.targetSegments, memory: memory,
+            memorySegments: batch.sourceSegments, pass)
+        return (memory.value, decoded.value)
     }
 }
 

@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import MixtureMethods
 import MixtureOfExperts
 import NeuralLayers
 import TensorCore
@@ -29,13 +30,13 @@ import _TestSupport
             var mixture = MixtureConfiguration(strata: strata)
             mixture.topK = k
             mixture.capacityFactor = capacity
-            mixture.expertOutputMasking = masking
-            mixture.stacked = stacked
+            mixture[ExpertOutputMasking.self].probability = masking
+            mixture[Stacking.self].isStacked = stacked
             if conditional {
-                mixture.conditionalRouting = ConditionalRouting()
-                mixture.conditionalRouting?.weight = 0.5
+                mixture[ConditionalRouting.self].settings = .init()
+                mixture[ConditionalRouting.self].settings?.weight = 0.5
             }
-            mixture.auxiliaryLossWeight = 1
+            mixture[LoadBalancing.self].weight = 1
             return mixture
         }
     }
@@ -64,13 +65,15 @@ import _TestSupport
             let group = index < groups.count ? groups[index] : none
             let share = Float(group.targetTokens) / Float(totalTokens)
             let tape = Tape(model.context, recording: true)
-            let pass = ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 42).derived(1).derived(index))
-            let loss = try group.loss(
-                model, pass, gradientScale: 1 / Float(totalTokens), auxiliaryScale: share)
+            let key = RandomKey(seed: 42).derived(1).derived(index)
+            let loss = try group.trainingLoss(
+                model, on: tape, key: key, gradientScale: 1 / Float(totalTokens), auxiliaryScale: share)
             try tape.backward()
             sums[0] += loss.output.smoothed / Double(totalTokens)
             sums[1] += loss.output.negativeLogLikelihood / Double(totalTokens)
-            sums[2] += Double(loss.loadBalancing * share)
+            for figure in loss.figures where figure.name == LoadBalancing.figure {
+                sums[2] += Double(figure.value * share)
+            }
         }
         return sums
     }

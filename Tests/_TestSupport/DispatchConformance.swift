@@ -9,20 +9,19 @@ public enum DispatchConformance {
         let size = communicator.size
         for strata in [[size], [size, size + 1], [size + 3, size, 2 * size + 1]] {
             for scenario in Scenario.allCases {
-                for k in [1, 2] {
+                for k in [1, 2, 3] {
                     for capacity in [nil, 1] as [Float?] {
-                        let what =
-                            "\(strata), \(scenario), top \(k), capacity \(capacity.map { "\($0)" } ?? "none"), "
-                            + "rank \(communicator.rank) of \(size)"
-                        let router = StratifiedRouter(
-                            topK: k, capacityFactor: capacity, secondExpert: .best, normalization: .afterDrop)
-                        let experts = strata.reduce(0, +), last = experts - strata[strata.count - 1]
-                        // All experts, and what a gate of the last stratum or of a stacked first one sees.
-                        for visible in Set([0..<experts, last..<experts, 0..<strata[0]]).sorted(by: {
-                            ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound)
-                        }) {
-                            let check = Check(communicator, strata: strata, what: "\(what), experts \(visible)")
-                            try check.run(scenario, router, visible: visible)
+                        for order in [StrataOrder.stratified, .stacked] {
+                            for stratum in strata.indices {
+                                var configuration = MixtureConfiguration(strata: strata, methods: [BestChoice()])
+                                (configuration.topK, configuration.capacityFactor) = (k, capacity)
+                                configuration[TestOrder.self] = TestOrder(order)
+                                let what =
+                                    "\(strata), \(order), gate \(stratum), \(scenario), top \(k), capacity "
+                                    + "\(capacity.map { "\($0)" } ?? "none"), rank \(communicator.rank) of \(size)"
+                                try Check(communicator, strata: strata, what: what).run(
+                                    scenario, GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
+                            }
                         }
                     }
                 }
@@ -50,27 +49,27 @@ public enum DispatchConformance {
             }
         }
 
-        func scores(_ context: ComputeContext, rank: Int, experts: Int) -> Tensor {
+        func logits(_ context: ComputeContext, rank: Int, experts: Int) -> Tensor {
             let tokens = tokens(rank: rank)
-            let scores = context.tensor(
+            let logits = context.tensor(
                 normalValues(tokens * experts, seed: UInt64(rank + 1)), rows: tokens, columns: experts)
             for token in 0..<tokens {
                 switch self {
-                case .oneHotExpert: scores[token, experts / 2] += 20
+                case .oneHotExpert: logits[token, experts / 2] += 20
                 case .expertsWithoutRows:
-                    scores[token, 0] += 40
-                    scores[token, experts - 1] += 40
+                    logits[token, 0] += 40
+                    logits[token, experts - 1] += 40
                 default: break
                 }
             }
-            return scores
+            return logits
         }
     }
 
     private struct Check {
         let communicator: any Communicator
         let placement: ExpertPlacement
-        let dispatcher: AllToAllTokenDispatcher
+        let dispatcher: any TokenDispatcher
         let context = ComputeContext(threads: 1)
         let what: String
         /// Wide enough for what a row says of itself, and not a round number.
@@ -80,17 +79,17 @@ public enum DispatchConformance {
             self.communicator = communicator
             self.what = what
             placement = ExpertPlacement(strata: strata, places: communicator.size)
-            dispatcher = AllToAllTokenDispatcher(communicator: communicator, placement: placement)
+            dispatcher = makeTokenDispatcher(communicator: communicator, strata: strata)
         }
 
         private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
             if !condition { throw Disagreement("\(what): \(detail())") }
         }
 
-        func run(_ scenario: Scenario, _ router: StratifiedRouter, visible: Range<Int>) throws {
-            let scores = scenario.scores(context, rank: communicator.rank, experts: visible.count)
-            let decision = router.route(
-                scores: scores, visible: visible, rows: (0..<scores.rows).map { Int32($0) }, key: RandomKey(seed: 1))
+        func run(_ scenario: Scenario, _ gate: GateSite) throws {
+            let logits = scenario.logits(context, rank: communicator.rank, experts: gate.visible.count)
+            let decision = StratifiedRouter(gate).route(
+                context, logits: logits, rows: (0..<logits.rows).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
             let plan = try dispatcher.plan(context, decision)
             try require(dispatcher.bytesSent == 0, "counts are not rows")
             let departing = try rows(of: decision, plan)
@@ -110,12 +109,12 @@ public enum DispatchConformance {
             for (index, slot) in plan.slots.enumerated() {
                 try require((slot >= 0) == decision.kept[index], "choice \(index) has slot \(slot)")
                 guard slot >= 0 else { continue }
-                let token = index / decision.choices
+                let token = Int(decision.choiceTokens[index])
                 try require(plan.rowTokens[Int(slot)] == Int32(token), "row \(slot) must be of token \(token)")
                 seen[Int(slot)] += 1
                 rows[Int(slot), 0] = Float(communicator.rank)
                 rows[Int(slot), 1] = Float(token)
-                rows[Int(slot), 2] = Float(index % decision.choices)
+                rows[Int(slot), 2] = Float(index - Int(decision.offsets[token]))
                 rows[Int(slot), 3] = Float(decision.experts[index])
             }
             try require(seen.allSatisfy { $0 == 1 }, "every row must have one choice")

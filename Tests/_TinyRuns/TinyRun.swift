@@ -3,6 +3,7 @@ import Checkpoints
 import Collectives
 import DataPipeline
 import Foundation
+import MixtureMethods
 import MixtureOfExperts
 import Runs
 import TensorCore
@@ -77,6 +78,7 @@ package final class TinyRun {
     package let trainer: Trainer
     package let checkpoints: CheckpointStore
     package let log: MetricsLog?
+    private let source: TokenGroupSampler
     private let heldOut: EvaluationGroups?
 
     /// The run in `folder`, from its newest sound checkpoint if there is one.
@@ -89,7 +91,8 @@ package final class TinyRun {
         if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: run.start) : nil
-        trainer = try run.trainer(on: configuration.sampler(of: corpus), bucketBytes: plan.bucketBytes)
+        source = try configuration.sampler(of: corpus)
+        trainer = try run.trainer(on: source, bucketBytes: plan.bucketBytes)
         heldOut = try configuration.heldOut(of: corpus)
     }
 
@@ -123,6 +126,11 @@ package final class TinyRun {
     }
 
     package var rankState: RankState { run.state }
+
+    /// All token groups of an update, whichever ranks run them.
+    package func groups(ofUpdate update: Int) -> [TokenGroup] {
+        (0..<source.groups).map { source.group(update: update, index: $0) }
+    }
 
     package func validate() throws -> ValidationMetrics { try trainer.validate(heldOut!) }
 

@@ -8,7 +8,8 @@ enum ConfigurationTarget {
         "! ", "!<x> ", "| \n",
         ">-\n  ", "---\n", "...\n", "%YAML 1.1\n", "\t", "  ", "\n", "#", "'", "\"", "\\", "\\x00", "\\U00110000", "~", "null",
         "auto", "none",
-        "inherit: x\n", "model:", "moe:", "strata:", "data:", "\u{0}", "\u{FEFF}", "\u{2028}", "\u{85}", "é", "é\u{301}",
+        "inherit: x\n", "model:", "moe:", "strata:", "data:", "batch_prioritized: true\n", "routing: expert_choice\n", "\u{0}",
+        "\u{FEFF}", "\u{2028}", "\u{85}", "é", "é\u{301}",
         ".inf", ".nan", ",",
         "@", "`", "0o7", "1:30",
     ]
@@ -32,6 +33,25 @@ enum ConfigurationTarget {
         checkpoint:
           every: 10
           keep: 2
+
+        """,
+        """
+        model:
+          moe:
+            strata: [4, 4]
+            routing: token_choice
+            top_k: 3
+            capacity_priority: own_probability
+            second_expert: best
+            expert_output_masking: 0.1
+            gating_dropout: 0.05
+            shared_experts: 2
+            conditional_routing: {budget: 0.7, gate_dropout: 0}
+            stacked: true
+            aux_loss_weight: 0
+            bias_balancing_rate: 0.001
+            router_z_loss: 1.0e-3
+        data: {format: numerals, prepared: x}
 
         """,
         "a: &a [x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b, *b]\ndata: {format: numerals, prepared: x}\n",

@@ -30,18 +30,20 @@ import _TestSupport
 
     private static func metrics(_ update: Int) -> UpdateMetrics {
         UpdateMetrics(
-            update: update, loss: 2.5, nll: 2.25, aux: 1.125, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
-            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false)
+            update: update, loss: 2.5, nll: 2.25, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
+            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false,
+            figures: [.init(name: "aux", value: 1.125)])
     }
 
-    @Test func lossesThatAreConfiguredAreWritten() throws {
+    /// By whatever name.
+    @Test func figuresOfBlocksAreWritten() throws {
         let log = try TensorBoardLog(folder: folder.path, continuingAfter: 0, gates: [0..<4, 2..<4])
         var metrics = Self.metrics(1)
-        (metrics.budget, metrics.conditionalGateMean, metrics.zLoss) = (0.25, 0.75, 3)
+        metrics.figures += [("budget", 0.25), ("conditional_gate_mean", 0.75), ("another", 3)].map(MetricFigure.init)
         #expect(log.append(.update(metrics)) == nil)
         let scalars = try TensorBoardFile(Data(contentsOf: URL(fileURLWithPath: log.path))).events[2].scalars
         #expect(scalars["routing/budget"] == 0.25 && scalars["routing/conditional_gate_mean"] == 0.75)
-        #expect(scalars["routing/z_loss"] == 3)
+        #expect(scalars["routing/another"] == 3 && scalars["routing/aux"] == 1.125)
     }
 
     private func files() throws -> [String] {

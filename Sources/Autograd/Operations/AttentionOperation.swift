@@ -17,7 +17,7 @@ extension Tape {
                 probabilities: probabilities, into: out)
         }
         context.clock.count(flops: kernel.forwardFlops)
-        return record(out) { dout in
+        return record(out, parameters: []) { dout in
             let dqkv = context.uninitialized(qkv.rows, 3 * d)
             context.clock.measure(.attention, "attention backward") {
                 kernel.backward(
@@ -48,7 +48,7 @@ extension Tape {
                 probabilities: probabilities, into: out)
         }
         context.clock.count(flops: kernel.forwardFlops)
-        return record(out) { dout in
+        return record(out, parameters: []) { dout in
             let dq = context.uninitialized(q.rows, d), dkv = context.uninitialized(kv.rows, 2 * d)
             context.clock.measure(.attention, "attention backward") {
                 kernel.backward(

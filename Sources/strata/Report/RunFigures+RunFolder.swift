@@ -1,6 +1,7 @@
 import DataPipeline
 import Evaluation
 import Foundation
+import MixtureOfExperts
 import Planning
 import Reporting
 import Runs
@@ -21,6 +22,9 @@ extension RunFigures {
             name: name, method: configuration.model.methodName, parameters: plan?.parameters,
             flopsPerToken: plan?.flopsPerToken,
             gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [],
+            figureTitles: Dictionary(
+                (mixture?.methods(for: (any RoutingLoss).self) ?? []).map { (type(of: $0).figure, type(of: $0).title) },
+                uniquingKeysWith: { first, _ in first }),
             plannedUpdates: configuration.training.updates,
             directions: configuration.data.directions.map(\.description), configuration: configuration.values,
             history: TrainingHistory(jsonLines: Self.data(folder.metrics, &problems) ?? Data()),

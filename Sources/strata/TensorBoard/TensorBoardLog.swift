@@ -72,13 +72,10 @@ final class TensorBoardLog {
         ]
         guard !gates.isEmpty else { return figures }
         figures += [
-            .init("routing/aux", metrics.aux), .init("routing/rc", metrics.roundsMean),
+            .init("routing/rc", metrics.roundsMean),
             .init("routing/dropped_fraction", metrics.droppedFraction),
         ]
-        let configured = [
-            ("budget", metrics.budget), ("conditional_gate_mean", metrics.conditionalGateMean), ("z_loss", metrics.zLoss),
-        ]
-        for case let (name, value?) in configured { figures.append(.init("routing/\(name)", value)) }
+        figures += metrics.figures.map { .init("routing/\($0.name)", $0.value) }
         for (stratum, visible) in gates.enumerated() {
             let rows = metrics.load[stratum][visible].map(Double.init)
             let mean = rows.reduce(0, +) / Double(rows.count)

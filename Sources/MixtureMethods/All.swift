@@ -1,0 +1,22 @@
+import MixtureOfExperts
+
+/// The methods, a file each; the only place that names more than one. Reports name them in this order; of those that surround the
+/// experts the first is innermost, and of the routing rules the first is the default.
+public let allMethods: [any MixtureMethod] = [
+    TokenChoice(),
+    ExpertOutputMasking(),
+    GatingDropout(),
+    SharedExperts(),
+    ConditionalRouting(),
+    ExpertChoice(),
+    ForcedBalanced(),
+    Stacking(),
+    LoadBalancing(),
+    BiasBalancing(),
+    RouterZLoss(),
+]
+
+extension MixtureConfiguration {
+    /// A mixture that may use every method of the library.
+    public init(strata: [Int]) { self.init(strata: strata, methods: allMethods) }
+}

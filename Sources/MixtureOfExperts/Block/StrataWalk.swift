@@ -1,0 +1,85 @@
+import NeuralLayers
+import TensorCore
+
+/// In which order a token group passes the strata of a block.
+protocol StrataWalk {
+    /// x [T, d] and what the first stratum reads of it, h [T, d] → x + the strata's contributions, in a tensor of its own.
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages
+
+    /// `dx`, the gradient of the result, becomes that of x, but for the part through h, which is returned. `lossScale` is what a
+    /// gate's losses, each times its weight, are multiplied by. Passages are let go one by one.
+    func backward(
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+    ) throws -> Tensor
+}
+
+/// A token group's way through the strata of a block.
+struct StrataPassages {
+    let output: Tensor
+    /// By gate.
+    private(set) var decisions: [RoutingDecision] = []
+    /// By stratum; empty where no backward follows.
+    var passages: [Stratum.Passage] = []
+
+    init(output: Tensor) { self.output = output }
+
+    mutating func add(_ passage: Stratum.Passage, _ pass: ForwardPass) {
+        decisions.append(passage.decision)
+        if pass.tape.isRecording { passages.append(passage) }
+    }
+}
+
+extension StrataOrder {
+    var walk: any StrataWalk { self == .stacked ? StackedWalk() : StratifiedWalk() }
+}
+
+/// Each token goes on behind the stratum of its leading expert; every stratum adds to the rows at it (7).
+struct StratifiedWalk: StrataWalk {
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages {
+        let context = pass.context, output = context.copy(x)
+        var progress: StratumProgress?, passages = StrataPassages(output: output)
+        for stratum in strata {
+            let rows = progress?.tokens(at: stratum.index) ?? (0..<x.rows).map { Int32($0) }
+            // Rows that the stratum adds to are copied; backward needs them as they were.
+            let input = stratum.norm == nil ? h : context.gathered(output, rows)
+            let passage = try stratum.forward(input, rows: rows, addingTo: output, pass)
+            if progress == nil { progress = StratumProgress(passage.decision.gate.configuration, tokens: x.rows) }
+            progress?.advance(rows, by: passage.decision)
+            passages.add(passage, pass)
+        }
+        return passages
+    }
+
+    func backward(
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+    ) throws -> Tensor {
+        for stratum in strata.dropFirst().reversed() {
+            let passage = passages.removeLast()
+            let dinput = try stratum.backward(passage, dx: dx, lossScale: lossScale, context)
+            RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
+        }
+        return try strata[0].backward(passages.removeLast(), dx: dx, lossScale: lossScale, context)
+    }
+}
+
+/// Every token passes all strata, each reading what the one before made; the last adds to the rows.
+struct StackedWalk: StrataWalk {
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages {
+        let context = pass.context, output = context.copy(x), rows = (0..<x.rows).map { Int32($0) }
+        var passages = StrataPassages(output: output), input = h
+        for stratum in strata {
+            let target = stratum.index == strata.count - 1 ? output : context.zeros(x.rows, x.columns)
+            passages.add(try stratum.forward(input, rows: rows, addingTo: target, pass), pass)
+            input = target
+        }
+        return passages
+    }
+
+    func backward(
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+    ) throws -> Tensor {
+        try strata.reversed().reduce(dx) { gradient, stratum in
+            try stratum.backward(passages.removeLast(), dx: gradient, lossScale: lossScale, context)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import Autograd
+import NeuralLayers
+import TensorCore
+
+/// A stratified mixture of experts with its LayerNorms and residuals (Docs/Method.md, "The block in words"): it composes what the
+/// configuration's methods answer to the frame's questions. With one stratum it is a plain mixture. Parameters
+/// `<name>.norms.{s}.*`, `<name>.gates.{s}.weight`, `<name>.experts.{e}.*`, and those of the methods.
+///
+/// Every rank of the expert-parallel group enters every stratum, in forward and in backward, whether it has tokens or not.
+public struct StratifiedBlock {
+    public let configuration: MixtureConfiguration
+    /// LayerNorm of the rows that the first stratum and the wrappers read.
+    public let entryNorm: LayerNorm
+    public let experts: GroupedExperts
+    let strata: [Stratum]
+    let wrappers: [any BlockWrapper]
+    /// Those that backward of the strata adds to, whichever of them tokens reach.
+    private let parameters: [Parameter]
+
+    public init(
+        name: String, configuration: MixtureConfiguration, dim: Int, ffnDim: Int, dropout: Float,
+        dispatcher: any TokenDispatcher, store: ParameterStore
+    ) {
+        precondition(dispatcher.placement.strata == configuration.strata)
+        let block = BlockSite(name: name, configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: dropout)
+        self.configuration = configuration
+        entryNorm = LayerNorm(name: "\(name).norms.0", dim: dim, store: store)
+        let ((norms, gates, experts), parameters) = store.collect {
+            let laterNorms = configuration.strataOrder == .stacked ? 0 : configuration.strata.count - 1
+            let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: dim, store: store) }
+            let gates = configuration.strata.indices.map {
+                store.add(
+                    Parameter(
+                        weights: ["\(name).gates.\($0).weight"],
+                        outputsEach: configuration.visibleExperts(atStratum: $0).count, inputs: dim,
+                        initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
+            }
+            let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { block.expert($0, store: store) }
+            return (norms, gates, GroupedExperts(experts, dim: dim))
+        }
+        self.parameters = parameters
+        self.experts = experts
+        strata = gates.enumerated().map { index, gate in
+            let site = GateSite(name: "\(name).gates.\(index)", configuration: configuration, stratum: index, dim: dim)
+            let adjustments = configuration.methods(for: (any SelectionMethod).self).compactMap {
+                $0.adjustment(of: site, store: store)
+            }
+            return Stratum(
+                index: index, norm: index == 0 || norms.isEmpty ? nil : norms[index - 1], gate: gate,
+                router: StratifiedRouter(site, adjustments: adjustments), experts: experts, dispatcher: dispatcher,
+                dropout: dropout)
+        }
+        wrappers = configuration.methods(for: (any WrappingMethod).self).compactMap { $0.wrapper(of: block, store: store) }
+    }
+
+    /// W_i of each stratum, [V_i, d].
+    public var gates: [Parameter] { strata.map(\.gate) }
+    /// The LayerNorm of each stratum that has one, the first's before.
+    public var norms: [LayerNorm] { [entryNorm] + strata.compactMap(\.norm) }
+
+    /// x [T, d] → x + the block's contribution, [T, d]. Figures and decisions go to the pass, which also says how losses are
+    /// scaled.
+    public func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws -> Variable {
+        var figures: [[BlockFigure]] = [], statistics = RoutingStatistics(strata: configuration.strata)
+        var decisions: [RoutingDecision] = []
+        // Wrappers are put around the experts one by one; the last is the outermost.
+        let inner: BlockWrapper.Inner = { x, h in
+            let (output, made) = try enter(x, h, pass)
+            guard pass.isReporting else { return output }
+            for (stratum, decision) in made.enumerated() { statistics.add(decision, stratum: stratum) }
+            figures.insert(.combined(zip(strata, made).map { $0.router.losses($1) }), at: 0)
+            if pass.keepsDecisions { decisions = made }
+            return output
+        }
+        let block = wrappers.reduce(inner) { inner, wrapper in
+            { x, h in
+                let (output, own) = try wrapper(x, h: h, pass, inner: inner)
+                figures.append(own)
+                return output
+            }
+        }
+        let output = try block(x, entryNorm(x, pass))
+        pass.report(BlockReport(figures: .combined(figures), statistics: statistics, decisions: decisions))
+        return output
+    }
+
+    /// x [T, d] and h, what the first stratum reads → x + the experts' contributions, and the gates' decisions.
+    private func enter(
+        _ x: Variable, _ h: Variable, _ pass: ForwardPass
+    ) throws -> (output: Variable, decisions: [RoutingDecision]) {
+        let context = pass.context, walk = configuration.strataOrder.walk
+        let forward = try walk.forward(strata, x: x.value, h: h.value, pass)
+        var passages = forward.passages
+        let gateScale = pass.auxiliaryScale / Float(strata.count)
+        let output = pass.tape.record(forward.output, parameters: parameters) { dx in
+            h.receive(try walk.backward(strata, &passages, dx: dx, lossScale: gateScale, context), context)
+            x.receive(dx, context)
+        }
+        return (output, forward.decisions)
+    }
+
+    /// Moves what methods learn from loads: `chosen` is the world's of an update, as `RoutingStatistics.chosen`, so that every
+    /// rank does the same.
+    public func update(chosen: [[Int]]) {
+        for stratum in strata {
+            stratum.router.update(chosen: chosen[stratum.index][configuration.visibleExperts(atStratum: stratum.index)])
+        }
+    }
+}
+
+extension BlockSite {
+    /// The expert of a global id, as a method makes it or as the paper has it.
+    fileprivate func expert(_ id: Int, store: ParameterStore) -> any ExpertNetwork {
+        let name = "\(name).experts.\(id)"
+        return configuration.methods(for: (any ExpertMethod).self).lazy
+            .compactMap { $0.expert(id, name: name, of: self, store: store) }.first
+            ?? FeedForwardExpert(name: name, dim: dim, ffnDim: ffnDim, store: store)
+    }
+}

@@ -1,0 +1,131 @@
+import Autograd
+import NeuralLayers
+import TensorCore
+
+/// One stratum of a block, forward and backward: LayerNorm, gate, the way to the experts and back, and the mixture of what they
+/// make of the rows.
+struct Stratum {
+    let index: Int
+    /// nil where the rows come normalised, or are another stratum's.
+    let norm: LayerNorm?
+    /// W, [V, d].
+    let gate: Parameter
+    let router: StratifiedRouter
+    let experts: GroupedExperts
+    let dispatcher: any TokenDispatcher
+    let dropout: Float
+
+    /// What one stratum keeps for its backward. Normalised rows are computed again from their input.
+    struct Passage {
+        /// The tokens at the stratum, by their rows in the block.
+        let rows: [Int32]
+        /// [rows, d], before LayerNorm.
+        let input: Tensor
+        /// LayerNorm statistics, [rows, 2]: mean, 1/σ; nil without LayerNorm.
+        let statistics: Tensor?
+        let decision: RoutingDecision
+        let plan: DispatchPlan
+        let mixture: RowKernels.Mixture
+        /// What choices' outputs are multiplied by beside their weights, flat; nil for 1.
+        let factors: [Float]?
+        /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
+        let arrived: Tensor?
+        /// nil where it is to be computed again; the routing is always this one.
+        let hidden: Tensor?
+        /// Expert outputs in the plan's order.
+        let outputs: Tensor
+    }
+
+    /// Adds the experts' contributions for `input` to `rows` of `x`.
+    func forward(_ input: Tensor, rows: [Int32], addingTo x: Tensor, _ pass: ForwardPass) throws -> Passage {
+        let context = pass.context
+        let (normalized, statistics) = normalize(input, context)
+        let key = pass.key.derived(index)
+        let decision = context.clock.measure(.dispatch, "route") {
+            let logits = context.uninitialized(rows.count, gate.rows)
+            MatrixProduct.forward(context, x: normalized, w: gate.value, into: logits)
+            return router.route(context, logits: logits, rows: rows, key: key, isTraining: pass.isTraining)
+        }
+        context.clock.countProducts(m: rows.count, n: gate.rows, k: x.columns)
+        let plan = try dispatcher.plan(context, decision)
+        let expertInput = try dispatcher.toExperts(context, context.gathered(normalized, plan.rowTokens), plan)
+        let activations = context.clock.measure(.experts, "experts") {
+            experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
+        }
+        let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
+        let factors = router.outputFactors(decision)
+        let mixture = RowKernels.Mixture(
+            slots: plan.slots, weights: factors.map { zip(decision.weights, $0).map(*) } ?? decision.weights,
+            offsets: decision.offsets, tokens: rows, experts: decision.experts,
+            expertCount: decision.gate.configuration.experts,
+            mask: pass.isTraining && dropout > 0
+                ? DropoutMask(probability: dropout, key: key.derived(.expertOutput)) : .none)
+        context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
+        return Passage(
+            rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, mixture: mixture,
+            factors: factors, arrived: dispatcher.placement.places > 1 ? expertInput : nil,
+            hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
+    }
+
+    /// From `dx`, the gradient of what forward added to, that of the stratum's input through the experts and the gate.
+    /// `lossScale` is what a gate's losses, each times its weight, are multiplied by.
+    func backward(_ passage: Passage, dx: Tensor, lossScale: Float, _ context: ComputeContext) throws -> Tensor {
+        let d = dx.columns, plan = passage.plan, decision = passage.decision
+        let doutputs = context.uninitialized(plan.rowsSent, d)
+        var dweights = context.clock.measure(.dispatch, "mix backward") {
+            RowKernels.mixtureBackward(context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
+        }
+        if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
+        let normalized = normalized(passage, context)
+        let expertInput = passage.arrived ?? context.gathered(normalized, plan.rowTokens)
+        let darrived = try dispatcher.toExperts(context, doutputs, plan)
+        let dexpertInput = context.clock.measure(.experts, "experts backward") {
+            experts.backward(
+                context, doutputs: darrived, rows: expertInput,
+                hidden: passage.hidden ?? experts.hidden(context, rows: expertInput, expertRows: plan.expertRows),
+                expertRows: plan.expertRows)
+        }
+        let drows = try dispatcher.toTokens(context, dexpertInput, plan)
+        let dnormalized = context.uninitialized(passage.rows.count, d)
+        context.clock.measure(.dispatch, "route backward") {
+            RowKernels.sumChoices(context, drows, slots: plan.slots, offsets: decision.offsets, into: dnormalized)
+            let dlogits = router.backward(context, decision, dweights: dweights, lossScale: lossScale)
+            MatrixProduct.backwardWeight(context, dy: dlogits, x: normalized, into: gate.gradient)
+            MatrixProduct.backwardInput(context, dy: dlogits, w: gate.value, accumulate: true, into: dnormalized)
+        }
+        context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
+        guard let norm, let statistics = passage.statistics else { return dnormalized }
+        let dinput = context.uninitialized(passage.rows.count, d)
+        LayerNormKernel.backward(
+            context, dy: dnormalized, x: passage.input, statistics: statistics, gain: norm.gain.value, into: dinput,
+            accumulate: false, dgain: norm.gain.gradient, dbias: norm.bias.gradient)
+        return dinput
+    }
+
+    /// The rows that gate and experts see, and the LayerNorm's statistics.
+    private func normalize(_ input: Tensor, _ context: ComputeContext) -> (rows: Tensor, statistics: Tensor?) {
+        guard let norm else { return (input, nil) }
+        let statistics = context.uninitialized(input.rows, 2), normalized = context.uninitialized(input.rows, input.columns)
+        LayerNormKernel.forward(
+            context, x: input, gain: norm.gain.value, bias: norm.bias.value, into: normalized, statistics: statistics)
+        return (normalized, statistics)
+    }
+
+    /// The rows of `normalize` again.
+    private func normalized(_ passage: Passage, _ context: ComputeContext) -> Tensor {
+        guard let norm, let statistics = passage.statistics else { return passage.input }
+        let normalized = context.uninitialized(passage.input.rows, passage.input.columns)
+        LayerNormKernel.apply(
+            context, x: passage.input, gain: norm.gain.value, bias: norm.bias.value, statistics: statistics, into: normalized)
+        return normalized
+    }
+}
+
+extension ComputeContext {
+    /// The given rows of x, in a matrix of their own.
+    func gathered(_ x: Tensor, _ rows: [Int32]) -> Tensor {
+        let gathered = uninitialized(rows.count, x.columns)
+        clock.measure(.dispatch, "gather") { RowKernels.gather(self, x, rows, into: gathered) }
+        return gathered
+    }
+}

@@ -1,0 +1,22 @@
+/// Where the tokens of a group stand in a block: all at the first stratum, then each at the one after that of its leading expert.
+public struct StratumProgress {
+    /// By token; as many as there are strata for a token that has left.
+    private var next: [Int]
+    private let stratumOfExpert: [Int]
+
+    public init(_ configuration: MixtureConfiguration, tokens: Int) {
+        next = [Int](repeating: 0, count: tokens)
+        stratumOfExpert = configuration.stratumOfExpert
+    }
+
+    /// The tokens at a stratum, in order.
+    public func tokens(at stratum: Int) -> [Int32] {
+        next.indices.filter { next[$0] == stratum }.map { Int32($0) }
+    }
+
+    /// Moves `tokens` on as their gate decided, whether it dropped their choices or not.
+    public mutating func advance(_ tokens: [Int32], by decision: RoutingDecision) {
+        precondition(tokens.count == decision.tokens, "a gate decides for the tokens at its stratum")
+        for (token, expert) in zip(tokens, decision.leading) { next[Int(token)] = 1 + stratumOfExpert[Int(expert)] }
+    }
+}

@@ -1,0 +1,46 @@
+import ConfigurationForms
+
+extension MixtureConfiguration {
+    /// How a mixture is written: the frame's keys, then those of each of `methods`.
+    public static func form(methods: [any MixtureMethod]) -> ConfigurationForm<MixtureConfiguration> {
+        let initial = MixtureConfiguration(strata: [1], methods: methods)
+        let frame: [ConfigurationField<MixtureConfiguration>] = [
+            .init("every", \.every, .integer(1...1024)),
+            .init("strata", \.strata, .listOrOne(of: .integer(1...65_536), count: 1...64), isRequired: true),
+            .init(
+                "routing", \.routing, .name(among: initial.routings), isWritten: { $0.routing != initial.routing }),
+            .init("top_k", \.topK, .integer(1...65_536)),
+            .init("capacity_factor", \.capacityFactor, .either("none", or: .number(.above(0)))),
+            .init("evaluation_capacity_factor", \.evaluationCapacityFactor, .either("none", or: .number(.above(0)))),
+            .init("capacity_priority", \.capacityPriority, .choice, isWritten: { $0.capacityPriority != .tokenOrder }),
+            // What `capacity_priority: first_choice_probability` was called; still read.
+            .init("batch_prioritized", \.isBatchPrioritized, .boolean, isWritten: { _ in false }),
+            .init("gate_normalization", \.gateNormalization, .choice),
+        ]
+        return .section(frame + methods.flatMap { Self.fields(of: $0) }, over: initial)
+    }
+
+    private var isBatchPrioritized: Bool {
+        get { capacityPriority == .firstChoiceProbability }
+        set { if newValue { capacityPriority = .firstChoiceProbability } }
+    }
+
+    private static func fields<Method: MixtureMethod>(of _: Method) -> [ConfigurationField<MixtureConfiguration>] {
+        Method.fields.map { $0.lifted(get: { $0[Method.self] }, set: { $0[Method.self] = $1 }) }
+    }
+
+    /// Values that do not go together.
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            capacityPriority == .tokenOrder || rule.choicesQueue, "\(path).capacity_priority", "\(path).batch_prioritized",
+            "\(path).routing",
+            text: "must be token_order with \(path).routing: \(routing), whose experts take the tokens that score them best "
+                + "anyway, but is \(capacityPriority.rawValue)")
+        problems.require(
+            capacityPriority == .tokenOrder || capacityFactor != nil || evaluationCapacityFactor != nil,
+            "\(path).capacity_priority", "\(path).batch_prioritized", "\(path).capacity_factor",
+            text: "must be token_order with \(path).capacity_factor: none, which drops nothing, but is "
+                + capacityPriority.rawValue)
+        for method in methods { method.validate(self, path, problems) }
+    }
+}

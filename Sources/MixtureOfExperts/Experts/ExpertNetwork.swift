@@ -1,0 +1,102 @@
+import Autograd
+import NeuralLayers
+import TensorCore
+
+/// What one expert computes, [n, d] → [n, d], row by row. `GroupedExperts` cuts the rows of a block's experts into pieces, and
+/// the gradients of their parameters into bands, and calls each once: on any thread, several at a time.
+public protocol ExpertNetwork {
+    /// Floats per row that forward leaves for backward.
+    var hiddenWidth: Int { get }
+    /// Multiply-adds of a row's way forward; backward has twice as many.
+    var work: Int { get }
+    /// rows [n, d] → what forward leaves for backward, [n, hiddenWidth]; the same bits however rows are cut.
+    func hidden(_ rows: UnsafePointer<Float>, count: Int, into hidden: UnsafeMutablePointer<Float>)
+    /// [n, hiddenWidth] → outputs [n, d].
+    func outputs(_ hidden: UnsafePointer<Float>, count: Int, into outputs: UnsafeMutablePointer<Float>)
+    /// The gradient of the outputs [n, d] → that of the hidden floats [n, hiddenWidth] and of the rows [n, d].
+    func backward(
+        _ doutputs: UnsafePointer<Float>, hidden: UnsafePointer<Float>, count: Int,
+        intoHidden dhidden: UnsafeMutablePointer<Float>,
+        intoRows drows: UnsafeMutablePointer<Float>)
+    /// The rows of each parameter gradient that may be computed apart, in bands.
+    var gradientRows: [Int] { get }
+    /// Adds rows `band` of parameter gradient `index`, from all rows of the expert.
+    func addGradient(_ index: Int, band: Range<Int>, _ pass: ExpertBackward)
+}
+
+/// All rows of one expert in backward.
+public struct ExpertBackward {
+    public let count: Int
+    /// [count, d].
+    public let rows: UnsafePointer<Float>
+    /// [count, hiddenWidth].
+    public let hidden: UnsafePointer<Float>
+    /// [count, hiddenWidth].
+    public let dhidden: UnsafePointer<Float>
+    /// [count, d].
+    public let doutputs: UnsafePointer<Float>
+}
+
+/// A method with experts of its own kind, or of widths of their own.
+public protocol ExpertMethod: MixtureMethod {
+    /// The expert of global id `id` in a block, with its parameters below `name`; nil: what the frame makes.
+    func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)?
+}
+
+/// w2 relu(w1 x + b1) + b2: the expert of the paper, with the layers of a feed-forward network.
+public struct FeedForwardExpert: ExpertNetwork {
+    public let network: FeedForward
+
+    /// Parameters `<name>.{fc1,fc2}.{weight,bias}`.
+    public init(name: String, dim: Int, ffnDim: Int, store: ParameterStore) {
+        network = FeedForward(name: name, dim: dim, ffnDim: ffnDim, placement: .expert, store: store)
+    }
+
+    private var dim: Int { network.weight1.columns }
+    public var hiddenWidth: Int { network.weight1.rows }
+    public var work: Int { 2 * dim * hiddenWidth }
+
+    /// relu(w1 x + b1).
+    public func hidden(_ rows: UnsafePointer<Float>, count: Int, into hidden: UnsafeMutablePointer<Float>) {
+        GEMM.multiply(
+            m: count, n: hiddenWidth, k: dim, GEMM.Factor(rows, stride: dim),
+            GEMM.Factor(network.weight1.value.pointer, stride: dim, transposed: true),
+            epilogue: .rectifiedBias(network.bias1.value.pointer), into: hidden, stride: hiddenWidth)
+    }
+
+    public func outputs(_ hidden: UnsafePointer<Float>, count: Int, into outputs: UnsafeMutablePointer<Float>) {
+        GEMM.multiply(
+            m: count, n: dim, k: hiddenWidth, GEMM.Factor(hidden, stride: hiddenWidth),
+            GEMM.Factor(network.weight2.value.pointer, stride: hiddenWidth, transposed: true),
+            epilogue: .bias(network.bias2.value.pointer), into: outputs, stride: dim)
+    }
+
+    public func backward(
+        _ doutputs: UnsafePointer<Float>, hidden: UnsafePointer<Float>, count: Int,
+        intoHidden dhidden: UnsafeMutablePointer<Float>,
+        intoRows drows: UnsafeMutablePointer<Float>
+    ) {
+        GEMM.multiply(
+            m: count, n: hiddenWidth, k: dim, GEMM.Factor(doutputs, stride: dim),
+            GEMM.Factor(network.weight2.value.pointer, stride: hiddenWidth),
+            epilogue: .rectifierGradient(activation: hidden, stride: hiddenWidth), into: dhidden, stride: hiddenWidth)
+        GEMM.multiply(
+            m: count, n: dim, k: hiddenWidth, GEMM.Factor(dhidden, stride: hiddenWidth),
+            GEMM.Factor(network.weight1.value.pointer, stride: dim), into: drows, stride: dim)
+    }
+
+    /// Of the first layer and of the second, weights and biases together.
+    public var gradientRows: [Int] { [hiddenWidth, dim] }
+
+    public func addGradient(_ index: Int, band: Range<Int>, _ pass: ExpertBackward) {
+        let isFirst = index == 0
+        let (dy, x) = isFirst ? (pass.dhidden, pass.rows) : (pass.doutputs, pass.hidden)
+        let (weight, bias) = isFirst ? (network.weight1, network.bias1) : (network.weight2, network.bias2)
+        GEMM.multiply(
+            m: band.count, n: weight.columns, k: pass.count,
+            GEMM.Factor(dy + band.lowerBound, stride: weight.rows, transposed: true), GEMM.Factor(x, stride: weight.columns),
+            accumulate: true, into: weight.gradient.row(band.lowerBound), stride: weight.columns)
+        Elementwise.addColumnSums(
+            dy, rows: pass.count, stride: weight.rows, columns: band, to: bias.gradient.pointer)
+    }
+}

@@ -1,0 +1,87 @@
+import TensorCore
+
+/// What a routing rule sees: the tokens at one gate and how the gate scores the experts that it sees.
+public struct GateScores: Sendable {
+    public let configuration: MixtureConfiguration
+    public let stratum: Int
+    /// The global ids of the experts that the gate sees, V of them.
+    public let visible: Range<Int>
+    public let isTraining: Bool
+    /// Each token's number within its group: what draws are keyed by.
+    public let rows: [Int32]
+    /// This gate's, for draws: derive it by purpose, then by token, and draw by expert.
+    public let key: RandomKey
+    /// The products of rows and gate, [T, V].
+    public let logits: Tensor
+    /// What weights are made of, [T, V]: the softmax of the logits, where no method says otherwise.
+    public let scores: Tensor
+    /// What choices are ordered by, [T, V]: the scores, where no method adjusts them. An expert at −∞ may not be chosen.
+    public let selection: Tensor
+    /// C, the choices that an expert takes at most; nil: any number.
+    public let capacity: Int?
+
+    /// `selection` nil: the scores.
+    public init(
+        configuration: MixtureConfiguration, stratum: Int, visible: Range<Int>, isTraining: Bool, rows: [Int32],
+        key: RandomKey, logits: Tensor, scores: Tensor, selection: Tensor? = nil
+    ) {
+        precondition(logits.columns == visible.count && logits.rows == rows.count && scores.count == logits.count)
+        self.configuration = configuration
+        self.stratum = stratum
+        self.visible = visible
+        self.isTraining = isTraining
+        self.rows = rows
+        self.key = key
+        self.logits = logits
+        self.scores = scores
+        self.selection = selection ?? scores
+        capacity = ExpertCapacity.limit(
+            tokens: rows.count, visible: visible.count,
+            factor: isTraining ? configuration.capacityFactor : configuration.evaluationCapacityFactor)
+    }
+
+    public var tokens: Int { rows.count }
+
+    /// The expert of highest selection; of equal ones the lowest id. A column of the scores.
+    public func best(ofToken token: Int) -> Int { Self.largest(selection.row(token), visible.count) }
+
+    /// Each token's `count` experts of highest selection, best first; of equal ones the lowest id first. The best leads.
+    public func bestChoices(_ count: Int) -> RoutingChoices {
+        var choices = RoutingChoices(tokens: tokens, choicesPerToken: count)
+        for token in 0..<tokens {
+            let row = selection.row(token)
+            let first = Self.largest(row, visible.count)
+            choices.add(visible.lowerBound + first)
+            if count > 1 {
+                Self.forEachNext(row, visible.count, after: first, count - 1) { choices.add(visible.lowerBound + $0) }
+            }
+            choices.endToken(leading: visible.lowerBound + first)
+        }
+        return choices
+    }
+
+    /// The highest of `count` values; of equal ones the first.
+    static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Int {
+        var best = 0
+        for index in 1..<max(count, 1) where values[index] > values[best] { best = index }
+        return best
+    }
+
+    /// The next `wanted` of `count` values after the largest, in descending order, equal ones in ascending order of index: the
+    /// next is the largest of those that come behind the last in this order. Values of −∞ are passed over.
+    static func forEachNext(
+        _ values: UnsafePointer<Float>, _ count: Int, after largest: Int, _ wanted: Int, _ body: (Int) -> Void
+    ) {
+        var last = largest
+        for _ in 0..<min(wanted, count - 1) {
+            var next = -1
+            for index in 0..<count where index != largest && values[index] != -.infinity {
+                let isBehind = values[index] < values[last] || (values[index] == values[last] && index > last)
+                if isBehind, next < 0 || values[index] > values[next] { next = index }
+            }
+            guard next >= 0 else { return }
+            body(next)
+            last = next
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import TensorCore
+
+/// An auxiliary loss of every gate. The block's is the mean over all its gates, whether tokens reached them or not; the model's
+/// is the mean over its blocks, times the weight.
+public protocol RoutingLoss: MixtureMethod {
+    /// Its name in metrics: the value before its weight.
+    static var figure: String { get }
+    /// What reports call it.
+    static var title: String { get }
+    /// Whether the configuration makes use of it.
+    var isInUse: Bool { get }
+    /// What it is multiplied by in the loss that is minimised.
+    var weight: Float { get }
+    /// The loss of one gate; 0 for no tokens.
+    func value(_ decision: RoutingDecision) -> Float
+    /// Adds `scale` × its gradient with respect to the scores, [T, V].
+    func addScoreGradient(_ decision: RoutingDecision, scale: Float, to dscores: Tensor)
+    /// Adds `scale` × its gradient with respect to the logits, [T, V], as far as it does not pass through the scores.
+    func addLogitGradient(_ decision: RoutingDecision, scale: Float, to dlogits: Tensor)
+}
+
+extension RoutingLoss {
+    public func addScoreGradient(_ decision: RoutingDecision, scale: Float, to dscores: Tensor) {}
+    public func addLogitGradient(_ decision: RoutingDecision, scale: Float, to dlogits: Tensor) {}
+}
+
+/// A method that masks the outputs of experts, choice by choice.
+public protocol OutputMasking: MixtureMethod {
+    /// What the output of each choice is multiplied by, flat, beside its weight; nil for 1.
+    func factors(_ decision: RoutingDecision) -> [Float]?
+}

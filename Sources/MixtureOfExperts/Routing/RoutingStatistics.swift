@@ -1,0 +1,52 @@
+/// What the gates of one or more blocks did with the tokens they saw: sums, so that groups and ranks can be added up.
+public struct RoutingStatistics: Equatable, Sendable {
+    /// Tokens that entered a block, and strata they passed there: the quotient is the requested capacity, RC.
+    public var tokens = 0
+    public var rounds = 0
+    /// Choices made, and those that exceeded a capacity.
+    public var choices = 0
+    public var dropped = 0
+    /// Rows that each stratum's gate sent to each expert, by global id: [stratum][expert].
+    public var load: [[Int]]
+    /// As `load`, with the choices that exceeded a capacity: what the gates wanted.
+    public var chosen: [[Int]]
+
+    public init(strata: [Int]) {
+        load = strata.map { _ in [Int](repeating: 0, count: strata.reduce(0, +)) }
+        chosen = load
+    }
+
+    public var roundsMean: Double { tokens > 0 ? Double(rounds) / Double(tokens) : 0 }
+    public var droppedFraction: Double { choices > 0 ? Double(dropped) / Double(choices) : 0 }
+
+    mutating func add(_ decision: RoutingDecision, stratum: Int) {
+        if stratum == 0 { tokens += decision.tokens }
+        rounds += decision.tokens
+        for (expert, kept) in zip(decision.experts, decision.kept) {
+            choices += 1
+            chosen[stratum][Int(expert)] += 1
+            if kept { load[stratum][Int(expert)] += 1 } else { dropped += 1 }
+        }
+    }
+
+    public static func += (left: inout RoutingStatistics, right: RoutingStatistics) {
+        left.counts = zip(left.counts, right.counts).map(+)
+    }
+
+    /// All counts in a fixed order, to be added up with those of other ranks; as many come back.
+    public var counts: [Int] {
+        get { [tokens, rounds, choices, dropped] + (load + chosen).joined() }
+        set {
+            (tokens, rounds, choices, dropped) = (newValue[0], newValue[1], newValue[2], newValue[3])
+            var next = 4
+            func take(_ table: inout [[Int]]) {
+                for stratum in table.indices {
+                    table[stratum] = Array(newValue[next..<next + table[stratum].count])
+                    next += table[stratum].count
+                }
+            }
+            take(&load)
+            take(&chosen)
+        }
+    }
+}

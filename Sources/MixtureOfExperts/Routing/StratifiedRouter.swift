@@ -1,0 +1,78 @@
+import TensorCore
+
+/// The routing of one gate (Docs/Method.md, "The block in words", from (5) to (6)): a function of its logits that composes the
+/// methods' answers. It knows no communicator and no rank.
+public struct StratifiedRouter {
+    private let gate: GateSite
+    private let scoreFunction: any ScoreFunction
+    private let rule: any RoutingRule
+    private let losses: [any RoutingLoss]
+    private let maskings: [any OutputMasking]
+    private let adjustments: [any SelectionAdjustment]
+
+    public init(_ gate: GateSite, adjustments: [any SelectionAdjustment] = []) {
+        let configuration = gate.configuration
+        self.gate = gate
+        self.adjustments = adjustments
+        scoreFunction =
+            configuration.methods(for: (any ScoringMethod).self).lazy.compactMap(\.scoreFunction).first ?? SoftmaxScores()
+        rule = configuration.rule
+        losses = configuration.methods(for: (any RoutingLoss).self).filter(\.isInUse)
+        maskings = configuration.methods(for: (any OutputMasking).self)
+    }
+
+    private var normalization: GateNormalization { rule.normalization(gate.configuration, visible: gate.visible.count) }
+
+    /// Routes tokens by `logits` [T, V], which are kept. `rows` numbers the tokens within their group: draws are keyed by it,
+    /// under `key`.
+    public func route(
+        _ context: ComputeContext, logits: Tensor, rows: [Int32], key: RandomKey, isTraining: Bool
+    ) -> RoutingDecision {
+        let scores = context.uninitialized(logits.rows, logits.columns)
+        scoreFunction.forward(logits, into: scores)
+        var selection: Tensor?
+        if !adjustments.isEmpty {
+            let adjusted = context.copy(scores)
+            for adjustment in adjustments { adjustment.adjust(adjusted, gate) }
+            selection = adjusted
+        }
+        let view = GateScores(
+            configuration: gate.configuration, stratum: gate.stratum, visible: gate.visible, isTraining: isTraining,
+            rows: rows, key: key, logits: logits, scores: scores, selection: selection)
+        let choices = rule.choose(view)
+        let kept =
+            rule.choicesQueue
+            ? ExpertCapacity.keep(choices, view) : [Bool](repeating: true, count: choices.experts.count)
+        let weights = GateWeights.forward(choices, kept: kept, view, normalization)
+        return RoutingDecision(gate: view, choices: choices, kept: kept, weights: weights)
+    }
+
+    /// What the outputs of a decision's choices are multiplied by beside their weights, flat; nil for 1.
+    func outputFactors(_ decision: RoutingDecision) -> [Float]? {
+        maskings.reduce(nil) { product, masking in
+            guard let factors = masking.factors(decision) else { return product }
+            return product.map { zip($0, factors).map(*) } ?? factors
+        }
+    }
+
+    /// The losses in use, before their weights.
+    public func losses(_ decision: RoutingDecision) -> [BlockFigure] {
+        losses.map { BlockFigure(type(of: $0).figure, $0.value(decision)) }
+    }
+
+    /// The gradient of the logits, [T, V], from that of the weights, flat, and of the losses: each loss times its weight is
+    /// multiplied by `lossScale`.
+    public func backward(
+        _ context: ComputeContext, _ decision: RoutingDecision, dweights: [Float], lossScale: Float
+    ) -> Tensor {
+        let gradient = context.zeros(decision.tokens, decision.visible.count)
+        GateWeights.backward(decision, dweights: dweights, normalization, addingTo: gradient)
+        for loss in losses { loss.addScoreGradient(decision, scale: lossScale * loss.weight, to: gradient) }
+        scoreFunction.backward(scores: decision.gate.scores, gradient: gradient)
+        for loss in losses { loss.addLogitGradient(decision, scale: lossScale * loss.weight, to: gradient) }
+        return gradient
+    }
+
+    /// Moves what the methods learn from loads: `chosen` [V], the world's of an update.
+    func update(chosen: ArraySlice<Int>) { for adjustment in adjustments { adjustment.update(chosen: chosen) } }
+}
