@@ -24,7 +24,7 @@ public struct ConditionalRouting: WrappingMethod {
         public init() {}
     }
 
-    /// nil: no shared network and no gate.
+    /// The method's settings; nil: no shared network and no gate.
     public var settings: Settings?
 
     public init() {}

@@ -7,7 +7,7 @@ import TensorCore
 /// 2212.07571): in training the output of a choice is zeroed with a probability, in evaluation all are scaled by what training
 /// keeps on average.
 public struct ExpertOutputMasking: OutputMasking {
-    /// 0: no masking.
+    /// The probability that a choice's output is masked; 0: no masking.
     public var probability: Float = 0
 
     public init() {}

@@ -6,7 +6,7 @@ import NeuralLayers
 /// Gating dropout (arXiv 2205.14336, the variant that drops gate and expert): in training a token group passes a block without its
 /// gates and experts with a probability. Drawn for the whole group, so that the number of ranks does not matter.
 public struct GatingDropout: WrappingMethod {
-    /// 0: no token group is left out.
+    /// The probability that a token group passes a block by; 0: none does.
     public var probability: Float = 0
 
     public init() {}

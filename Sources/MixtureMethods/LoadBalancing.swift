@@ -8,7 +8,7 @@ public struct LoadBalancing: RoutingLoss {
     public static let figure = "aux"
     public static let title = "load-balancing loss"
 
-    /// α.
+    /// The weight α.
     public var weight: Float = 0.01
 
     public init() {}

@@ -29,7 +29,7 @@ public struct RouterZLoss: RoutingLoss {
         return Float(squares / Double(max(decision.tokens, 1)))
     }
 
-    /// 2 log Σ · p / T, with p the softmax of the logits.
+    /// The gradient 2 log Σ · p / T, with p the softmax of the logits.
     public func addLogitGradient(_ decision: RoutingDecision, scale: Float, to dlogits: Tensor) {
         let logits = decision.gate.logits
         for token in 0..<decision.tokens {

@@ -3,12 +3,12 @@
 public struct BlockFigure: Equatable, Sendable {
     /// How values of several blocks, token groups and ranks become one.
     public enum Combination: Sendable {
-        /// Over blocks by weight, over token groups by their target tokens.
+        /// A mean over blocks by weight, over token groups by their target tokens.
         case mean
         case sum
     }
 
-    /// As in metrics: small letters and underscores.
+    /// The key in metrics: small letters and underscores.
     public let name: String
     public let value: Float
     public let weight: Float
@@ -48,6 +48,6 @@ extension [BlockFigure] {
 public struct BlockReport: Sendable {
     public let figures: [BlockFigure]
     public let statistics: RoutingStatistics
-    /// By gate, if the pass keeps them.
+    /// Decisions of the gates, in their order; none unless the pass keeps them.
     public let decisions: [RoutingDecision]
 }

@@ -15,7 +15,7 @@ public protocol BlockWrapper {
 
 /// A method that puts something around a block's experts. Of several, the first in the configuration's list is innermost.
 public protocol WrappingMethod: MixtureMethod {
-    /// nil where the configuration makes no use of the method.
+    /// The block's wrapper; nil where the configuration makes no use of the method.
     func wrapper(of block: BlockSite, store: ParameterStore) -> (any BlockWrapper)?
     /// An estimate of the floats per token that the wrapper keeps between forward and backward; `hidden` of them are those of a
     /// feed-forward network's hidden layer.

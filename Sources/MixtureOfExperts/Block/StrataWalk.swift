@@ -1,7 +1,7 @@
 import NeuralLayers
 import TensorCore
 
-/// In which order a token group passes the strata of a block.
+/// The way of a token group through the strata of a block.
 protocol StrataWalk {
     /// x [T, d] and what the first stratum reads of it, h [T, d] → x + the strata's contributions, in a tensor of its own.
     func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages
@@ -16,9 +16,9 @@ protocol StrataWalk {
 /// A token group's way through the strata of a block.
 struct StrataPassages {
     let output: Tensor
-    /// By gate.
+    /// Decisions of the gates, in their order.
     private(set) var decisions: [RoutingDecision] = []
-    /// By stratum; empty where no backward follows.
+    /// What each stratum keeps for backward; empty where none follows.
     var passages: [Stratum.Passage] = []
 
     init(output: Tensor) { self.output = output }
@@ -33,7 +33,7 @@ extension StrataOrder {
     var walk: any StrataWalk { self == .stacked ? StackedWalk() : StratifiedWalk() }
 }
 
-/// Each token goes on behind the stratum of its leading expert; every stratum adds to the rows at it (7).
+/// The stratified walk: a token goes on behind the stratum of its leading expert; every stratum adds to the rows at it (7).
 struct StratifiedWalk: StrataWalk {
     func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages {
         let context = pass.context, output = context.copy(x)

@@ -14,7 +14,7 @@ public struct StratifiedBlock {
     public let experts: GroupedExperts
     let strata: [Stratum]
     let wrappers: [any BlockWrapper]
-    /// Those that backward of the strata adds to, whichever of them tokens reach.
+    /// Parameters whose gradients backward of the strata adds to, whichever of them tokens reach.
     private let parameters: [Parameter]
 
     public init(

@@ -6,9 +6,9 @@ import TensorCore
 /// make of the rows.
 struct Stratum {
     let index: Int
-    /// nil where the rows come normalised, or are another stratum's.
+    /// LayerNorm of the stratum's rows; nil where they come normalised, or are another stratum's.
     let norm: LayerNorm?
-    /// W, [V, d].
+    /// The gate's weight W, [V, d].
     let gate: Parameter
     let router: StratifiedRouter
     let experts: GroupedExperts
@@ -19,20 +19,20 @@ struct Stratum {
     struct Passage {
         /// The tokens at the stratum, by their rows in the block.
         let rows: [Int32]
-        /// [rows, d], before LayerNorm.
+        /// The stratum's rows before LayerNorm, [rows, d].
         let input: Tensor
         /// LayerNorm statistics, [rows, 2]: mean, 1/σ; nil without LayerNorm.
         let statistics: Tensor?
         let decision: RoutingDecision
         let plan: DispatchPlan
         let mixture: RowKernels.Mixture
-        /// What choices' outputs are multiplied by beside their weights, flat; nil for 1.
+        /// Factors of the choices' outputs beside their weights, flat; nil for 1.
         let factors: [Float]?
         /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
         let arrived: Tensor?
-        /// nil where it is to be computed again; the routing is always this one.
+        /// What the experts left for backward; nil where it is to be computed again, by the same routing.
         let hidden: Tensor?
-        /// Expert outputs in the plan's order.
+        /// Expert outputs in the plan's order, [rowsSent, d].
         let outputs: Tensor
     }
 
@@ -67,7 +67,7 @@ struct Stratum {
             hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
     }
 
-    /// From `dx`, the gradient of what forward added to, that of the stratum's input through the experts and the gate.
+    /// The gradient of the stratum's input, through the experts and the gate, from `dx`, that of what forward added to.
     /// `lossScale` is what a gate's losses, each times its weight, are multiplied by.
     func backward(_ passage: Passage, dx: Tensor, lossScale: Float, _ context: ComputeContext) throws -> Tensor {
         let d = dx.columns, plan = passage.plan, decision = passage.decision

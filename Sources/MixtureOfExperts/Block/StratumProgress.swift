@@ -1,6 +1,6 @@
 /// Where the tokens of a group stand in a block: all at the first stratum, then each at the one after that of its leading expert.
 public struct StratumProgress {
-    /// By token; as many as there are strata for a token that has left.
+    /// The stratum that each token is to enter next; the number of strata for one that has left.
     private var next: [Int]
     private let stratumOfExpert: [Int]
 

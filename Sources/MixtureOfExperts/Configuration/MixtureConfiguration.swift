@@ -1,14 +1,14 @@
 /// How the weights of a token's experts are normalised where it may have several. A single one has its bare score.
 public enum GateNormalization: String, CaseIterable, Sendable {
-    /// Over the choices that were kept; 0 if all were dropped.
+    /// Weights over the sum of the choices that were kept; 0 if all were dropped.
     case afterDrop = "after_drop"
-    /// Over all choices, before dropping.
+    /// Weights over the sum of all choices, before dropping.
     case beforeDrop = "before_drop"
     /// The bare scores, equation (6).
     case never
 }
 
-/// In which order strata are passed.
+/// The order in which strata are passed.
 public enum StrataOrder: Sendable {
     /// A gate sees its own and all later strata, and a token goes on behind the stratum of its leading expert.
     case stratified
@@ -80,7 +80,7 @@ public struct MixtureConfiguration: Sendable {
     public var learnsFromLoads: Bool { methods(for: (any SelectionMethod).self).contains { $0.learnsFromLoads } }
 
     public var experts: Int { strata.reduce(0, +) }
-    /// By global expert id.
+    /// Strata of the experts, by global id.
     public var stratumOfExpert: [Int] { strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) } }
 
     /// The capacity factor that tokens' choices meet in training; nil: nothing is dropped there, or experts choose.
@@ -111,7 +111,7 @@ extension MixtureMethod {
 
 /// A method that has the strata passed in another order.
 public protocol OrderingMethod: MixtureMethod {
-    /// nil where the configuration makes no use of the method.
+    /// The method's order; nil where the configuration makes no use of it.
     var strataOrder: StrataOrder? { get }
     /// What a model of these strata is called, such as "stacking 2 × 4".
     func name(strata: [Int]) -> String

@@ -11,7 +11,7 @@ import TensorCore
 public protocol MixtureMethod: Equatable, Sendable {
     /// What a configuration has that does not mention the method.
     init()
-    /// Its keys below `model.moe`.
+    /// The method's keys below `model.moe`.
     static var fields: [ConfigurationField<Self>] { get }
     /// Reports values that do not go together; `path` is that of the mixture's section.
     func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems)
@@ -27,7 +27,7 @@ extension MixtureMethod {
 
 /// A gate of a block, as methods that add parameters to it see it.
 public struct GateSite: Sendable {
-    /// Of its parameters: `<block>.gates.<stratum>`.
+    /// What the names of its parameters begin with: `<block>.gates.<stratum>`.
     public let name: String
     public let configuration: MixtureConfiguration
     public let stratum: Int
@@ -47,7 +47,7 @@ public struct GateSite: Sendable {
 
 /// A block, as methods that put something around its experts see it.
 public struct BlockSite: Sendable {
-    /// Of its parameters.
+    /// What the names of its parameters begin with.
     public let name: String
     public let configuration: MixtureConfiguration
     /// Width of its rows, and of a feed-forward network's hidden layer.

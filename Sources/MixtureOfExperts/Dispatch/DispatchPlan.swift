@@ -4,7 +4,7 @@ import Collectives
 public struct DispatchPlan: Sendable {
     /// The token of each row sent, ordered by (place, expert, choice order): the plan's order.
     public let rowTokens: [Int32]
-    /// By choice, flat as in the decision: the row in the plan's order, −1 where the choice was not kept.
+    /// Rows of the choices in the plan's order, flat as in the decision; −1 where a choice was not kept.
     public let slots: [Int32]
     /// Rows sent to each place.
     public let sentRows: [Int]

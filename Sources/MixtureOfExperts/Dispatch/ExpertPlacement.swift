@@ -47,9 +47,9 @@ public struct ParallelLayout: Equatable, Sendable {
 public struct ExpertPlacement: Equatable, Sendable {
     public let strata: [Int]
     public let places: Int
-    /// Global ids by place, ascending.
+    /// Experts of each place: global ids, ascending.
     public let expertsOfPlace: [[Int]]
-    /// By global id.
+    /// Places of the experts, by global id.
     public let placeOfExpert: [Int]
     /// An expert's index among its place's experts, by global id.
     public let localIndex: [Int]

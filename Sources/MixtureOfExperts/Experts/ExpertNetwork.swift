@@ -9,9 +9,9 @@ public protocol ExpertNetwork {
     var hiddenWidth: Int { get }
     /// Multiply-adds of a row's way forward; backward has twice as many.
     var work: Int { get }
-    /// rows [n, d] → what forward leaves for backward, [n, hiddenWidth]; the same bits however rows are cut.
+    /// What forward leaves for backward, [n, hiddenWidth], from rows [n, d]; the same bits however rows are cut.
     func hidden(_ rows: UnsafePointer<Float>, count: Int, into hidden: UnsafeMutablePointer<Float>)
-    /// [n, hiddenWidth] → outputs [n, d].
+    /// The outputs [n, d] from what forward left, [n, hiddenWidth].
     func outputs(_ hidden: UnsafePointer<Float>, count: Int, into outputs: UnsafeMutablePointer<Float>)
     /// The gradient of the outputs [n, d] → that of the hidden floats [n, hiddenWidth] and of the rows [n, d].
     func backward(
@@ -27,13 +27,13 @@ public protocol ExpertNetwork {
 /// All rows of one expert in backward.
 public struct ExpertBackward {
     public let count: Int
-    /// [count, d].
+    /// Inputs of forward, [count, d].
     public let rows: UnsafePointer<Float>
-    /// [count, hiddenWidth].
+    /// What forward left for backward, [count, hiddenWidth].
     public let hidden: UnsafePointer<Float>
-    /// [count, hiddenWidth].
+    /// The gradient of `hidden`, [count, hiddenWidth].
     public let dhidden: UnsafePointer<Float>
-    /// [count, d].
+    /// The gradient of the outputs, [count, d].
     public let doutputs: UnsafePointer<Float>
 }
 
@@ -85,7 +85,7 @@ public struct FeedForwardExpert: ExpertNetwork {
             GEMM.Factor(network.weight1.value.pointer, stride: dim), into: drows, stride: dim)
     }
 
-    /// Of the first layer and of the second, weights and biases together.
+    /// Rows of the first layer and of the second, weights and biases together.
     public var gradientRows: [Int] { [hiddenWidth, dim] }
 
     public func addGradient(_ index: Int, band: Range<Int>, _ pass: ExpertBackward) {

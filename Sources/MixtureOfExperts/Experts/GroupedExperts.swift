@@ -52,7 +52,7 @@ public struct GroupedExperts {
     public struct Activations {
         /// Hidden floats, expert after expert, of an expert's rows [rows, hiddenWidth]; one row.
         public let hidden: Tensor
-        /// [rows, d].
+        /// The experts' outputs, [rows, d].
         public let outputs: Tensor
     }
 

@@ -7,9 +7,9 @@ public struct GateScores: Sendable {
     /// The global ids of the experts that the gate sees, V of them.
     public let visible: Range<Int>
     public let isTraining: Bool
-    /// Each token's number within its group: what draws are keyed by.
+    /// Numbers of the tokens within their group, [T]: what draws are keyed by.
     public let rows: [Int32]
-    /// This gate's, for draws: derive it by purpose, then by token, and draw by expert.
+    /// The key of this gate's draws: derive it by purpose, then by token, and draw by expert.
     public let key: RandomKey
     /// The products of rows and gate, [T, V].
     public let logits: Tensor
@@ -45,7 +45,7 @@ public struct GateScores: Sendable {
     /// The expert of highest selection; of equal ones the lowest id. A column of the scores.
     public func best(ofToken token: Int) -> Int { Self.largest(selection.row(token), visible.count) }
 
-    /// Each token's `count` experts of highest selection, best first; of equal ones the lowest id first. The best leads.
+    /// The `count` experts of highest selection of each token, best first; of equal ones the lowest id first. The best leads.
     public func bestChoices(_ count: Int) -> RoutingChoices {
         var choices = RoutingChoices(tokens: tokens, choicesPerToken: count)
         for token in 0..<tokens {

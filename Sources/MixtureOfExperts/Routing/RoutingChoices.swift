@@ -1,10 +1,10 @@
 /// What tokens and experts choose at a gate, before capacity: a ragged list, token after token, best first.
 public struct RoutingChoices: Sendable {
-    /// The choices of token t are offsets[t] ..< offsets[t + 1].
+    /// Where choices begin, [T + 1]: those of token t are offsets[t] ..< offsets[t + 1].
     public private(set) var offsets: [Int32] = [0]
-    /// Global expert ids.
+    /// Global ids of the experts chosen, flat.
     public private(set) var experts: [Int32] = []
-    /// By token: the expert whose stratum decides where the token goes next, chosen or not.
+    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not.
     public private(set) var leading: [Int32] = []
 
     /// Room for `choicesPerToken` choices of each token; there may be more or fewer.

@@ -4,17 +4,17 @@ import TensorCore
 /// are offsets[t] ..< offsets[t + 1] of the flat lists, best first.
 public struct RoutingDecision: Sendable {
     public let gate: GateScores
-    /// [T + 1].
+    /// Where choices begin, [T + 1]: those of token t are offsets[t] ..< offsets[t + 1].
     public let offsets: [Int32]
-    /// Global expert ids, flat.
+    /// Global ids of the experts chosen, flat.
     public let experts: [Int32]
     /// Whether the choice is within its expert's capacity, flat.
     public let kept: [Bool]
-    /// g of the choices, flat; 0 where not kept.
+    /// Weights g of the choices, flat; 0 where not kept.
     public let weights: [Float]
-    /// By token: the expert whose stratum decides where the token goes next, chosen or not.
+    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not.
     public let leading: [Int32]
-    /// The token of each choice, flat.
+    /// Tokens of the choices, flat.
     public let choiceTokens: [Int32]
 
     init(gate: GateScores, choices: RoutingChoices, kept: [Bool], weights: [Float]) {

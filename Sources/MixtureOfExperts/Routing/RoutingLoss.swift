@@ -3,13 +3,13 @@ import TensorCore
 /// An auxiliary loss of every gate. The block's is the mean over all its gates, whether tokens reached them or not; the model's
 /// is the mean over its blocks, times the weight.
 public protocol RoutingLoss: MixtureMethod {
-    /// Its name in metrics: the value before its weight.
+    /// The key in metrics of the value before its weight.
     static var figure: String { get }
     /// What reports call it.
     static var title: String { get }
     /// Whether the configuration makes use of it.
     var isInUse: Bool { get }
-    /// What it is multiplied by in the loss that is minimised.
+    /// The factor of the loss in what is minimised.
     var weight: Float { get }
     /// The loss of one gate; 0 for no tokens.
     func value(_ decision: RoutingDecision) -> Float

@@ -8,7 +8,7 @@ public struct RoutingStatistics: Equatable, Sendable {
     public var dropped = 0
     /// Rows that each stratum's gate sent to each expert, by global id: [stratum][expert].
     public var load: [[Int]]
-    /// As `load`, with the choices that exceeded a capacity: what the gates wanted.
+    /// What the gates wanted, as `load`: with the choices that exceeded a capacity.
     public var chosen: [[Int]]
 
     public init(strata: [Int]) {

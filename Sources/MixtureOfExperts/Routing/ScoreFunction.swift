@@ -1,8 +1,8 @@
 import TensorCore
 
-/// What a gate's scores are of its logits, row by row.
+/// A function from a gate's logits to its scores, row by row.
 public protocol ScoreFunction: Sendable {
-    /// logits [T, V] → scores [T, V].
+    /// Scores [T, V] from logits [T, V].
     func forward(_ logits: Tensor, into scores: Tensor)
     /// The gradient of the logits from that of the scores, in its place, [T, V].
     func backward(scores: Tensor, gradient: Tensor)
@@ -10,7 +10,7 @@ public protocol ScoreFunction: Sendable {
 
 /// A method with a score function of its own.
 public protocol ScoringMethod: MixtureMethod {
-    /// nil where the configuration makes no use of the method.
+    /// The method's score function; nil where the configuration makes no use of it.
     var scoreFunction: (any ScoreFunction)? { get }
 }
 

@@ -1,7 +1,7 @@
 import Autograd
 import TensorCore
 
-/// What choices are ordered by at one gate beside its scores; weights stay those of the scores.
+/// An adjustment of what choices are ordered by at one gate; weights stay those of the scores.
 public protocol SelectionAdjustment {
     /// Changes `selection` [T, V], at first the scores, in place; an expert at −∞ may not be chosen.
     func adjust(_ selection: Tensor, _ gate: GateSite)
@@ -16,7 +16,7 @@ extension SelectionAdjustment {
 
 /// A method that adjusts what choices are ordered by.
 public protocol SelectionMethod: MixtureMethod {
-    /// nil where the configuration makes no use of the method.
+    /// The adjustment of a gate; nil where the configuration makes no use of the method.
     func adjustment(of gate: GateSite, store: ParameterStore) -> (any SelectionAdjustment)?
     /// Whether its adjustments have a state that `update` moves.
     var learnsFromLoads: Bool { get }
