@@ -87,7 +87,7 @@ public struct ModelExport {
             let facts = Facts(
                 step: model.step, vocabulary: try Tokenizer(model: tokenizer).vocabularySize, languages: languages.sorted(),
                 data: model.dataFingerprint, model: record, history: model.history.isEmpty ? nil : model.history)
-            let document = Document(facts: facts, configuration: RunConfiguration.form.write(configuration))
+            let document = Document(facts: facts, configuration: configuration.form.write(configuration))
             try FileWriter.write(JSONText.pretty(document), to: "\(partial)/config.json")
             try Folder.sync(partial)
             try Folder.rename(partial, to: folder)

@@ -1,8 +1,9 @@
 import Checkpoints
 import ConfigurationForms
 import DataPipeline
-import Training
 import MixtureMethods
+import MixtureOfExperts
+import Training
 import TransformerModel
 
 /// Everything that decides a training run.
@@ -15,10 +16,11 @@ public struct RunConfiguration: Equatable, Sendable {
 
     public init(data: DataConfiguration) { self.data = data }
 
-    public static var form: ConfigurationForm<RunConfiguration> {
+    /// How a run is written; a mixture may use `methods`.
+    public static func form(methods: [any MixtureMethod] = allMethods) -> ConfigurationForm<RunConfiguration> {
         .section(
             [
-                .init("model", \.model, ModelConfiguration.form(methods: allMethods)),
+                .init("model", \.model, ModelConfiguration.form(methods: methods)),
                 .init("data", \.data, DataConfiguration.form, isRequired: true),
                 .init("training", \.training, TrainingConfiguration.form),
                 .init("parallel", \.parallel, ParallelConfiguration.form),
@@ -27,11 +29,17 @@ public struct RunConfiguration: Equatable, Sendable {
             over: RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "")))
     }
 
-    /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last.
+    /// How this run is written, its mixture's methods included.
+    public var form: ConfigurationForm<RunConfiguration> { Self.form(methods: model.mixture?.methods ?? allMethods) }
+
+    /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last. A mixture may
+    /// use `methods`: those of the library and, in a program of yours, your own.
     ///
     /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values
     ///   out of range, values that do not go together.
-    public static func load(file: String, overrides: [String] = []) throws -> RunConfiguration {
+    public static func load(
+        file: String, overrides: [String] = [], methods: [any MixtureMethod] = allMethods
+    ) throws -> RunConfiguration {
         var problems: [ConfigurationError.Problem] = []
         var root: ConfigurationNode?
         do { root = try ConfigurationFile.load(file) } catch let error as ConfigurationError { problems += error.problems }
@@ -42,20 +50,22 @@ public struct RunConfiguration: Equatable, Sendable {
             }
         }
         guard let root, problems.isEmpty else { throw ConfigurationError(problems) }
-        return try RunConfiguration(root)
+        return try RunConfiguration(root, methods: methods)
     }
 
-    /// From YAML text, as `yaml()` writes it; `source` names it in errors.
-    public static func parse(_ text: String, source: String) throws -> RunConfiguration {
+    /// A configuration from YAML text, as `yaml()` writes it; `source` names it in errors.
+    public static func parse(
+        _ text: String, source: String, methods: [any MixtureMethod] = allMethods
+    ) throws -> RunConfiguration {
         let origin = ConfigurationOrigin(source: source, line: nil)
         guard let root = try ConfigurationText.parse(text, source: source) else {
             throw ConfigurationError(origin, "must hold a configuration, but is empty; at least data is required")
         }
-        return try RunConfiguration(root)
+        return try RunConfiguration(root, methods: methods)
     }
 
-    private init(_ root: ConfigurationNode) throws {
-        self = try Self.form.read(root: root) { configuration, problems in
+    private init(_ root: ConfigurationNode, methods: [any MixtureMethod]) throws {
+        self = try Self.form(methods: methods).read(root: root) { configuration, problems in
             // Without a data section there is nothing that its values could contradict.
             if root.contains("data") { configuration.data.validate("data", problems) }
             configuration.model.validate("model", problems)
@@ -71,7 +81,7 @@ public struct RunConfiguration: Equatable, Sendable {
 
     /// The whole configuration, defaults and presets written out. Loading it gives an equal one.
     public func yaml() -> String {
-        guard case .map(let sections) = Self.form.write(self) else {
+        guard case .map(let sections) = form.write(self) else {
             preconditionFailure("a configuration is written as a map")
         }
         return ConfigurationWriter.yaml(sections)
@@ -79,7 +89,7 @@ public struct RunConfiguration: Equatable, Sendable {
 
     /// Every key's full path and value, as text.
     public var values: [(path: String, value: String)] {
-        guard case .map(let sections) = Self.form.write(self) else {
+        guard case .map(let sections) = form.write(self) else {
             preconditionFailure("a configuration is written as a map")
         }
         return ConfigurationWriter.values(sections, under: "")

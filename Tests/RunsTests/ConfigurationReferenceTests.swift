@@ -22,7 +22,7 @@ import Testing
 
     @Test func hasEveryKeyInOrderAndNoOther() {
         let written = Self.rows.map { $0[0].filter { $0 != "`" } }
-        #expect(written == RunConfiguration.form.keys(""))
+        #expect(written == RunConfiguration.form().keys(""))
     }
 
     @Test func namesTheDefaults() throws {
@@ -52,7 +52,7 @@ import Testing
     /// What is said of a value that none of these keys allows.
     private static func allowed(_ path: String) throws -> String {
         let node = try ConfigurationOverride.parse("\(path)=\"?\""), problems = ConfigurationProblems(root: node)
-        _ = RunConfiguration.form.read(node, "", problems)
+        _ = RunConfiguration.form().read(node, "", problems)
         return problems.found.map(\.text).joined(separator: "\n")
     }
 }

@@ -1,3 +1,4 @@
+import ConfigurationForms
 import DataPipeline
 import Foundation
 import MixtureMethods
@@ -310,5 +311,41 @@ import TransformerModel
         }
         #expect(try model("smoe-4-4").mixture == MixtureConfiguration(strata: [4, 4]))
         #expect(try model("smoe-2-2-2-2").mixture == MixtureConfiguration(strata: [2, 2, 2, 2]))
+    }
+}
+
+/// A routing rule that the library does not know.
+private struct LastExpert: RoutingRule {
+    static let routing = "last_expert"
+
+    var isReversed = false
+
+    static var fields: [ConfigurationField<Self>] { [.init("last_expert_reversed", \.isReversed, .boolean)] }
+
+    func choose(_ gate: GateScores) -> RoutingChoices { gate.bestChoices(1) }
+}
+
+/// A program of its own has methods of its own.
+@Suite struct OwnMethodTests {
+    private static let text = """
+        model: {moe: {strata: 8, routing: last_expert, last_expert_reversed: true}}
+        data: {format: numerals, prepared: p}
+        """
+
+    @Test func theirKeysAreReadAndWritten() throws {
+        let methods: [any MixtureMethod] = allMethods + [LastExpert()]
+        let configuration = try RunConfiguration.parse(Self.text, source: "a.yaml", methods: methods)
+        #expect(configuration.model.mixture?.rule is LastExpert)
+        #expect(configuration.model.mixture?[LastExpert.self].isReversed == true)
+        #expect(configuration.values.contains { $0.path == "model.moe.last_expert_reversed" && $0.value == "true" })
+        #expect(
+            try RunConfiguration.parse(configuration.yaml(), source: "config.yaml", methods: methods) == configuration)
+    }
+
+    @Test func nobodyElseKnowsThem() throws {
+        let error = try #require(throws: ConfigurationError.self) {
+            try RunConfiguration.parse(Self.text, source: "a.yaml")
+        }
+        #expect("\(error)".contains("last_expert_reversed is not a key"), "\(error)")
     }
 }
