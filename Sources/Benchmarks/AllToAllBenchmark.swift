@@ -8,7 +8,7 @@ import TensorCore
 public struct AllToAllBenchmark {
     /// Width of a row.
     let dim: Int
-    /// Of which the median counts.
+    /// Repetitions, of which the median counts.
     let repetitions: Int
 
     public init(dim: Int, repetitions: Int) {
@@ -30,7 +30,7 @@ public struct AllToAllBenchmark {
         }
     }
 
-    /// Figures by bytes of a rank; a collective operation.
+    /// Figures for each number of bytes per rank; a collective operation.
     public func measure(_ world: any Communicator) throws -> [Figures] {
         try [1 << 18, 1 << 20, 1 << 22, 1 << 24].map { try measure($0, world) }
     }
@@ -47,7 +47,7 @@ public struct AllToAllBenchmark {
         ).text
     }
 
-    /// Top-1 routing of `bytes` of rows a rank, evenly to two experts a rank.
+    /// Top-1 routing of `bytes` of rows per rank, evenly to two experts per rank.
     private func measure(_ bytes: Int, _ world: any Communicator) throws -> Figures {
         let context = ComputeContext(threads: 1), rows = max(1, bytes / (dim * 4)), places = world.size
         let placement = ExpertPlacement(strata: [2 * places], places: places)

@@ -9,7 +9,7 @@ public struct ExpertsBenchmark {
     let ffn: Int
     let experts: Int
     let threads: Int
-    /// Of which the median counts.
+    /// Repetitions, of which the median counts.
     let repetitions: Int
 
     public init(dim: Int, ffn: Int, experts: Int, threads: Int, repetitions: Int) {

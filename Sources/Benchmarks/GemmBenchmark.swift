@@ -4,11 +4,11 @@ import TensorCore
 /// What matrix products reach on one core and on all.
 public enum GemmBenchmark {
     public struct Figures: Encodable {
-        /// Of the kernels that the program uses.
+        /// The kernels that the program uses.
         let kernels: String
         let oneThreadGflops: Double
         let allThreadsGflops: Double
-        /// Of OpenBLAS, with its kernels for `core`.
+        /// The processor that OpenBLAS's kernels are for.
         let core: String
         let openBLASOneThreadGflops: Double
         let openBLASAllThreadsGflops: Double

@@ -8,7 +8,7 @@ public struct StepBenchmark {
     let configuration: RunConfiguration
     /// Updates that are timed, after one that is not.
     let steps: Int
-    /// Where each rank's phases go, in Chrome's trace format.
+    /// The file for the phases of each rank, in Chrome's trace format; nil: none.
     let profile: String?
 
     public init(_ configuration: RunConfiguration, steps: Int, profile: String?) {

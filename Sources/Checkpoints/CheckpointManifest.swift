@@ -14,12 +14,12 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var formatVersion = currentVersion
     /// Updates done. With the seed, it is the position of the sampler and of all random draws.
     public var step: Int
-    /// Those of them that were not skipped, which is how often the moments were moved; nil: all.
+    /// Updates that were not skipped, which is how often the moments were moved; nil: all.
     public var applied: Int?
     public var seed: UInt64
     public var ranks: Int
     public var expertParallel: Int
-    /// Of this very update; nil if it was not validated, or the loss was not finite.
+    /// The validation loss of this very update; nil if it was not validated, or the loss was not finite.
     public var validationLoss: Double?
     /// What the parameters' shapes and the data's meaning depend on, by name: a checkpoint is loaded only where all agree.
     public var identity: [String: String]

@@ -3,7 +3,7 @@ import Foundation
 
 /// A checkpoint's way to its final name, by the first rank.
 extension CheckpointStore {
-    /// Where the checkpoint of an update is written until it is whole.
+    /// The folder that the checkpoint of an update is written to until it is whole.
     static func partial(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step)).partial" }
 
     static func shardName(_ rank: Int) -> String { "shard-\(String(UInt(rank), digits: 5)).safetensors" }

@@ -4,7 +4,7 @@ import Foundation
 /// Which of a run's checkpoints is meant.
 public enum CheckpointChoice: Equatable, Sendable {
     case latest
-    /// That of the lowest validation loss.
+    /// The checkpoint of the lowest validation loss.
     case best
     case step(Int)
 }
@@ -13,7 +13,7 @@ public enum CheckpointChoice: Equatable, Sendable {
 extension CheckpointStore {
     static func folder(_ step: Int) -> String { "step-\(String(UInt(step), digits: 8))" }
 
-    /// Where the checkpoint of an update is, once committed.
+    /// The folder of an update's checkpoint, once committed.
     public static func path(_ directory: String, _ step: Int) -> String { "\(directory)/\(folder(step))" }
 
     /// The committed checkpoints' updates, ascending; none where there is no such folder.

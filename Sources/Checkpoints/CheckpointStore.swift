@@ -38,7 +38,7 @@ public final class CheckpointStore {
     /// A checkpoint that is durable.
     public struct Committed: Equatable, Sendable {
         public let path: String
-        /// From the beginning of the save on.
+        /// Seconds from the beginning of the save on.
         public let seconds: Double
     }
 
@@ -48,7 +48,7 @@ public final class CheckpointStore {
     private struct PendingSave {
         let manifest: CheckpointManifest
         let start: ContinuousClock.Instant
-        /// Nil on ranks that have nothing to do in this phase.
+        /// The task of this phase; nil on ranks that have nothing to do in it.
         var task: BackgroundTask<FileRecord?>?
         var isCommitting = false
     }

@@ -4,11 +4,11 @@ import Foundation
 public struct CheckpointSummary {
     public let step: Int
     public let path: String
-    /// Nil if it is damaged.
+    /// The manifest; nil if it is damaged.
     public let manifest: CheckpointManifest?
     /// When it was committed.
     public let date: Date?
-    /// Of all its files, by the manifest.
+    /// Bytes of all files, by the manifest.
     public let bytes: Int
     /// Why it cannot be loaded, as far as sizes show it.
     public let problem: CheckpointError?
@@ -30,7 +30,7 @@ public struct CheckpointSummary {
         bytes = manifest?.files.reduce(0) { $0 + $1.size } ?? 0
     }
 
-    /// Of all committed checkpoints in a folder, by step.
+    /// The summaries of all committed checkpoints in a folder, by step.
     ///
     /// - Throws: `FileError` if the folder cannot be listed.
     public static func all(_ directory: String) throws -> [CheckpointSummary] {

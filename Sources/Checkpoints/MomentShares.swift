@@ -11,7 +11,7 @@ struct MomentShares {
     }
 
     private let replicated: [Share]
-    /// Of the replicas of this rank's experts.
+    /// Shares of this rank's experts, one for each replica.
     private let expert: [Share]
 
     /// A collective operation of the world.

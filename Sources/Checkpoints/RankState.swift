@@ -7,7 +7,7 @@ public struct RankState {
     /// One placement's moments, of the section's elements `elements`.
     public struct Moments {
         public let elements: Range<Int>
-        /// [1, elements.count].
+        /// First moments, [1, elements.count].
         public let first: Tensor
         public let second: Tensor
 

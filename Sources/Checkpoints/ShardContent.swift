@@ -10,11 +10,11 @@ struct ShardContent: Sendable {
     /// A tensor, or a piece of one.
     struct Part: Sendable {
         let name: String
-        /// Of the whole tensor.
+        /// The shape of the whole tensor.
         let shape: [Int]
-        /// Those of the whole tensor's elements that are written.
+        /// The elements of the whole tensor that are written.
         let elements: Range<Int>
-        /// Where they lie.
+        /// The values of these elements.
         let values: Tensor
         let offset: Int
 

@@ -5,13 +5,13 @@ public final class TensorCatalog: NamedTensors {
     private struct Piece {
         let file: SafeTensorsFile
         let entry: SafeTensors.Entry
-        /// Of the whole tensor's elements.
+        /// The elements of the whole tensor that the piece holds.
         let elements: Range<Int>
     }
 
     private struct Entry {
         let shape: [Int]
-        /// In order, from the first element to the last, none twice.
+        /// The pieces in order, from the first element to the last, none twice.
         let pieces: [Piece]
     }
 
@@ -103,7 +103,7 @@ public final class TensorCatalog: NamedTensors {
     /// The tensors' names, sorted.
     public var names: [String] { entries.keys.sorted() }
 
-    /// Nil if there is no tensor of that name.
+    /// The shape of a tensor; nil if there is none of that name.
     public func shape(_ name: String) -> [Int]? { entries[name]?.shape }
 
     /// Copies `elements` of a tensor that exists to `target`, from whichever pieces they are in.

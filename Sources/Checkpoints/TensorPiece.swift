@@ -5,7 +5,7 @@ import Foundation
 struct TensorPiece: Codable, Equatable {
     /// The whole tensor's element that the part begins with.
     let begin: Int
-    /// Of the whole tensor.
+    /// The shape of the whole tensor.
     let shape: [Int]
 
     init(begin: Int, shape: [Int]) {
@@ -13,7 +13,7 @@ struct TensorPiece: Codable, Equatable {
         self.shape = shape
     }
 
-    /// Nil for text that describes no piece.
+    /// The piece that a text describes; nil if it describes none.
     init?(_ text: String) {
         guard let piece = try? JSONDecoder().decode(Self.self, from: Data(text.utf8)) else { return nil }
         self = piece

@@ -37,7 +37,7 @@ public protocol PendingCollective: AnyObject {
 ///
 /// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
 public protocol Communicator: AnyObject {
-    /// This process's position in the group, 0 ..< size.
+    /// The position of this process in the group, 0 ..< size.
     var rank: Int { get }
     /// The number of ranks in the group.
     var size: Int { get }
@@ -51,7 +51,7 @@ public protocol Communicator: AnyObject {
     func allReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws
 
-    /// As `allReduce`, returning at once.
+    /// Starts an `allReduce` and returns at once.
     func startAllReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
     ) throws -> any PendingCollective

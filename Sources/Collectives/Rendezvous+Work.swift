@@ -91,7 +91,7 @@ extension Rendezvous.Work {
         return Self(groups: contributions.map { parts[$0.color]! })
     }
 
-    /// Where each of consecutive pieces begins.
+    /// The first element of each of consecutive pieces.
     private static func begins(of counts: [Int]) -> [Int] {
         var begin = 0
         return counts.map { count in

@@ -14,7 +14,7 @@ final class SimulatedWorld: @unchecked Sendable {
 
     private let size: Int
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    /// One a rank, so that the end of an operation wakes its members only.
+    /// Conditions, one per rank, so that the end of an operation wakes its members only.
     private let conditions: UnsafeMutablePointer<pthread_cond_t>
     private var waiting: [Rendezvous?]
     private var finished: [Bool]

@@ -21,7 +21,7 @@ final class StagingBuffer {
 /// the system costs a page fault every 4 KiB: a reduction of 32 MiB took three times as long.
 package final class StagingPool: @unchecked Sendable {
     private let lock = Mutex(())
-    /// By size; guarded by the lock.
+    /// Free buffers by size; guarded by the lock.
     private var free: [Int: [UnsafeMutableRawPointer]] = [:]
 
     package init() {}

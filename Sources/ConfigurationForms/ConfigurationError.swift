@@ -39,7 +39,7 @@ public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
         self.problems = problems
     }
 
-    /// Of one problem.
+    /// An error of one problem.
     public init(_ origin: ConfigurationOrigin, _ text: String) {
         self.init([Problem(origin: origin, text: text)])
     }

@@ -67,7 +67,7 @@ extension ConfigurationForm {
         section(fields) { _, _, _ in initial }
     }
 
-    /// As above, with an initial value that depends on what is written.
+    /// A section whose initial value depends on what is written.
     public static func section(
         _ fields: [ConfigurationField<Value>],
         over initial: @escaping (ConfigurationNode, _ path: String, ConfigurationProblems) -> Value

@@ -4,9 +4,9 @@ public struct ConfigurationForm<Value> {
     public let allowed: String
     /// Full paths of the keys below a path, in order; none for what is no section.
     public let keys: (_ path: String) -> [String]
-    /// Nil if the value was rejected, which has then been reported.
+    /// The value of a node; nil if it was rejected, which has then been reported.
     public let read: (_ node: ConfigurationNode, _ path: String, _ problems: ConfigurationProblems) -> Value?
-    /// Nil if the value is expressed by leaving the key out.
+    /// How a value is written; nil if it is expressed by leaving the key out.
     public let write: (Value) -> ConfigurationNode.Content?
 
     public init(
@@ -155,7 +155,7 @@ extension ConfigurationForm {
             })
     }
 
-    /// As `list`, or one item in place of a list of one.
+    /// A `list`, or one item in place of a list of one.
     public static func listOrOne<Element>(of element: ConfigurationForm<Element>, count: ClosedRange<Int>) -> Self
     where Value == [Element] {
         let list = list(of: element, count: count)

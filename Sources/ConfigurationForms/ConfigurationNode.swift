@@ -15,7 +15,7 @@ public struct ConfigurationNode: Equatable {
         /// A scalar's text. Only one without quotes can be a number, or empty.
         case scalar(String, quoted: Bool)
         case list([ConfigurationNode])
-        /// In the order of the file, keys unique.
+        /// Keys and values in the order of the file, keys unique.
         case map([Entry])
     }
 
@@ -32,7 +32,7 @@ public struct ConfigurationNode: Equatable {
         self.init(content: content, origin: ConfigurationOrigin(source: "", line: nil))
     }
 
-    /// True for a key without a value, and for `null` and `~`.
+    /// Whether the key has no value, or `null` or `~`.
     public var isEmpty: Bool {
         guard case .scalar(let text, quoted: false) = content else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(text)

@@ -2,7 +2,7 @@
 public final class ConfigurationProblems {
     /// The whole configuration, as it was written.
     public let root: ConfigurationNode
-    /// In the order in which they were found.
+    /// Problems in the order in which they were found.
     public private(set) var found: [ConfigurationError.Problem] = []
     private var rejected: Set<String> = []
     /// The full paths of all keys that there are: a key in the wrong section may be one of them.

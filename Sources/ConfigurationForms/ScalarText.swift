@@ -47,7 +47,7 @@ public enum ScalarText {
         return result + "\""
     }
 
-    /// Nil if a `_` stands anywhere but between two digits.
+    /// The text without its `_`; nil if one stands anywhere but between two digits.
     private static func withoutSeparators(_ text: String) -> String? {
         guard text.utf8.contains(UInt8(ascii: "_")) else { return text }
         let parts = text.split(separator: "_", omittingEmptySubsequences: false)

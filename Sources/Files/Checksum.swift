@@ -26,7 +26,7 @@ public struct Checksum: ~Copyable {
         return checksum.text
     }
 
-    /// Of a file's content, in bounded memory.
+    /// The checksum of a file's content, in bounded memory.
     ///
     /// - Throws: `FileError`.
     public static func text(ofFile path: String) throws -> String {

@@ -14,7 +14,7 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         self.code = code
     }
 
-    /// With the C library's last error; to be made at once, before any other call changes it.
+    /// An error with the C library's last one; to be made at once, before any other call changes that.
     public init(path: String, while operation: String) {
         let code = errno
         self.init(path: path, reason: "\(operation) failed: \(String(cString: strerror(code)))", code: code)

@@ -11,7 +11,7 @@ public enum SafeTensors {
         public let name: String
         public let type: ElementType
         public let shape: [Int]
-        /// Within the data after the header.
+        /// The tensor's bytes within the data after the header.
         public let bytes: Range<Int>
         public var count: Int { shape.reduce(1, *) }
     }

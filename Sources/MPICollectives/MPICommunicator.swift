@@ -17,7 +17,7 @@ public final class MPICommunicator: Communicator {
     /// The largest count given to MPI, whose counts and displacements are 32-bit. Tests lower it.
     let maximumCount: Int
     private let isOwned: Bool
-    /// Those of the operation that blocks.
+    /// Requests of the operation that blocks.
     private var requests = MPIRequests()
     /// Reductions started so far: each has a tag of its own.
     private var reductions = 0

@@ -15,7 +15,7 @@ final class MPIPendingReduction: PendingCollective {
     private let pieces: [UnsafeMutableRawBufferPointer]
     private let gathersResult: Bool
     private let tag: Int32
-    /// This rank's piece as each rank contributes it: its own in place.
+    /// Contributions of the ranks to this rank's piece: its own in place.
     private var contributions: [UnsafeMutableRawPointer] = []
     private var requests = MPIRequests()
     private var step = Step.exchanging

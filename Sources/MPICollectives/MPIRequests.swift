@@ -14,7 +14,7 @@ struct MPIRequests {
         try session.check(body(&handles[handles.count - 1]), operation)
     }
 
-    /// True once all are complete.
+    /// Whether all are complete.
     mutating func test(_ session: MPISession, _ operation: String) throws -> Bool {
         if handles.isEmpty { return true }
         var complete: Int32 = 0

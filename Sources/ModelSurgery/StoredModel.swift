@@ -7,9 +7,9 @@ import Runs
 ///
 /// An operation of surgery is a function of such models that gives another; `ModelExport.write` writes it.
 public struct StoredModel: Sendable {
-    /// Of the run that trained it.
+    /// The configuration of the run that trained it.
     public var configuration: RunConfiguration
-    /// By the names that checkpoints use, experts by their global numbers; without the optimizer's state.
+    /// Parameters by the names that checkpoints use, experts by their global ids; without the optimizer's state.
     public var parameters: any NamedTensors
     /// Updates that it was trained for.
     public var step: Int

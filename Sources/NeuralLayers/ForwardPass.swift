@@ -52,7 +52,7 @@ public final class PassReports {
 
     fileprivate func add(_ report: some Sendable) { reports.append(report) }
 
-    /// Those of one kind.
+    /// The reports of one kind.
     public func all<Report: Sendable>(of type: Report.Type) -> [Report] { reports.compactMap { $0 as? Report } }
 }
 

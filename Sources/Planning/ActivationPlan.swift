@@ -41,7 +41,7 @@ struct ActivationPlan {
     /// LayerNorm, projections, probabilities, what is attended to, the sum with the residual.
     private var attention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
 
-    /// As `attention`, with keys and values of a source token.
+    /// The floats of cross-attention: those of `attention`, with keys and values of a source token.
     private var crossAttention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
 
     private func feedForward(_ layers: Int, _ blocks: Int) -> Double {

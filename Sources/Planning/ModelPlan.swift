@@ -7,9 +7,9 @@ import TransformerModel
 public struct ModelPlan {
     public let configuration: ModelConfiguration
     public let vocabulary: Int
-    /// nil for a dense model.
+    /// How uniform routing spreads tokens; nil for a dense model.
     let routing: UniformRouting?
-    /// Of every rank, and of all experts together.
+    /// Parameters that every rank holds, and parameters of all experts together.
     public let replicatedParameters: Int
     public let expertParameters: Int
     /// Multiply-adds of a token's way through everything but experts and gates.

@@ -8,7 +8,7 @@ struct PaperModel {
     /// The name of its file below configs/m4 or configs/m15.
     let name: String
     let configuration: ModelConfiguration
-    /// In millions.
+    /// Parameters, in millions.
     let parameters: Double
     /// Forward operations per token, in millions.
     let flops: Double

@@ -11,7 +11,7 @@ public struct PaperReport {
         let corpus: String
         let model: String
         let parameters: Int
-        /// In millions, as all of the paper's figures.
+        /// The paper's parameters, in millions, as all of its figures.
         let paperParameters: Double
         /// The paper's dense figure plus what the model adds to the dense one.
         let flopsPerToken: Double
@@ -19,7 +19,7 @@ public struct PaperReport {
         /// This project's own count, see `ModelPlan.flopsPerToken`.
         let productFlopsPerToken: Double
 
-        /// In percent of the paper's figure.
+        /// The deviation in percent of the paper's figure.
         var parametersDeviation: Double { 100 * (Double(parameters) / 1e6 / paperParameters - 1) }
         var flopsDeviation: Double { 100 * (flopsPerToken / 1e6 / paperFlopsPerToken - 1) }
 

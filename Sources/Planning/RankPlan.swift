@@ -4,7 +4,7 @@ import Runs
 /// What one rank of a run holds and sends: bytes, for the rank with most experts.
 public struct RankPlan {
     public let layout: ParallelLayout
-    /// nil for a dense model.
+    /// Where experts live; nil for a dense model.
     public let placement: ExpertPlacement?
     public let memory: Memory
     /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.

@@ -14,7 +14,7 @@ struct BarChart {
     var categories: [String]
     /// What the bars measure, with its unit.
     var measure: String
-    /// Where bars begin: the least value there can be.
+    /// The value at which bars begin: the least that there can be.
     var baseline = 0.0
     /// A value that the axis reaches at least, so that charts can be compared.
     var reaches: Double?
@@ -25,7 +25,7 @@ struct BarChart {
     private static let narrowestBar = 9.0
     private static let widths = (narrow: 640.0, wide: 1300.0)
 
-    /// Nil if no series has a finite value.
+    /// The drawing; nil if no series has a finite value.
     func figure() -> Figure? {
         let values = series.flatMap(\.values).compactMap { $0 }.filter(\.isFinite)
         guard let high = values.max(), let low = values.min() else { return nil }

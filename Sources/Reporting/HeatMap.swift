@@ -9,7 +9,7 @@ struct HeatMap {
     var columns: [ClosedRange<Double>]
     var rows: [String]
     var rowsTitle: String
-    /// [row][column]; nil is drawn as nothing.
+    /// Values, [row][column]; nil is drawn as nothing.
     var values: [[Double?]]
     /// What colours measure, with its unit.
     var measure: String

@@ -17,7 +17,7 @@ struct KernelDensity {
         bandwidth = max(0.9 * spread * pow(count, -0.2), narrowest)
     }
 
-    /// Its integral over all numbers is 1.
+    /// The density at a place; its integral over all numbers is 1.
     func density(at place: Double) -> Double {
         let sum = values.reduce(0) { sum, value in
             let distance = (place - value) / bandwidth
@@ -28,7 +28,7 @@ struct KernelDensity {
 
     func quantile(_ fraction: Double) -> Double { Self.quantile(fraction, of: values) }
 
-    /// Between two values, on the straight line between them.
+    /// The quantile of sorted values; between two of them, on the straight line.
     static func quantile(_ fraction: Double, of sorted: [Double]) -> Double {
         let place = fraction * Double(sorted.count - 1), index = min(Int(place), max(sorted.count - 2, 0))
         let next = min(index + 1, sorted.count - 1)

@@ -17,12 +17,12 @@ struct LineChart {
     enum Extent {
         /// The values' own; logarithmic if they are of very different sizes.
         case fitting
-        /// From a value, which is the least there can be.
+        /// An axis from a value, which is the least there can be.
         case from(Double)
         case logarithmic
     }
 
-    /// At most so many bins: what a screen can show apart, so that a report stays small however long the run.
+    /// Bins at most: what a screen can show apart, so that a report stays small however long the run.
     static let bins = 150
 
     var title: String
@@ -33,7 +33,7 @@ struct LineChart {
     var series: [Series]
     var format: (Double) -> String = NumberText.figure
 
-    /// Nil if no series has a finite value.
+    /// The drawing; nil if no series has a finite value.
     func figure(_ bins: UpdateBins) -> Figure? {
         let summaries = series.map { bins.summaries($0.values) }
         let finite = summaries.joined().compactMap { $0 }.filter { $0.mean != nil }

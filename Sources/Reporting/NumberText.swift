@@ -34,7 +34,7 @@ public enum NumberText {
         return decimal(value, 3 - Int(floor(log10(size))))
     }
 
-    /// With thousands separated.
+    /// A whole number, thousands separated.
     public static func count(_ value: Int) -> String {
         var digits = Substring(String(value.magnitude)), groups: [Substring] = []
         while digits.count > 3 {

@@ -22,12 +22,12 @@ extension Report {
 
     private struct LoadShares {
         var bins: UpdateBins
-        /// [stratum][visible expert][bin]: rows over those of a uniform load; nil where the gate sent none.
+        /// Loads, [stratum][visible expert][bin]: rows over those of a uniform load; nil where the gate sent none.
         var strata: [[[Double?]]]
         var largest: Double { strata.joined().joined().compactMap { $0 }.max() ?? 1 }
     }
 
-    /// Nil before the first update.
+    /// The loads of a run; nil before the first update.
     private func loadShares(_ run: RunFigures) -> LoadShares? {
         let updates = run.history.updates.filter { $0.load.count == run.gates.count }
         guard let first = updates.first?.update, let last = updates.last?.update else { return nil }

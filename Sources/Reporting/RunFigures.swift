@@ -6,16 +6,16 @@ public struct RunFigures: Sendable {
     public var name: String
     /// Such as `dense` or `SMoE-4-4`.
     public var method: String
-    /// nil where the vocabulary is not known.
+    /// Parameters of the model; nil where the vocabulary is not known.
     public var parameters: Int?
-    /// Of a token's way forward through the model, under uniform routing.
+    /// Operations of a token's way forward through the model, under uniform routing.
     public var flopsPerToken: Double?
     /// The experts, by global id, that each gate of a block sees, a gate a stratum; empty in a dense model.
     public var gates: [Range<Int>]
     /// What figures of blocks are called where their name does not say it, by name.
     public var figureTitles: [String: String]
     public var plannedUpdates: Int
-    /// As trained, `eng-cat`.
+    /// Directions that were trained, such as `eng-cat`.
     public var directions: [String]
     /// Every key's path and value.
     public var configuration: [(path: String, value: String)]

@@ -21,7 +21,7 @@ public struct Table {
         }.joined()
     }
 
-    /// As Markdown; the first column flush left, the others flush right.
+    /// The table as Markdown; the first column flush left, the others flush right.
     public var markdown: String {
         func line(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |\n" }
         return line(header) + line(header.indices.map { $0 == 0 ? "---" : "---:" }) + rows.map(line).joined()

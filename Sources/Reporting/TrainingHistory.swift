@@ -3,7 +3,7 @@ import Training
 
 /// What `metrics.jsonl` says of a run, finished or not.
 public struct TrainingHistory: Equatable, Sendable {
-    /// By update.
+    /// Metrics of the updates, in their order.
     public private(set) var updates: [UpdateMetrics] = []
     public private(set) var validations: [ValidationMetrics] = []
     /// Whole lines that are no figures of an update. The last line may be one that is being written: it does not count.

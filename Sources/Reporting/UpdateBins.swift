@@ -2,7 +2,7 @@
 struct UpdateBins {
     /// What the values in one bin come to.
     struct Summary: Equatable {
-        /// Of the finite values; nil if there is none.
+        /// The mean of the finite values; nil if there is none.
         var mean: Double?
         var low = 0.0
         var high = 0.0
@@ -37,7 +37,7 @@ struct UpdateBins {
         return max(start, updates.lowerBound)...min(start + width - 1, updates.upperBound)
     }
 
-    /// Where a bin's mean is drawn.
+    /// The update at which a bin's mean is drawn.
     func middle(of index: Int) -> Double {
         let range = updates(of: index)
         return (Double(range.lowerBound) + Double(range.upperBound)) / 2

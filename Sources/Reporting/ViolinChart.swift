@@ -23,7 +23,7 @@ struct ViolinChart {
 
     private static let steps = 48
 
-    /// Nil if all samples are empty.
+    /// The drawing; nil if all samples are empty.
     func figure() -> Figure? {
         let all = series.flatMap(\.values).joined()
         guard let low = all.min(), let high = all.max() else { return nil }

@@ -91,7 +91,7 @@ public enum ConfigurationFile {
 }
 
 extension String {
-    /// This folder's path and a path in it; an empty folder is the current one.
+    /// The path of this folder and a path in it; an empty folder is the current one.
     fileprivate func appendingPath(_ path: String) -> String {
         isEmpty ? path : (self as NSString).appendingPathComponent(path)
     }

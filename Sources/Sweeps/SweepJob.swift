@@ -8,7 +8,7 @@ import Training
 
 /// One training run of a sweep: a configuration with a seed.
 public struct SweepJob {
-    /// Of the sweep's run, and of the job: with the seed.
+    /// Names of the sweep's run and of the job, which has the seed in it.
     let run: String
     let name: String
     let configuration: RunConfiguration

@@ -8,11 +8,11 @@ public struct SweepSpecification: Equatable {
     /// One configuration, trained once with each seed.
     struct Run: Equatable {
         var name = ""
-        /// In place of `base`; relative to the specification.
+        /// The configuration in place of `base`; relative to the specification.
         var config: String?
         /// Overrides of the configuration, `path.to.key=value`.
         var set: [String] = []
-        /// In place of the sweep's.
+        /// Seeds in place of the sweep's.
         var seeds: [UInt64] = []
     }
 
@@ -23,7 +23,7 @@ public struct SweepSpecification: Equatable {
         /// Only the first sentences of each direction; nil: all.
         var limit: Int?
 
-        /// For `strata evaluate`, of any checkpoint.
+        /// Arguments of `strata evaluate`, for any checkpoint.
         var arguments: [String] {
             ["--split", split.rawValue, "--beam", "\(beam)"] + (limit.map { ["--limit", "\($0)"] } ?? [])
         }
@@ -32,7 +32,7 @@ public struct SweepSpecification: Equatable {
     /// Which of a run's checkpoints is scored and analysed.
     enum Checkpoint: String, CaseIterable {
         case latest
-        /// By validation loss.
+        /// The checkpoint of the lowest validation loss.
         case best
     }
 
@@ -42,12 +42,12 @@ public struct SweepSpecification: Equatable {
     /// The configuration of runs that name none; relative to the specification.
     var base: String?
     var runs: [Run] = []
-    /// Of runs that name none; empty: once, with the configuration's own.
+    /// Seeds of runs that name none; empty: once, with the configuration's own.
     var seeds: [UInt64] = []
     public private(set) var ranks = 1
-    /// Of a rank; nil: as configured, or the processors shared out.
+    /// Threads per rank; nil: as configured, or the processors shared out.
     public private(set) var threads: Int?
-    /// nil: none.
+    /// How runs are scored; nil: not at all.
     var evaluate: Scoring? = Scoring()
     var analyze = false
     var checkpoint = Checkpoint.latest
@@ -61,9 +61,9 @@ public struct SweepSpecification: Equatable {
     /// The name of a run's folder.
     static func name(_ run: Run, seed: UInt64?) -> String { run.name + (seed.map { "-seed-\($0)" } ?? "") }
 
-    /// For `strata evaluate`; nil: no scores.
+    /// Arguments of `strata evaluate`; nil: no scores.
     var evaluationArguments: [String]? { evaluate.map { $0.arguments + checkpointArguments } }
-    /// For `strata analyze`; nil: no analysis.
+    /// Arguments of `strata analyze`; nil: no analysis.
     var analysisArguments: [String]? { analyze ? checkpointArguments : nil }
     private var checkpointArguments: [String] { ["--checkpoint", checkpoint.rawValue] }
 

@@ -35,13 +35,13 @@ public struct SweepSummary: Encodable {
         /// Updates of each that is done.
         let updates: [Int]
         let parameters: Int
-        /// Of a token's way through the model forward, under uniform routing.
+        /// Operations of a token's way forward through the model, under uniform routing.
         let flopsPerToken: Double
         let bleu: Spread?
         let chrf: Spread?
         /// Percent.
         let exact: Spread?
-        /// Of the valid split, after the last update.
+        /// The perplexity of the valid split, after the last update.
         let validPerplexity: Spread?
         let roundsEncoder: Spread?
         let roundsDecoder: Spread?

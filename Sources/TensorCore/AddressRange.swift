@@ -2,7 +2,7 @@ import Foundation
 
 /// Addresses for more memory than the machine has. They cost nothing before `extend`, and then what has been touched.
 struct AddressRange {
-    /// On a boundary of large pages.
+    /// The first address, on a boundary of large pages.
     let start: UnsafeMutableRawPointer
     private let capacity: Int
     /// Bytes from the start that may be touched.

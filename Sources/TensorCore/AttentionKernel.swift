@@ -76,7 +76,7 @@ public struct AttentionKernel {
         let firstQuery: Int
         let firstKey: Int
         let column: Int
-        /// Its weights in the buffer of all.
+        /// The first of its weights in the buffer of all.
         let offset: Int
     }
 

@@ -69,7 +69,7 @@ public enum Elementwise {
         context.pool.parallelRanges(d, grain: 128) { addColumnSums(yp, rows: rows, stride: d, columns: $0, to: sp) }
     }
 
-    /// As above on the calling thread, for the columns given of `rows` rows that are `stride` apart.
+    /// Adds column sums on the calling thread, for the columns given of `rows` rows that are `stride` apart.
     public static func addColumnSums(
         _ y: UnsafePointer<Float>, rows: Int, stride: Int, columns: Range<Int>, to sums: UnsafeMutablePointer<Float>
     ) {

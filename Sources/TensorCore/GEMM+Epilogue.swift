@@ -11,7 +11,7 @@ extension GEMM {
         /// are `stride` apart.
         case rectifierGradient(activation: UnsafePointer<Float>, stride: Int)
 
-        /// That of the part of the product which begins at a row and a column.
+        /// The epilogue of the part of the product which begins at a row and a column.
         func from(row: Int, column: Int) -> Epilogue {
             switch self {
             case .none: .none

@@ -36,7 +36,7 @@ public enum GEMM {
             isTransposed = transposed
         }
 
-        /// Where an element of the factor is.
+        /// The address of an element of the factor.
         @inline(__always)
         func address(row: Int, column: Int) -> UnsafePointer<Float> {
             start + (isTransposed ? column * stride + row : row * stride + column)

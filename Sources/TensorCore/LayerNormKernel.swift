@@ -110,7 +110,7 @@ public enum LayerNormKernel {
         }
     }
 
-    /// With n = (x − mean) · inverse and q = dy · γ: dx = inverse · (q − mean(q) − n · mean(q · n)).
+    /// The gradient of a row, dx = inverse · (q − mean(q) − n · mean(q · n)) with n = (x − mean) · inverse and q = dy · γ.
     private static func backwardRow(
         _ dy: UnsafeMutablePointer<Float>, _ x: UnsafeMutablePointer<Float>, _ d: Int, _ mean: Float, _ inverse: Float,
         _ gain: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>, accumulate: Bool,

@@ -11,7 +11,7 @@ public enum OpenBLAS {
 
     private static let useOneThreadPerCall: Void = openblas_set_num_threads(1)
 
-    /// As `GEMM.multiply`; m and n are not 0.
+    /// The product of `GEMM.multiply`, without its epilogue; m and n are not 0.
     static func multiply(
         m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool, into c: UnsafeMutablePointer<Float>,
         stride: Int

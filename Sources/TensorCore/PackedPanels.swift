@@ -19,7 +19,7 @@ enum PackedPanels {
     static let bandColumns = 2048
     private static let panelColumns = Int(CKernels_panelColumns)
 
-    /// As `GEMM.multiply`; m and n are not 0.
+    /// The product of `GEMM.multiply`; m and n are not 0.
     static func multiply(
         m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool,
         epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int

@@ -10,7 +10,7 @@ public struct RandomKey: Hashable, Sendable {
         RandomKey(state: Self.mix(state ^ Self.mix(UInt64(bitPattern: Int64(value)) &+ 0xD1B5_4A32_D192_ED03)))
     }
 
-    /// From text, such as a parameter's name.
+    /// The key that is derived from text, such as a parameter's name.
     public func derived(_ text: String) -> RandomKey {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
@@ -40,7 +40,7 @@ public struct RandomKey: Hashable, Sendable {
     @inline(__always)
     public func uniform(_ index: Int) -> Float { Self.unit(bits(UInt32(truncatingIfNeeded: index))) }
 
-    /// Of 23 bits: with 24, the half that keeps 0 out would round the largest value up to 1.
+    /// A number in (0, 1) of 23 bits: with 24, the half that keeps 0 out would round the largest value up to 1.
     @inline(__always)
     static func unit(_ bits: UInt32) -> Float { (Float(bits >> 9) + 0.5) * 0x1p-23 }
 

@@ -56,12 +56,12 @@ public enum RowKernels {
     public struct Mixture {
         public let slots: [Int32]
         public let weights: [Float]
-        /// [tokens + 1].
+        /// Where choices begin, [tokens + 1].
         public let offsets: [Int32]
-        /// Each token's row in the matrix that the mixture is added to.
+        /// Rows of the tokens in the matrix that the mixture is added to.
         public let tokens: [Int32]
         public let mask: DropoutMask
-        /// By choice: tokens[t] · experts + expert, the row that dropout draws by.
+        /// The row that dropout draws by, for each choice: tokens[t] · experts + expert.
         let drawRows: [Int32]
 
         /// `experts` holds each choice's expert, a number below `expertCount`.

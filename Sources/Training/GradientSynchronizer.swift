@@ -13,7 +13,7 @@ public final class GradientSynchronizer {
     private let context: ComputeContext
     private let isSharded: Bool
     private let shares: [ParameterPlacement: ParameterShares]
-    /// Those of the placements that more than one rank holds.
+    /// Buckets of the placements that more than one rank holds.
     private let buckets: [ParameterPlacement: GradientBuckets]
 
     /// Bytes of a bucket.

@@ -160,7 +160,7 @@ private struct Sums {
     /// What the blocks report, in their order, which is the same on all ranks.
     private(set) var figures: [MetricFigure] = []
     var statistics: RoutingStatistics
-    /// Of each block, encoder's first; empty where nobody asks.
+    /// Statistics of each block, encoder's first; empty where nobody asks.
     var blocks: [RoutingStatistics]
 
     init(strata: [Int], blocks: Int = 0) {

@@ -14,7 +14,7 @@ public struct ModelConfiguration: Equatable, Sendable {
     public var decoderLayers = 6
     public var dropout: Float = 0.3
     public var attentionDropout: Float = 0.1
-    /// nil: a dense model.
+    /// The mixture of experts; nil: a dense model.
     public var mixture: MixtureConfiguration?
 
     /// The mixture blocks of encoder and decoder.

@@ -64,7 +64,7 @@ public final class TranslationModel {
         for (block, statistics) in zip(blocks, statistics) { block.update(chosen: statistics.chosen) }
     }
 
-    /// Where the parts of the model take their random draws from.
+    /// Numbers of the model's parts, for their random draws.
     private enum Part {
         static let sourceEmbedding = 1, targetEmbedding = 2, encoder = 1000, decoder = 2000
     }

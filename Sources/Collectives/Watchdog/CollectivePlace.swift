@@ -27,7 +27,7 @@ struct CollectivePlace: Equatable {
         self.isWaiting = isWaiting
     }
 
-    /// Nil before the first operation.
+    /// The place in a word of `packed`; nil before the first operation.
     init?(packed: UInt64) {
         guard packed != 0 else { return nil }
         self.init(

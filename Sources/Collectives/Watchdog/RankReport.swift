@@ -12,15 +12,15 @@ public struct RankReport: Codable, Equatable, Sendable {
         public var isWaiting: Bool
     }
 
-    /// In the world, as all ranks here.
+    /// The rank in the world, as all ranks here.
     public var rank: Int
     public var process: Int32
     public var host: String
     /// Grows by one with every report: one that does not grow is of a process that does not run.
     public var beat: Int
-    /// Nil before the first operation.
+    /// The place of the rank; nil before the first operation.
     public var place: Place?
-    /// For each communicator the number of the last operation that the rank has entered.
+    /// The number of the last operation that the rank has entered, for each communicator.
     public var entered: [String: Int]
 
     public init(rank: Int, process: Int32, host: String, beat: Int, place: Place? = nil, entered: [String: Int]) {
@@ -33,7 +33,7 @@ public struct RankReport: Codable, Equatable, Sendable {
     }
 }
 
-/// Where ranks leave their reports for each other, by other ways than the collectives that they watch.
+/// A place where ranks leave reports for each other, by other ways than the collectives that they watch.
 public protocol RankBoard: AnyObject, Sendable {
     /// Replaces the rank's earlier report.
     func post(_ report: RankReport)

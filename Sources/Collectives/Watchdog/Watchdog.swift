@@ -5,7 +5,7 @@ import Glibc
 /// It is a thread beside each rank's, which takes no part in collectives (MPI is the rank's thread's alone): it reads where its
 /// rank is, posts that on the board, and reads there what the others do.
 public final class Watchdog {
-    /// In seconds.
+    /// Limits in seconds.
     public struct Limits: Sendable {
         /// Waiting before the first word, and between words.
         public var report: Double

@@ -6,7 +6,7 @@ import Reporting
 /// Writes a routing analysis: `analysis.json` and the tables, for people and for programs.
 struct AnalysisReport {
     let folder: String
-    /// Where files are until all are complete: an analysis that was there before stays until then.
+    /// The folder of the files until all are complete: an analysis that was there before stays until then.
     private let partial: String
     private let tokens: FileWriter
 

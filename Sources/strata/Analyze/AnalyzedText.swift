@@ -7,7 +7,7 @@ enum AnalyzedText {
     case split(PreparedCorpus, Split)
     case files(AlignedText)
 
-    /// As `analysis.json` names it.
+    /// The name in `analysis.json`.
     var name: String {
         switch self {
         case let .split(_, split): split.rawValue

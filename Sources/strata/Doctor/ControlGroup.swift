@@ -30,7 +30,7 @@ struct ControlGroup: Equatable {
         self.memory = memory.min()
     }
 
-    /// This process's group of version 2 and those above it, the root as the empty path.
+    /// Folders of this process's group of version 2 and of those above it, the root as the empty path.
     private static func folders(_ membership: String) -> [String] {
         guard let line = membership.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return [""] }
         var folders = [""]

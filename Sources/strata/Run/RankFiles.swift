@@ -7,7 +7,7 @@ import Foundation
 final class RankFiles: RankBoard {
     private let folder: String
     private let rank: Int
-    /// Of this rank's file.
+    /// The descriptor of this rank's file.
     private let descriptor: Int32
 
     /// Removes what an earlier job has left: once, before any rank opens its own.
@@ -27,7 +27,7 @@ final class RankFiles: RankBoard {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// At a good end: the file, and with the last one the folder.
+    /// Removes the file at a good end, and with the last one the folder.
     func remove() {
         unlink(Self.path(folder, rank))
         rmdir(folder)

@@ -75,7 +75,7 @@ struct TrainedModel {
         return named.isEmpty ? directions : named
     }
 
-    /// Those of `directions(named:)` that a split has text for.
+    /// The directions of `directions(named:)` that a split has text for.
     ///
     /// - Throws: `CommandFailure`, also if there are none.
     func available(_ names: [String], _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {

@@ -5,7 +5,7 @@ import TensorCore
 
 /// The phases of the first updates of a training: `strata train --profile`.
 final class TrainingProfile {
-    /// At most so many, for files that a browser can draw.
+    /// Updates that are profiled at most, for files that a browser can draw.
     static let updates = 20
 
     private let path: String

@@ -35,7 +35,7 @@ final class TensorBoardLog {
             path: "\(folder)/\(Self.prefix)\(time).strata", continuingAfter: update, gates: gates)
     }
 
-    /// As above, in a file of any name.
+    /// A log in a file of any name.
     init(path: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
         self.path = path
         self.gates = gates
