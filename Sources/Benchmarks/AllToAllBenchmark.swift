@@ -37,7 +37,7 @@ public struct AllToAllBenchmark {
 
     public static func text(_ figures: [Figures]) -> String {
         Table(
-            header: ["MiB a rank", "dispatcher ms", "bare ms", "ratio"],
+            header: ["MiB per rank", "dispatcher ms", "bare ms", "ratio"],
             rows: figures.map {
                 [
                     NumberText.decimal($0.mebibytes, 2), NumberText.decimal($0.dispatcherMilliseconds, 3),

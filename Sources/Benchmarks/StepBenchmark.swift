@@ -87,7 +87,7 @@ extension StepBenchmark.Figures {
         let utilization =
             "model FLOPs utilization \(NumberText.decimal(100 * modelFlopsUtilization, 1))% of "
             + "\(NumberText.decimal(sgemmGflops, 0)) GFLOP/s sgemm; "
-            + "peak memory \(NumberText.count(Int(peakRssMb))) MiB a rank\n"
+            + "peak memory \(NumberText.count(Int(peakRssMb))) MiB per rank\n"
         let table = Table(
             header: ["phase", "s a step", "share"],
             rows: phases.sorted { $0.value > $1.value }.map {

@@ -74,7 +74,7 @@ public struct PlanReport {
         let layout = rank.layout
         return Table(header: ["model", ""], rows: facts).text
             + "\n\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s)\n\n"
-            + Table(header: ["memory a rank", "MiB"], rows: memory.map { [$0.0, NumberText.mebibytes($0.1)] }).text + "\n"
+            + Table(header: ["memory per rank", "MiB"], rows: memory.map { [$0.0, NumberText.mebibytes($0.1)] }).text + "\n"
             + Table(header: ["sent by a rank", "MiB"], rows: traffic.map { [$0.0, NumberText.mebibytes($0.1)] }).text
             + placementText
     }

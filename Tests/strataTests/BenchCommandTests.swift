@@ -49,7 +49,7 @@ import _TestSupport
         let outcome = try Launch.alone.strata(
             ["bench", "step", "--steps", "1", "--profile", "\(folder.path)/profile.json"] + configuration)
         #expect(outcome.status == 0 && outcome.stdout.contains("1 rank(s) × 1 thread(s)"), "\(outcome)")
-        #expect(outcome.stdout.contains("MiB a rank"), "\(outcome)")
+        #expect(outcome.stdout.contains("MiB per rank"), "\(outcome)")
         let profile = try JSONSerialization.jsonObject(with: folder.data("profile.json")) as? [String: Any]
         #expect((profile?["traceEvents"] as? [Any])?.isEmpty == false)
         let refused = try Launch.alone.strata(
