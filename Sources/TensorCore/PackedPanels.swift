@@ -1,33 +1,58 @@
 import CKernels
 
-/// Products of packed panels, for processors with AVX-512F: blocks of the left factor that fit the second-level cache, times
-/// panels of 32 columns of the right factor.
+/// Products of packed panels: blocks of the left factor that fit the second-level cache, times panels of the right factor.
 ///
 /// Every element is the sum of parts of k, in ascending order, of which each is one chain of fused multiplications and
-/// additions over ascending k. Where k is cut depends on k alone.
-enum PackedPanels {
-    /// Products of a chain, at most. With fewer C would be read and written more often. A panel of the right factor, of 64 KB
-    /// then, need not fit the first-level cache: it is read from end to end.
+/// additions over ascending k. Where k is cut depends on k alone, and not on the instructions.
+struct PackedPanels {
+    /// Products of a chain, at most. With fewer C would be read and written more often. A panel of the right factor, of 32 or
+    /// 64 KB then, need not fit the first-level cache: it is read from end to end.
     static let depth = 512
-    /// Rows of a block of the left factor, at most: 672 KB, which leaves room in the cache for what passes through.
-    static let blockRows = 24 * Int(CKernels_panelRows)
-    /// Blocks are small if chains are no longer than this.
-    private static let shortDepth = 64
-    /// Rows of a block that make up for packing panels of the right factor that could be read in place.
-    private static let rowsWorthPacking = 128
     /// Columns of the right factor that are kept packed for several blocks of rows, at most.
     static let bandColumns = 2048
-    private static let panelColumns = Int(CKernels_panelColumns)
+    /// Rows of a block of the left factor, at most, with any instructions.
+    static let largestBlockRows = 336
+    /// Blocks are small if chains are no longer than this.
+    private static let shortDepth = 64
+
+    /// Blocks of 672 KB, which leaves room in the cache of a processor with AVX-512 for what passes through.
+    static let avx512 = CKernels_panelsAVX512().map {
+        PackedPanels($0.pointee, blockRows: 336, shortBlockRows: 14, bandRows: 336, rowsWorthPacking: 128)
+    }
+    /// Blocks of 288 KB, for second-level caches of 512 KB.
+    static let avx2 = CKernels_panelsAVX2().map {
+        PackedPanels($0.pointee, blockRows: 144, shortBlockRows: 24, bandRows: 576, rowsWorthPacking: 13)
+    }
+
+    private let kernels: CKernels_Panels
+    /// Rows of a block of the left factor, at most.
+    private let blockRows: Int
+    /// Rows of a block if chains are short.
+    private let shortBlockRows: Int
+    /// Rows of a product that is one piece of work, at most.
+    let bandRows: Int
+    /// Rows of a block that make up for packing panels of the right factor that could be read in place.
+    private let rowsWorthPacking: Int
+    private let panelColumns: Int
+
+    private init(_ kernels: CKernels_Panels, blockRows: Int, shortBlockRows: Int, bandRows: Int, rowsWorthPacking: Int) {
+        self.kernels = kernels
+        self.blockRows = blockRows
+        self.shortBlockRows = shortBlockRows
+        self.bandRows = bandRows
+        self.rowsWorthPacking = rowsWorthPacking
+        panelColumns = kernels.columns
+    }
 
     /// The product of `GEMM.multiply`; m and n are not 0.
-    static func multiply(
+    func multiply(
         m: Int, n: Int, k: Int, _ a: GEMM.Factor, _ b: GEMM.Factor, accumulate: Bool,
         epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         let workspace = PackingWorkspace.take()
         defer { PackingWorkspace.giveBack(workspace) }
-        let blocks = EqualParts(m, atMost: blockRows(k: k)), depths = EqualParts(k, atMost: depth)
-        let band = blocks.count == 1 ? n : bandColumns
+        let blocks = EqualParts(m, atMost: blockRows(k: k)), depths = EqualParts(k, atMost: Self.depth)
+        let band = blocks.count == 1 ? n : Self.bandColumns
         var column = 0
         while column < n {
             let columns = column..<min(n, column + band)
@@ -35,7 +60,7 @@ enum PackedPanels {
                 let ks = depths[part]
                 for block in 0..<blocks.count {
                     let rows = blocks[block]
-                    CKernels_packLeft(
+                    kernels.packLeft(
                         a.address(row: rows.lowerBound, column: ks.lowerBound), a.stride, a.isTransposed, rows.count, ks.count,
                         workspace.left)
                     multiplyBlock(
@@ -52,8 +77,8 @@ enum PackedPanels {
 
     /// With short chains C is most of what passes through memory. It is fastest a few rows at a time from end to end, where the
     /// processor sees what comes next; the whole right factor stays in the cache then.
-    private static func blockRows(k: Int) -> Int {
-        k > shortDepth ? blockRows : k > shortDepth / 2 ? 2 * Int(CKernels_panelRows) : Int(CKernels_panelRows)
+    private func blockRows(k: Int) -> Int {
+        k > Self.shortDepth ? blockRows : k > Self.shortDepth / 2 ? 2 * shortBlockRows : shortBlockRows
     }
 
     /// What a block of rows finds and leaves of the panels of the right factor.
@@ -63,32 +88,32 @@ enum PackedPanels {
     ///
     /// Panels that are used once take each other's place, which stays in the cache. Of a matrix that is not transposed they
     /// are not packed at all but read in place, if there are few rows to read them for.
-    private static func multiplyBlock(
+    private func multiplyBlock(
         _ workspace: PackingWorkspace, rows: Int, _ b: GEMM.Factor, columns: Range<Int>, ks: Range<Int>, panels: Panels,
         accumulate: Bool, epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         var start = columns.lowerBound
         while start < columns.upperBound {
             let next = start + panelColumns, count = min(panelColumns, columns.upperBound - start)
-            let source = source(b, column: start, ks: ks)
+            let source = self.source(b, column: start, ks: ks)
             let isLast = next >= columns.upperBound || panels == .packedBefore
             let following = isLast ? CKernels_Source() : self.source(b, column: next, ks: ks)
-            var right = UnsafePointer(workspace.right), step = count > 16 ? panelColumns : 16
+            var right = UnsafePointer(workspace.right), step = count > panelColumns / 2 ? panelColumns : panelColumns / 2
             if panels == .usedOnce && !b.isTransposed && count == panelColumns && rows < rowsWorthPacking {
                 (right, step) = (source.start, b.stride)
             } else {
                 let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * ks.count)
-                if panels != .packedBefore { CKernels_packRight(source, count, ks.count, place) }
+                if panels != .packedBefore { kernels.packRight(source, count, ks.count, place) }
                 right = UnsafePointer(place)
             }
-            CKernels_multiply(
+            kernels.multiply(
                 workspace.left, right, step, rows, count, ks.count, accumulate, c + start, stride, following)
             epilogue.from(row: 0, column: start).apply(rows: rows, columns: count, to: c + start, stride: stride)
             start = next
         }
     }
 
-    private static func source(_ b: GEMM.Factor, column: Int, ks: Range<Int>) -> CKernels_Source {
+    private func source(_ b: GEMM.Factor, column: Int, ks: Range<Int>) -> CKernels_Source {
         CKernels_Source(start: b.address(row: ks.lowerBound, column: column), stride: b.stride, transposed: b.isTransposed)
     }
 }

@@ -11,7 +11,8 @@ struct PackingWorkspace {
     private let storage: TensorStorage
 
     /// Floats for the left factor: a multiple of 16, so that both parts begin at a cache line.
-    private static let leftCapacity = (PackedPanels.blockRows * PackedPanels.depth + Int(CKernels_leftSlack) + 15) / 16 * 16
+    private static let leftCapacity =
+        (PackedPanels.largestBlockRows * PackedPanels.depth + Int(CKernels_leftSlack) + 15) / 16 * 16
     private static let rightCapacity = PackedPanels.bandColumns * PackedPanels.depth
     private static let allocator = TensorAllocator()
     private static let idle = Mutex<[TensorStorage]>([])

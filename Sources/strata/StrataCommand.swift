@@ -2,6 +2,7 @@ import ArgumentParser
 import ConfigurationForms
 import Foundation
 import MPICollectives
+import TensorCore
 
 /// The command `strata`.
 ///
@@ -36,6 +37,7 @@ struct StrataCommand: ParsableCommand {
             try checkSubcommand(arguments)
             command = try parseAsRoot(arguments)
             try checkRanks(command)
+            try checkKernels()
         } catch {
             // All ranks have the same arguments, and find the same in them.
             return RankWorld.saidOnce { report(error, isSilent: $0) }
@@ -80,6 +82,15 @@ struct StrataCommand: ParsableCommand {
             let leaf = leaves.first(where: { $0.type == type(of: command) })
         else { return }
         throw CommandFailure(.usage, "\(leaf.name) runs on one process: leave mpirun out")
+    }
+
+    /// Refuses kernels that the processor can't run, before anything multiplies.
+    private static func checkKernels() throws {
+        do {
+            _ = try GEMM.chosenKernels(by: ProcessInfo.processInfo.environment)
+        } catch {
+            throw CommandFailure(.usage, "\(error)")
+        }
     }
 
     /// The parser calls a misspelled subcommand an unexpected argument; this says which one was probably meant.

@@ -35,7 +35,7 @@ private typealias Matrix = NaiveKernels.Matrix
     }
 
     @Test(
-        arguments: Array(Set([GEMM.kernels, .openBLAS])),
+        arguments: GEMM.Kernels.supported,
         [
             (1, 1, 1), (5, 17, 0), (14, 32, 16), (29, 70, 40), (3, 48, 1100), (400, 33, 520), (680, 65, 3),
         ])

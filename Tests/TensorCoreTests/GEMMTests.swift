@@ -4,7 +4,8 @@ import _TestSupport
 
 /// Products against sums in double precision, with the kernels that the program uses and with those of other machines.
 @Suite struct GEMMTests {
-    static let allKernels = Array(Set([GEMM.kernels, .openBLAS]))
+    static let allKernels = GEMM.Kernels.supported
+    static let ownKernels = allKernels.filter { $0 != .openBLAS }
 
     /// A product of random factors, each with a stride larger than its rows, and C within guard values.
     struct Problem {
@@ -136,20 +137,20 @@ import _TestSupport
     }
 
     /// Strata's kernels alone: a call for a part of the rows, or of the columns, gives that part's bits.
-    @Test(.enabled(if: GEMM.kernels == .packedPanels), arguments: [false, true], [false, true])
-    func bitsDoNotDependOnTheBand(transposedA: Bool, transposedB: Bool) {
+    @Test(arguments: ownKernels, [(false, false), (false, true), (true, false), (true, true)])
+    func bitsDoNotDependOnTheBand(kernels: GEMM.Kernels, transposed: (a: Bool, b: Bool)) {
         let context = ComputeContext()
         let (m, n, k) = (700, 150, 1100)
-        let a = transposedA ? context.normal(k, m, seed: 1) : context.normal(m, k, seed: 1)
-        let b = transposedB ? context.normal(n, k, seed: 2) : context.normal(k, n, seed: 2)
+        let a = transposed.a ? context.normal(k, m, seed: 1) : context.normal(m, k, seed: 1)
+        let b = transposed.b ? context.normal(n, k, seed: 2) : context.normal(k, n, seed: 2)
         func part(_ rows: Range<Int>, _ columns: Range<Int>) -> [UInt32] {
             let c = context.zeros(rows.count, columns.count)
-            let first = GEMM.Factor(a.pointer, stride: a.columns, transposed: transposedA)
-            let second = GEMM.Factor(b.pointer, stride: b.columns, transposed: transposedB)
+            let first = GEMM.Factor(a.pointer, stride: a.columns, transposed: transposed.a)
+            let second = GEMM.Factor(b.pointer, stride: b.columns, transposed: transposed.b)
             GEMM.multiply(
-                m: rows.count, n: columns.count, k: k,
-                GEMM.Factor(first.address(row: rows.lowerBound, column: 0), stride: a.columns, transposed: transposedA),
-                GEMM.Factor(second.address(row: 0, column: columns.lowerBound), stride: b.columns, transposed: transposedB),
+                using: kernels, m: rows.count, n: columns.count, k: k,
+                GEMM.Factor(first.address(row: rows.lowerBound, column: 0), stride: a.columns, transposed: transposed.a),
+                GEMM.Factor(second.address(row: 0, column: columns.lowerBound), stride: b.columns, transposed: transposed.b),
                 accumulate: true, into: c.pointer, stride: columns.count)
             return c.bits
         }
@@ -160,6 +161,35 @@ import _TestSupport
             let expected = rows.flatMap { row in whole[row * n + columns.lowerBound..<row * n + columns.upperBound] }
             #expect(part(rows, columns) == expected)
         }
+    }
+
+    /// Strata's kernels against the chain that they promise, to the bit: so every instruction set gives the same.
+    @Test(arguments: ownKernels) func elementsAreChainsOfFusedAdditions(kernels: GEMM.Kernels) {
+        let context = ComputeContext()
+        for (m, n, k) in [(1, 1, 1), (16, 33, 64), (37, 50, 513), (150, 17, 1025), (30, 40, 1600)] {
+            let a = context.normal(m, k, seed: 1), b = context.normal(k, n, seed: 2), c = context.normal(m, n, seed: 3)
+            let depths = EqualParts(k, atMost: 512)
+            let expected = (0..<m * n).map { index in
+                (0..<depths.count).reduce(c.pointer[index]) { element, part in
+                    element
+                        + depths[part].reduce(Float(0)) { sum, p in
+                            sum.addingProduct(a[index / n, p], b[p, index % n])
+                        }
+                }
+            }
+            GEMM.multiply(
+                using: kernels, m: m, n: n, k: k, GEMM.Factor(a.pointer, stride: k), GEMM.Factor(b.pointer, stride: n),
+                accumulate: true, into: c.pointer, stride: n)
+            #expect(c.bits == expected.map(\.bitPattern), "\(m) x \(n) x \(k)")
+        }
+    }
+
+    @Test func theEnvironmentChoosesKernels() throws {
+        #expect(try GEMM.chosenKernels(by: [:]) == GEMM.Kernels.supported[0])
+        #expect(try GEMM.chosenKernels(by: ["STRATA_KERNELS": ""]) == GEMM.Kernels.supported[0])
+        #expect(try GEMM.chosenKernels(by: ["STRATA_KERNELS": "openblas"]) == .openBLAS)
+        let error = #expect(throws: KernelsError.self) { try GEMM.chosenKernels(by: ["STRATA_KERNELS": "sse9"]) }
+        #expect(error?.description.contains("openblas on this processor, but is 'sse9'") == true)
     }
 
     @Test(arguments: allKernels) func whatIsNotFiniteShows(kernels: GEMM.Kernels) {

@@ -54,7 +54,7 @@ import Testing
         #expect(overridden.status == .warning && overridden.advice == "unset OPENBLAS_CORETYPE")
         #expect(EnvironmentChecks.blas(Self.facts(flags: avx512)).status == .warning)
         let unused = EnvironmentChecks.blas(
-            Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"], flags: avx512, kernels: .packedPanels))
+            Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"], flags: avx512, kernels: .avx512))
         #expect(unused.status == .fine && unused.found.contains("not used"))
         #expect(EnvironmentChecks.blas(Self.facts(core: "SkylakeX", flags: avx512)).status == .fine)
         #expect(EnvironmentChecks.blas(Self.facts(environment: ["OPENBLAS_CORETYPE": "Haswell"])).status == .fine)

@@ -37,7 +37,7 @@ enum EnvironmentChecks {
             return .missing(name, "no answer from the library", do: "install libopenblas-dev and build again")
         }
         let found = "\(facts.blasConfiguration.trimmed); kernels for \(facts.blasCoreName)"
-        if facts.kernels == .packedPanels { return .fine(name, "\(found); not used, for Strata's AVX-512 kernels are") }
+        if facts.kernels != .openBLAS { return .fine(name, "\(found); not used, for \(facts.kernels) are") }
         let hasAVX512 = features(facts)?.contains("avx512f") == true
         let core = facts.blasCoreName.lowercased().filter { $0.isLetter }
         let usesAVX512 = ["skylakex", "cooperlake", "sapphirerapids"].contains(core)
