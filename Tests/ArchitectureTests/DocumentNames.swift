@@ -33,8 +33,11 @@ struct DocumentNames {
             let resources = try FileManager.default.subpathsOfDirectory(
                 atPath: SourceTree.root.appendingPathComponent("Tests/Fixtures").path)
             let files = try ["Sources", "Tests"].flatMap { try SourceTree.swiftFiles(in: $0) }
+            let manifest = SourceTree.File(
+                path: "Package.swift",
+                text: try String(contentsOf: SourceTree.root.appendingPathComponent("Package.swift"), encoding: .utf8))
             return DocumentNames(
-                files: files, words: Set(others.flatMap { split($0.text[...]) }),
+                files: files + [manifest], words: Set(others.flatMap { split($0.text[...]) }),
                 paths: others.map(\.path) + resources.map { "Tests/Fixtures/\($0)" })
         } catch {
             preconditionFailure("the package's files must be readable: \(error)")
@@ -77,9 +80,8 @@ struct DocumentNames {
             for character in text[range.upperBound...].drop(while: { $0 != "(" }) {
                 switch character {
                 case "(", "[", "<", "{": depth += 1
-                case ")", "]", ">",
-                    "}" where !(character == ">" && word.hasSuffix("-")):
-                    depth -= 1
+                case ">" where word.hasSuffix("-"): word.append(character)
+                case ")", "]", ">", "}": depth -= 1
                 case ":" where depth == 1 && isLabel:
                     labels += (word.split(separator: " ").first ?? "") + ":"
                     isLabel = false
