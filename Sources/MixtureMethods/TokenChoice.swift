@@ -56,9 +56,9 @@ public struct TokenChoice: RoutingRule {
             }
             choices.add(lower + first)
             for _ in 1..<k {
-                guard let next = noisy.indices.filter({ noisy[$0] != -.infinity }).max(by: { noisy[$0] < noisy[$1] }) else {
-                    break
-                }
+                var next = 0
+                for expert in noisy.indices where noisy[expert] > noisy[next] { next = expert }
+                guard noisy[next] != -.infinity else { break }
                 choices.add(lower + next)
                 noisy[next] = -.infinity
             }

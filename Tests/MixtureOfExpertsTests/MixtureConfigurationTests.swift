@@ -131,6 +131,12 @@ import _TestSupport
         #expect(
             Self.problem(["strata": "4", "capacity_factor": "none", "batch_prioritized": "true"]).contains(
                 "moe.capacity_priority must be token_order with moe.capacity_factor: none"))
+        for keys in [
+            ["strata": "4", "batch_prioritized": "true", "capacity_priority": "own_probability"],
+            ["strata": "4", "capacity_priority": "first_choice_probability", "batch_prioritized": "false"],
+        ] as [KeyValuePairs<String, String>] {
+            #expect(Self.problem(keys).contains("moe.batch_prioritized must be left out beside moe.capacity_priority"))
+        }
         #expect(
             Self.problem(["strata": "4", "example_amount": "7"]).contains("moe.example_amount must be at most moe.top_k"))
         #expect(Self.problem(["strata": "4", "example_amount": "2"]) == "")

@@ -18,8 +18,7 @@ public struct TinyBlock {
     ) throws {
         self.configuration = configuration
         context = ComputeContext(threads: threads)
-        let dispatcher = AllToAllTokenDispatcher(
-            communicator: group, placement: ExpertPlacement(strata: configuration.strata, places: group.size))
+        let dispatcher = makeTokenDispatcher(communicator: group, strata: configuration.strata)
         block = StratifiedBlock(
             name: "block", configuration: configuration, dim: Self.dim, ffnDim: ffnDim, dropout: dropout,
             dispatcher: dispatcher, store: store)

@@ -32,6 +32,10 @@ extension MixtureConfiguration {
     /// Values that do not go together.
     public func validate(_ path: String, _ problems: ConfigurationProblems) {
         problems.require(
+            !problems.root.contains("\(path).batch_prioritized") || !problems.root.contains("\(path).capacity_priority"),
+            "\(path).batch_prioritized", "\(path).capacity_priority",
+            text: "must be left out beside \(path).capacity_priority: it is the earlier name of first_choice_probability there")
+        problems.require(
             capacityPriority == .tokenOrder || rule.choicesQueue, "\(path).capacity_priority", "\(path).batch_prioritized",
             "\(path).routing",
             text: "must be token_order with \(path).routing: \(routing), whose experts take the tokens that score them best "
