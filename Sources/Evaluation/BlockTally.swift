@@ -94,7 +94,7 @@ extension BlockTally.Gate {
         for token in 0..<decision.tokens {
             var nats = 0.0
             for expert in 0..<decision.visible.count {
-                let p = Double(decision.gate.scores[token, expert])
+                let p = Double(decision.gate.shares[token, expert])
                 if p > 0 { nats -= p * log(p) }
             }
             entropy[0] += Int64((nats / BlockTally.entropyUnit).rounded())

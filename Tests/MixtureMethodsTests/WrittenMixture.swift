@@ -17,6 +17,12 @@ enum WrittenMixture {
         return try form.read(root: root) { $0.moe?.validate("moe", $1) }.moe!
     }
 
+    /// A mixture with some keys, their values as JSON; those of a method that the library does not have are left out.
+    static func mixture(_ strata: [Int], _ keys: [String: String]) -> MixtureConfiguration {
+        let known = keys.filter { form.keys("").contains($0.key) }.map { "\"\($0.key)\": \($0.value)" }
+        return try! read("{" + (["\"strata\": \(strata)"] + known).joined(separator: ", ") + "}")
+    }
+
     /// What is wrong with it; empty for nothing.
     static func problem(_ json: String) -> String {
         do {

@@ -49,6 +49,30 @@ import _TestSupport
         try expectClose(bare.indices.map(decision.score(ofChoice:)), bare, tolerance: 1e-6, "scores of choices")
     }
 
+    /// The shares of e^logit are the softmax: losses are the same, and their gradients too.
+    @Test func lossesTakeSharesForProbabilities() throws {
+        var gradients: [[Float]] = []
+        for isOn in [false, true] {
+            var configuration = MixtureConfiguration(strata: [1], methods: [BestChoice()])
+            configuration[ExponentialScores.self].isOn = isOn
+            configuration[TestBalance.self] = TestBalance()
+            let router = StratifiedRouter(Self.gate(configuration, visible: 3))
+            let logits = context.tensor(normalValues(12, seed: 4), rows: 4, columns: 3)
+            let decision = router.route(context, logits: logits, rows: [0, 1, 2, 3], key: RandomKey(seed: 1), isTraining: true)
+            let exponentials = logits.elements.map { exp($0) }
+            try expectClose(
+                decision.gate.shares.elements,
+                exponentials.indices.map { index in
+                    exponentials[index] / exponentials[index / 3 * 3..<index / 3 * 3 + 3].reduce(0, +)
+                }, tolerance: 1e-6, "shares")
+            if isOn { try expectClose(decision.gate.scores.elements, exponentials, tolerance: 1e-6, "scores") }
+            let none = [Float](repeating: 0, count: decision.experts.count)
+            gradients.append(router.backward(context, decision, dweights: none, lossScale: 0.7).elements)
+        }
+        #expect(gradients[0].contains { abs($0) > 0.01 })
+        try expectClose(gradients[1], gradients[0], tolerance: 1e-5, "gradient of the loss")
+    }
+
     @Test func topTwoWithDrops() throws {
         let expected: [(GateNormalization, [Float])] = [
             (.afterDrop, [2 / 3, 1 / 3, 0.625, 0.375, 0, 1, 1, 0]),
@@ -222,25 +246,12 @@ import _TestSupport
         #expect(prefer([[-.infinity, -.infinity, 0, -.infinity]], k: 2, probabilities).experts == [4, 4])
     }
 
-    /// s = e^x, so ds/dx = s.
-    private struct Exponentials: ScoringMethod, ScoreFunction {
-        var scoreFunction: (any ScoreFunction)? { self }
-
-        func forward(_ logits: Tensor, into scores: Tensor) {
-            for index in 0..<logits.count { scores.pointer[index] = exp(logits.pointer[index]) }
-        }
-
-        func backward(scores: Tensor, gradient: Tensor) {
-            for index in 0..<scores.count { gradient.pointer[index] *= scores.pointer[index] }
-        }
-    }
-
     @Test func scoresMayBeAnotherFunctionOfTheLogits() throws {
-        let decision = route([[2, 6, 1], [5, 4, 3]], .never) { $0[Exponentials.self] = Exponentials() }
+        let decision = route([[2, 6, 1], [5, 4, 3]], .never) { $0[ExponentialScores.self].isOn = true }
         #expect(decision.experts == [3, 2, 2, 3])
         try expectClose(decision.weights, [6, 2, 5, 4], tolerance: 1e-6, "weights")
         try expectClose(
-            route([[2, 6, 1]], .afterDrop) { $0[Exponentials.self] = Exponentials() }.weights, [0.75, 0.25], tolerance: 1e-6,
+            route([[2, 6, 1]], .afterDrop) { $0[ExponentialScores.self].isOn = true }.weights, [0.75, 0.25], tolerance: 1e-6,
             "normalised")
     }
 
@@ -255,7 +266,7 @@ import _TestSupport
                 (configuration.topK, configuration.capacityFactor) = (k, capacity)
                 configuration.gateNormalization = normalization
                 try RouterGradients.check(configuration, "\(rule), k \(k), \(normalization), capacity \(capacity ?? 0)")
-                configuration[Exponentials.self] = Exponentials()
+                configuration[ExponentialScores.self].isOn = true
                 try RouterGradients.check(
                     configuration, "\(rule), k \(k), \(normalization), capacity \(capacity ?? 0), exponentials")
             }

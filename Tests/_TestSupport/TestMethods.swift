@@ -1,5 +1,6 @@
 import Autograd
 import ConfigurationForms
+import Foundation
 import MixtureOfExperts
 import TensorCore
 
@@ -58,7 +59,25 @@ public struct ScriptedChoice: RoutingRule {
     }
 }
 
-/// V Σ_e f_e p̄_e, a loss of the scores p: f_e is the fraction of the tokens that e leads, p̄_e the mean score.
+/// Scores e^logit, which do not add up to 1.
+public struct ExponentialScores: ScoringMethod, ScoreFunction {
+    public var isOn = false
+    public var scoreFunction: (any ScoreFunction)? { isOn ? self : nil }
+    public var addsUpToOne: Bool { false }
+
+    public init() {}
+    public init(isOn: Bool) { self.isOn = isOn }
+
+    public func forward(_ logits: Tensor, into scores: Tensor) {
+        for index in 0..<logits.count { scores.pointer[index] = exp(logits.pointer[index]) }
+    }
+
+    public func backward(scores: Tensor, gradient: Tensor) {
+        for index in 0..<scores.count { gradient.pointer[index] *= scores.pointer[index] }
+    }
+}
+
+/// V Σ_e f_e p̄_e, a loss of the shares p: f_e is the fraction of the tokens that e leads, p̄_e the mean share.
 public struct TestBalance: RoutingLoss {
     public static let figure = "test_balance"
     public static let title = "balance"
@@ -71,16 +90,16 @@ public struct TestBalance: RoutingLoss {
     public func value(_ decision: RoutingDecision) -> Float {
         let fractions = decision.leadingFractions
         let sum = (0..<decision.tokens).reduce(0 as Float) { sum, token in
-            fractions.indices.reduce(sum) { $0 + fractions[$1] * decision.gate.scores[token, $1] }
+            fractions.indices.reduce(sum) { $0 + fractions[$1] * decision.gate.shares[token, $1] }
         }
         return Float(fractions.count) * sum / Float(max(decision.tokens, 1))
     }
 
-    public func addScoreGradient(_ decision: RoutingDecision, scale: Float, to dscores: Tensor) {
+    public func addShareGradient(_ decision: RoutingDecision, scale: Float, to dshares: Tensor) {
         let fractions = decision.leadingFractions
         for token in 0..<decision.tokens {
             for expert in fractions.indices {
-                dscores[token, expert] += scale * Float(fractions.count) * fractions[expert] / Float(decision.tokens)
+                dshares[token, expert] += scale * Float(fractions.count) * fractions[expert] / Float(decision.tokens)
             }
         }
     }

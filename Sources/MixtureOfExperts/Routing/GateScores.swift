@@ -15,15 +15,17 @@ public struct GateScores: Sendable {
     public let logits: Tensor
     /// What weights are made of, [T, V]: the softmax of the logits, where no method says otherwise.
     public let scores: Tensor
+    /// The scores over their sum, [T, V]: what losses take for probabilities.
+    public let shares: Tensor
     /// What choices are ordered by, [T, V]: the scores, where no method adjusts them. An expert at −∞ may not be chosen.
     public let selection: Tensor
     /// C, the choices that an expert takes at most; nil: any number.
     public let capacity: Int?
 
-    /// `selection` nil: the scores.
+    /// `shares` and `selection` nil: the scores.
     public init(
         configuration: MixtureConfiguration, stratum: Int, visible: Range<Int>, isTraining: Bool, rows: [Int32],
-        key: RandomKey, logits: Tensor, scores: Tensor, selection: Tensor? = nil
+        key: RandomKey, logits: Tensor, scores: Tensor, shares: Tensor? = nil, selection: Tensor? = nil
     ) {
         precondition(logits.columns == visible.count && logits.rows == rows.count && scores.count == logits.count)
         self.configuration = configuration
@@ -34,6 +36,7 @@ public struct GateScores: Sendable {
         self.key = key
         self.logits = logits
         self.scores = scores
+        self.shares = shares ?? scores
         self.selection = selection ?? scores
         capacity = ExpertCapacity.limit(
             tokens: rows.count, visible: visible.count,

@@ -13,14 +13,14 @@ public protocol RoutingLoss: MixtureMethod {
     var weight: Float { get }
     /// The loss of one gate; 0 for no tokens.
     func value(_ decision: RoutingDecision) -> Float
-    /// Adds `scale` × its gradient with respect to the scores, [T, V].
-    func addScoreGradient(_ decision: RoutingDecision, scale: Float, to dscores: Tensor)
-    /// Adds `scale` × its gradient with respect to the logits, [T, V], as far as it does not pass through the scores.
+    /// Adds `scale` × its gradient with respect to the shares, [T, V].
+    func addShareGradient(_ decision: RoutingDecision, scale: Float, to dshares: Tensor)
+    /// Adds `scale` × its gradient with respect to the logits, [T, V], as far as it does not pass through the shares.
     func addLogitGradient(_ decision: RoutingDecision, scale: Float, to dlogits: Tensor)
 }
 
 extension RoutingLoss {
-    public func addScoreGradient(_ decision: RoutingDecision, scale: Float, to dscores: Tensor) {}
+    public func addShareGradient(_ decision: RoutingDecision, scale: Float, to dshares: Tensor) {}
     public func addLogitGradient(_ decision: RoutingDecision, scale: Float, to dlogits: Tensor) {}
 }
 

@@ -2,7 +2,9 @@ import TensorCore
 
 /// A function from a gate's logits to its scores, row by row.
 public protocol ScoreFunction: Sendable {
-    /// Scores [T, V] from logits [T, V].
+    /// Whether a token's scores add up to 1.
+    var addsUpToOne: Bool { get }
+    /// logits [T, V] → scores [T, V].
     func forward(_ logits: Tensor, into scores: Tensor)
     /// The gradient of the logits from that of the scores, in its place, [T, V].
     func backward(scores: Tensor, gradient: Tensor)
@@ -14,8 +16,17 @@ public protocol ScoringMethod: MixtureMethod {
     var scoreFunction: (any ScoreFunction)? { get }
 }
 
+extension MixtureConfiguration {
+    /// What its gates' scores are: the softmax, where no method says otherwise.
+    public var scoreFunction: any ScoreFunction {
+        methods(for: (any ScoringMethod).self).lazy.compactMap(\.scoreFunction).first ?? SoftmaxScores()
+    }
+}
+
 /// The softmax of each row (5).
 struct SoftmaxScores: ScoreFunction {
+    let addsUpToOne = true
+
     func forward(_ logits: Tensor, into scores: Tensor) {
         scores.copy(from: logits)
         for token in 0..<scores.rows { SoftmaxKernel.normalize(scores.row(token), count: scores.columns) }

@@ -14,8 +14,7 @@ public struct StratifiedRouter {
         let configuration = gate.configuration
         self.gate = gate
         self.adjustments = adjustments
-        scoreFunction =
-            configuration.methods(for: (any ScoringMethod).self).lazy.compactMap(\.scoreFunction).first ?? SoftmaxScores()
+        scoreFunction = configuration.scoreFunction
         rule = configuration.rule
         losses = configuration.methods(for: (any RoutingLoss).self).filter(\.isInUse)
         maskings = configuration.methods(for: (any OutputMasking).self)
@@ -30,6 +29,7 @@ public struct StratifiedRouter {
     ) -> RoutingDecision {
         let scores = context.uninitialized(logits.rows, logits.columns)
         scoreFunction.forward(logits, into: scores)
+        let shares = scoreFunction.addsUpToOne ? nil : ScoreShares.forward(context, scores)
         var selection: Tensor?
         if !adjustments.isEmpty {
             let adjusted = context.copy(scores)
@@ -38,7 +38,7 @@ public struct StratifiedRouter {
         }
         let view = GateScores(
             configuration: gate.configuration, stratum: gate.stratum, visible: gate.visible, isTraining: isTraining,
-            rows: rows, key: key, logits: logits, scores: scores, selection: selection)
+            rows: rows, key: key, logits: logits, scores: scores, shares: shares, selection: selection)
         let choices = rule.choose(view)
         let kept =
             rule.choicesQueue
@@ -67,7 +67,13 @@ public struct StratifiedRouter {
     ) -> Tensor {
         let gradient = context.zeros(decision.tokens, decision.visible.count)
         GateWeights.backward(decision, dweights: dweights, normalization, addingTo: gradient)
-        for loss in losses { loss.addScoreGradient(decision, scale: lossScale * loss.weight, to: gradient) }
+        // Shares that are the scores themselves have the scores' gradient.
+        let dshares = scoreFunction.addsUpToOne ? gradient : context.zeros(decision.tokens, decision.visible.count)
+        for loss in losses { loss.addShareGradient(decision, scale: lossScale * loss.weight, to: dshares) }
+        if !scoreFunction.addsUpToOne {
+            ScoreShares.backward(
+                dshares, shares: decision.gate.shares, scores: decision.gate.scores, addingTo: gradient)
+        }
         scoreFunction.backward(scores: decision.gate.scores, gradient: gradient)
         for loss in losses { loss.addLogitGradient(decision, scale: lossScale * loss.weight, to: gradient) }
         return gradient
