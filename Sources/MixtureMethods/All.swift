@@ -14,6 +14,7 @@ public let allMethods: [any MixtureMethod] = [
     LoadBalancing(),
     BiasBalancing(),
     RouterZLoss(),
+    SigmoidScores(),
 ]
 
 extension MixtureConfiguration {
