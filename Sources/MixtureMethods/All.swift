@@ -15,6 +15,7 @@ public let allMethods: [any MixtureMethod] = [
     BiasBalancing(),
     RouterZLoss(),
     SigmoidScores(),
+    GroupLimitedChoice(),
 ]
 
 extension MixtureConfiguration {
