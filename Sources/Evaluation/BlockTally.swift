@@ -22,7 +22,7 @@ struct BlockTally: Equatable, Sendable {
     static let entropyUnit = 0x1p-28
 
     private let configuration: MixtureConfiguration
-    /// Strata passed, by token id.
+    /// Strata passed, by token id: of a token in parts, those of all parts.
     var rounds: [Int64]
     var gates: [Gate]
     /// [a · experts + b]: tokens sent to a by one gate and to b by a later one.
@@ -40,17 +40,20 @@ struct BlockTally: Equatable, Sendable {
     }
 
     var experts: Int { configuration.experts }
+    /// The rows that gates see for a token; each passes strata on its own.
+    var rowsPerToken: Int { configuration.rowsPerToken }
 
     /// Adds one token group: `tokens` by row, and every gate's decision.
     mutating func add(tokens: [Int32], decisions: [RoutingDecision]) {
         precondition(decisions.count == gates.count, "a decision for each gate")
-        var progress = StratumProgress(configuration, tokens: tokens.count)
-        var path = [[Int32]](repeating: [], count: tokens.count)
+        let rowCount = tokens.count * rowsPerToken
+        var progress = StratumProgress(configuration, tokens: rowCount)
+        var path = [[Int32]](repeating: [], count: rowCount)
         for (gate, decision) in decisions.enumerated() {
             let rows = progress.tokens(at: gate)
             progress.advance(rows, by: decision)
             for (token, row) in rows.map({ Int($0) }).enumerated() {
-                rounds[Int(tokens[row])] += 1
+                rounds[Int(tokens[row / rowsPerToken])] += 1
                 let choices = decision.experts[decision.choices(ofToken: token)]
                 for earlier in path[row] {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }

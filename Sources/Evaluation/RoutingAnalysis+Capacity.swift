@@ -37,9 +37,9 @@ extension RoutingAnalysis {
         public var side: Side
         public var layer: Int
         public var tokens: Int
-        /// Strata passed by all of them.
+        /// Strata passed by all of them; of a token in H parts, by all parts.
         public var rounds: Int
-        /// rounds / tokens.
+        /// rounds / (tokens · H).
         public var rc: Double
     }
 
@@ -51,9 +51,9 @@ extension RoutingAnalysis {
         public var piece: String
         /// Occurrences in the analysed text.
         public var count: Int
-        /// Strata passed by all of them.
+        /// Strata passed by all of them; of a token in H parts, by all parts.
         public var rounds: Int
-        /// rounds / count.
+        /// rounds / (count · H).
         public var rc: Double
         /// Occurrences in the text that `frequencySource` names.
         public var frequency: Int

@@ -22,7 +22,10 @@ extension RoutingAnalysis {
     ) {
         let name = direction.description
         func capacity(_ side: RoutingTally.Side) -> Double {
-            ratio(side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) }, side.tokens * Int64(side.blocks.count))
+            // Of a token in parts, the mean over them.
+            ratio(
+                side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) },
+                side.blocks.reduce(0) { $0 + side.tokens * Int64($1.rowsPerToken) })
         }
         rcByDirection.append(
             .init(
@@ -40,7 +43,7 @@ extension RoutingAnalysis {
                 rcByBlock.append(
                     .init(
                         direction: name, side: side, layer: layer, tokens: Int(sums.tokens), rounds: Int(rounds),
-                        rc: ratio(rounds, sums.tokens)))
+                        rc: ratio(rounds, sums.tokens * Int64(block.rowsPerToken))))
                 let text = Self.tokens(sums, block, vocabulary, frequencies).filter {
                     !vocabulary.isControl[$0.token] && $0.count >= minimumCount
                 }
@@ -83,7 +86,8 @@ extension RoutingAnalysis {
         side.counts.indices.filter { side.counts[$0] > 0 }.map { token in
             TokenCapacity(
                 token: token, piece: vocabulary.pieces[token], count: Int(side.counts[token]), rounds: Int(block.rounds[token]),
-                rc: ratio(block.rounds[token], side.counts[token]), frequency: Int(frequencies.counts[token]),
+                rc: ratio(block.rounds[token], side.counts[token] * Int64(block.rowsPerToken)),
+                frequency: Int(frequencies.counts[token]),
                 frequencyRank: frequencies.ranks[token])
         }
     }

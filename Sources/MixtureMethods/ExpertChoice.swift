@@ -28,8 +28,9 @@ public struct ExpertChoice: RoutingRule {
     public func normalization(_ configuration: MixtureConfiguration, visible: Int) -> GateNormalization { .never }
 
     /// In training an expert takes factor × tokens / visible of the tokens, and no more than there are.
-    public func expectedChoices(_ configuration: MixtureConfiguration, visible: Int, isTraining: Bool) -> Double {
-        isTraining
+    public func expectedChoices(_ configuration: MixtureConfiguration, atStratum stratum: Int, isTraining: Bool) -> Double {
+        let visible = configuration.visibleExperts(atStratum: stratum).count
+        return isTraining
             ? min(configuration.capacityFactor.map(Double.init) ?? .infinity, Double(visible))
             : Double(min(configuration.topK, visible))
     }

@@ -30,13 +30,23 @@ struct ActivationPlan {
             + feedForward(model.decoderLayers, model.decoderBlocks)
         // The loss's chunk of logits, or what backward of a layer computes with, whichever is larger.
         let rows = min(training.tokensPerGroup, max(256, (1 << 23) / vocabulary))
-        let experts = routing?.rowsPerToken ?? 0
-        let layer = Double(model.ffnDim) * max(1, experts) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
+        let experts = wholeRows
+        let layer = max(Double(model.ffnDim), hidden) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
         let passing = max(Double(rows * vocabulary), tokens * layer)
         return Int((tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
     }
 
     // Floats a token, as the operations keep them.
+
+    /// Rows of width d that go to experts: parts of one are as many floats.
+    private var wholeRows: Double { (routing?.rowsPerToken ?? 0) / Double(model.mixture?.rowsPerToken ?? 1) }
+
+    /// Hidden activations of the experts.
+    private var hidden: Double {
+        guard let mixture = model.mixture, let routing else { return 0 }
+        let widths = mixture.expertWidths ?? [Int](repeating: model.ffnDim, count: mixture.experts)
+        return zip(routing.rows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
+    }
 
     /// LayerNorm, projections, probabilities, what is attended to, the sum with the residual.
     private var attention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
@@ -52,9 +62,10 @@ struct ActivationPlan {
     private func block(_ kept: Double) -> Double {
         guard let mixture = model.mixture, let routing else { return 0 }
         let d = Double(model.dim)
-        var floats = d + routing.rowsPerToken * (kept + d * (isSpread ? 2 : 1))
+        var floats = d + (training.recompute ? 0 : hidden) + wholeRows * d * (isSpread ? 2 : 1)
         for (stratum, arrivals) in routing.arrivals.enumerated() {
-            floats += arrivals * (Double(mixture.visibleExperts(atStratum: stratum).count) + (stratum > 0 ? d : 0))
+            let scores = Double(mixture.rowsPerToken * mixture.visibleExperts(atStratum: stratum).count)
+            floats += arrivals * (scores + (stratum > 0 ? d : 0))
         }
         // The first stratum's normalised rows are kept; what surrounds the experts reads them too.
         let wrappers = mixture.methods(for: (any WrappingMethod).self)

@@ -12,6 +12,9 @@ public struct ModelPlan {
     /// Parameters that every rank holds, and parameters of all experts together.
     public let replicatedParameters: Int
     public let expertParameters: Int
+    /// Parameters of each expert of a block, by global id, and its multiply-adds for a row.
+    let parametersOfExpert: [Int]
+    let productsOfExpert: [Int]
     /// Multiply-adds of a token's way through everything but experts and gates.
     private let denseProducts: Double
 
@@ -20,7 +23,7 @@ public struct ModelPlan {
         self.configuration = configuration
         self.vocabulary = vocabulary
         routing = configuration.mixture.map { UniformRouting($0, measuredRounds: measuredRounds) }
-        let (replicated, experts, products) = try SimulatedCluster.run(ranks: 1) { alone in
+        let (replicated, experts, products, byExpert) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone)
             func count(_ placement: ParameterPlacement) -> Int {
@@ -31,11 +34,26 @@ public struct ModelPlan {
                 parameter.placement == .replicated && !Self.isGate(parameter)
                     ? sum + parameter.slices.reduce(0) { $0 + ($1.shape.count == 2 ? $1.range.count : 0) } : sum
             }
-            return (count(.replicated), count(.expert), products)
+            return (count(.replicated), count(.expert), products, Self.byExpert(parameters, configuration))
         }[0]
         replicatedParameters = replicated
         expertParameters = experts
         denseProducts = Double(products)
+        (parametersOfExpert, productsOfExpert) = (byExpert.map(\.parameters), byExpert.map(\.products))
+    }
+
+    /// Of the experts of one block: every block has the same.
+    private static func byExpert(
+        _ parameters: [Parameter], _ configuration: ModelConfiguration
+    ) -> [(parameters: Int, products: Int)] {
+        var counts = [(parameters: Int, products: Int)](repeating: (0, 0), count: configuration.mixture?.experts ?? 0)
+        let blocks = configuration.encoderBlocks + configuration.decoderBlocks
+        for slice in parameters.filter({ $0.placement == .expert }).flatMap(\.slices) {
+            guard let id = slice.name.firstMatch(of: /\.experts\.(\d+)\./).flatMap({ Int($0.1) }) else { continue }
+            counts[id].parameters += slice.range.count
+            if slice.shape.count == 2 { counts[id].products += slice.range.count }
+        }
+        return counts.map { ($0.parameters / max(blocks, 1), $0.products / max(blocks, 1)) }
     }
 
     private static func isGate(_ parameter: Parameter) -> Bool { parameter.slices[0].name.contains(".moe.gates.") }
@@ -43,27 +61,22 @@ public struct ModelPlan {
     public var blocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
     public var parameters: Int { replicatedParameters + expertParameters }
 
-    /// Parameters of one expert.
-    var parametersPerExpert: Int {
-        guard let mixture = configuration.mixture, blocks > 0 else { return 0 }
-        return expertParameters / (blocks * mixture.experts)
-    }
-
-    /// Parameters that a token meets on its way: all but the experts, and as many experts as see it.
+    /// Parameters that a token meets on its way: all but the experts, and those of the experts as often as they see it.
     public var activeParameters: Int {
-        let experts = Double(blocks) * (routing?.expertsPerToken ?? 0)
-        return replicatedParameters + Int((experts * Double(parametersPerExpert)).rounded())
+        let met = zip(routing?.visits ?? [], parametersOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return replicatedParameters + Int((Double(blocks) * met).rounded())
     }
 
     /// Floating-point operations of a source token's way through the encoder and a target token's through the decoder, forward:
     /// two for each multiply-add of a product with a matrix of parameters. Attention between tokens, which depends on the
     /// sentence, is not counted.
     public var flopsPerToken: Double {
-        let d = Double(configuration.dim), ffn = Double(configuration.ffnDim)
+        let d = Double(configuration.dim)
         guard let mixture = configuration.mixture, let routing else { return 2 * denseProducts }
         let gates = mixture.strata.indices.reduce(0) { sum, stratum in
             sum + routing.arrivals[stratum] * Double(mixture.visibleExperts(atStratum: stratum).count) * d
         }
-        return 2 * (denseProducts + Double(blocks) * (gates + routing.expertsPerToken * 2 * d * ffn))
+        let experts = zip(routing.visits, productsOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return 2 * (denseProducts + Double(blocks) * (gates + experts))
     }
 }

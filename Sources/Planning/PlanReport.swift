@@ -22,6 +22,7 @@ public struct PlanReport {
         let expectedRounds: Double?
         let measuredRounds: Double?
         let expertsPerToken: Double?
+        let wholeRowMixture: WholeRowMixture?
         let ranks: Int
         let expertParallel: Int
         let replicas: Int
@@ -38,6 +39,7 @@ public struct PlanReport {
             parameters: model.parameters, activeParameters: model.activeParameters, flopsPerToken: model.flopsPerToken,
             expectedRounds: model.configuration.mixture.map { UniformRouting($0).rounds },
             measuredRounds: isMeasured ? model.routing?.rounds : nil, expertsPerToken: model.routing?.expertsPerToken,
+            wholeRowMixture: WholeRowMixture(model),
             ranks: rank.layout.ranks, expertParallel: rank.layout.expertParallel, replicas: rank.layout.replicas,
             memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
             allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
@@ -62,6 +64,10 @@ public struct PlanReport {
         if let routing = model.routing {
             facts.append(["\(isMeasured ? "measured" : "expected") rounds", NumberText.decimal(routing.rounds, 3)])
             facts.append(["experts a token and block", NumberText.decimal(routing.expertsPerToken, 3)])
+        }
+        if let whole = WholeRowMixture(model) {
+            facts.append(["the same of whole rows: ffn_dim", NumberText.decimal(whole.ffnDim, 0)])
+            facts.append(["the same of whole rows: experts", NumberText.decimal(whole.experts, 2)])
         }
         let memory = [
             ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
@@ -95,9 +101,10 @@ public struct PlanReport {
         return "\n" + Table(header: ["experts"] + (0..<placement.places).map { "place \($0)" }, rows: rows).text
     }
 
-    /// Experts of a place and stratum stand one after another.
+    /// Experts of a place and stratum, a span of them where they stand one after another.
     private static func span(_ experts: [Int]) -> String {
-        experts.count > 2 ? "\(experts[0])-\(experts[experts.count - 1])" : experts.map(String.init).joined(separator: " ")
+        experts.count > 2 && experts[experts.count - 1] - experts[0] == experts.count - 1
+            ? "\(experts[0])-\(experts[experts.count - 1])" : experts.map(String.init).joined(separator: " ")
     }
 
     private static func millions(_ value: Double) -> String { NumberText.decimal(value / 1e6, 1) + " M" }

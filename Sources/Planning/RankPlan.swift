@@ -37,9 +37,10 @@ public struct RankPlan {
         layout = try ParallelLayout(
             ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.strata ?? [])
         let places = layout.expertParallel
-        placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places) }
+        placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places, widths: $0.expertWidths) }
         let float = MemoryLayout<Float>.stride
-        let experts = plan.blocks * (placement?.mostExpertsOfPlace ?? 0) * plan.parametersPerExpert
+        let mostOfPlace = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.parametersOfExpert[$1] } }.max() ?? 0
+        let experts = plan.blocks * mostOfPlace
         let held = (plan.replicatedParameters + experts) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
@@ -50,7 +51,9 @@ public struct RankPlan {
             // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
-        let rows = tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0)
+        // Whole rows: parts of one are as many floats.
+        let rows =
+            tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
         allToAllBytesPerUpdate = Int(leaving * 4 * Double(plan.configuration.dim * float))

@@ -7,10 +7,13 @@ struct UniformRouting: Equatable {
     let arrivals: [Double]
     /// Strata that a token passes: the sum of the shares.
     let rounds: Double
-    /// Experts that see a token in evaluation: its choices, over all strata it passes.
-    let expertsPerToken: Double
-    /// Rows that go to experts for a token in training: its choices, or where experts choose, what fills them.
-    let rowsPerToken: Double
+    /// By expert, how often it sees a token in evaluation, over all strata that it passes. Of rows in parts, all parts count.
+    let visits: [Double]
+    /// By expert, the rows that go to it for a token in training: those of its choices, or where experts choose, what fills them.
+    let rows: [Double]
+
+    var expertsPerToken: Double { visits.reduce(0, +) }
+    var rowsPerToken: Double { rows.reduce(0, +) }
 
     /// `measuredRounds` takes the place of the expected rounds. All tokens enter the first stratum, whatever was measured: of
     /// every later stratum's arrivals there are in proportion more or less.
@@ -28,12 +31,19 @@ struct UniformRouting: Equatable {
         let shares = [1] + arrivals[1..<strata.count].map { $0 * beyond }
         self.arrivals = shares
         rounds = shares.reduce(0, +)
-        // By the experts that a gate sees: the rows of a token there, summed over the strata it passes.
-        func rows(_ each: (Int) -> Double) -> Double {
-            strata.indices.reduce(0) { $0 + shares[$1] * each(configuration.visibleExperts(atStratum: $1).count) }
+        // A token's choices at a gate are as likely to be the one as the other expert that it sees.
+        func rows(isTraining: Bool) -> [Double] {
+            var rows = [Double](repeating: 0, count: configuration.experts)
+            for stratum in strata.indices {
+                let visible = configuration.visibleExperts(atStratum: stratum)
+                let choices = configuration.rule.expectedChoices(configuration, atStratum: stratum, isTraining: isTraining)
+                for expert in visible {
+                    rows[expert] += Double(configuration.rowsPerToken) * shares[stratum] * choices / Double(visible.count)
+                }
+            }
+            return rows
         }
-        let rule = configuration.rule
-        expertsPerToken = rows { rule.expectedChoices(configuration, visible: $0, isTraining: false) }
-        rowsPerToken = rows { rule.expectedChoices(configuration, visible: $0, isTraining: true) }
+        visits = rows(isTraining: false)
+        self.rows = rows(isTraining: true)
     }
 }

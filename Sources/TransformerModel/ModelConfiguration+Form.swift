@@ -33,8 +33,14 @@ extension ModelConfiguration {
             mixture.every <= layers, "\(path).moe.every", "\(path).encoder_layers", "\(path).decoder_layers",
             text: "must be between 1 and the layers, \(layers), but is \(mixture.every): no layer would be a mixture")
         problems.require(
-            mixture.experts >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
+            !mixture.rule.readsTopK || mixture.experts >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
             text: "must be at most the number of experts, \(mixture.experts), but is \(mixture.topK)")
+        let rows = mixture.rowsPerToken
+        problems.require(
+            rows == 1 || dim % (16 * rows) == 0, "\(path).dim", "\(path).moe.heads",
+            text:
+                "must be a multiple of 16 × \(path).moe.heads, \(16 * rows), for sub-tokens are of a width that is a multiple of "
+                + "16, but is \(dim)")
         mixture.validate("\(path).moe", problems)
     }
 }

@@ -41,7 +41,9 @@ public final class TranslationModel {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        let dispatcher = configuration.mixture.map { makeTokenDispatcher(communicator: expertGroup, strata: $0.strata) }
+        let dispatcher = configuration.mixture.map {
+            makeTokenDispatcher(communicator: expertGroup, strata: $0.strata, widths: $0.expertWidths)
+        }
         let store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {

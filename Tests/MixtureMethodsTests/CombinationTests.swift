@@ -27,7 +27,6 @@ import _TestSupport
         Option(keys: ["bias_balancing_rate": "0.1", "second_expert": #""best""#]),
         Option(keys: ["router_z_loss": "0.5"]),
         Option(keys: ["score": #""sigmoid""#]),
-        Option(keys: ["expert_groups": #"{"count": 1, "chosen": 1}"#]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {

@@ -56,8 +56,8 @@ import _TestSupport
         let rule = ExpertChoice()
         func expected(_ factor: Float?, visible: Int, isTraining: Bool) -> Double {
             var configuration = Self.configuration(k: 2)
-            configuration.capacityFactor = factor
-            return rule.expectedChoices(configuration, visible: visible, isTraining: isTraining)
+            (configuration.strata, configuration.capacityFactor) = ([visible], factor)
+            return rule.expectedChoices(configuration, atStratum: 0, isTraining: isTraining)
         }
         #expect(expected(1.5, visible: 8, isTraining: true) == 1.5 && expected(9, visible: 8, isTraining: true) == 8)
         #expect(expected(nil, visible: 8, isTraining: true) == 8)

@@ -46,8 +46,9 @@ import _TestSupport
         let read = try WrittenMixture.read(#"{"strata": [4, 4], "routing": "forced_balanced"}"#)
         #expect(read.rule is ForcedBalanced && read.additions == ["forced balance"])
         #expect(try WrittenMixture.isReadAgain(read))
+        let narrow = try WrittenMixture.read(#"{"strata": [7, 1], "routing": "forced_balanced"}"#)
         #expect(
-            ForcedBalanced().expectedChoices(read, visible: 8, isTraining: true) == 2
-                && ForcedBalanced().expectedChoices(read, visible: 1, isTraining: true) == 1)
+            ForcedBalanced().expectedChoices(narrow, atStratum: 0, isTraining: true) == 2
+                && ForcedBalanced().expectedChoices(narrow, atStratum: 1, isTraining: true) == 1)
     }
 }

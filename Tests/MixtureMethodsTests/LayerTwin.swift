@@ -10,7 +10,7 @@ extension TinyBlock {
         try store.forEachSlice { slice, _, elements, _ in values[slice] = Array(elements) }
         let own = ParameterStore()
         let network = FeedForward(
-            name: name, dim: Self.dim, ffnDim: values["\(name).fc1.bias"]!.count, store: own)
+            name: name, dim: values["\(name).fc2.bias"]!.count, ffnDim: values["\(name).fc1.bias"]!.count, store: own)
         own.materialize(context, seed: 1)
         try own.forEachSlice { slice, _, elements, _ in
             for (index, value) in values[slice]!.enumerated() { elements[index] = value }

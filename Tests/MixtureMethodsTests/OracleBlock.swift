@@ -32,7 +32,11 @@ struct OracleBlock {
     var prepare: @Sendable (ParameterStore) throws -> Void = { _ in }
 
     /// The losses' names in the files of methods: the key of the loss's weight, and its name in metrics.
-    private static let losses = ["load_balance": (key: "aux_loss_weight", figure: "aux")]
+    private static let losses = [
+        "load_balance": (key: "aux_loss_weight", figure: "aux"),
+        "width_penalty": (key: "width_penalty", figure: "width_penalty"),
+        "router_entropy": (key: "router_entropy", figure: "router_entropy"),
+    ]
     /// Options of the files that say what there is anyway, where the library has no such key.
     private static let implied = ["score": "softmax"]
 
@@ -64,7 +68,12 @@ struct OracleBlock {
             var figures: [String: String] = [:]
             for (loss, weight) in weights {
                 guard let known = Self.losses[loss] else { throw Disagreement("\(name): no loss \(loss) is known") }
-                keys[known.key] = .number(weight)
+                if case .map(var section)? = keys[known.key] {
+                    section["weight"] = .number(weight)
+                    keys[known.key] = .map(section)
+                } else {
+                    keys[known.key] = .number(weight)
+                }
                 figures[loss] = known.figure
             }
             // 1e-4 of the largest entry, or 1e-5 where that is more.
@@ -92,7 +101,8 @@ struct OracleBlock {
         let layout = try ParallelLayout(ranks: world.size, expertParallel: nil, strata: configuration.strata)
         let group = try world.split(color: layout.replica(ofRank: world.rank), key: world.rank)
         let replicas = try world.split(color: layout.place(ofRank: world.rank), key: world.rank)
-        let dispatcher = makeTokenDispatcher(communicator: group, strata: configuration.strata)
+        let dispatcher = makeTokenDispatcher(
+            communicator: group, strata: configuration.strata, widths: configuration.expertWidths)
         let context = ComputeContext(threads: 1), store = ParameterStore()
         let block = StratifiedBlock(
             name: "block", configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: 0, dispatcher: dispatcher,
@@ -130,8 +140,10 @@ struct OracleBlock {
 
     private func checkForward(_ output: Tensor, _ report: BlockReport) throws {
         try expectClose(output.elements, file.floats("y")!, tolerance: 1e-5, "y")
+        // What the block is told to be equal to.
+        if let dense = file.floats("dense.y") { try expectClose(output.elements, dense, tolerance: 1e-5, "y and dense.y") }
         try checkLosses(report.figures, "")
-        guard report.visits(tokens: output.rows).map(Int32.init) == file.integers("visits")! else {
+        guard report.visits(rows: output.rows * configuration.rowsPerToken).map(Int32.init) == file.integers("visits")! else {
             throw Disagreement("\(name): visits differ")
         }
         for (stratum, decision) in report.decisions.enumerated() { try checkRoute(decision, stratum) }

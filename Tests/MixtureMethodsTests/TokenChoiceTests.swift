@@ -168,11 +168,12 @@ import _TestSupport
     }
 
     @Test func expectedChoicesAreThose() {
-        let configuration = Self.configuration(.sampling, k: 3)
-        for (visible, expected) in [(1, 1.0), (2, 2), (8, 3)] {
+        var configuration = Self.configuration(.sampling, k: 3)
+        configuration.strata = [6, 1, 1]
+        for (stratum, expected) in [(0, 3.0), (1, 2), (2, 1)] {
             for isTraining in [false, true] {
                 #expect(
-                    TokenChoice().expectedChoices(configuration, visible: visible, isTraining: isTraining) == expected)
+                    TokenChoice().expectedChoices(configuration, atStratum: stratum, isTraining: isTraining) == expected)
             }
         }
     }

@@ -55,6 +55,38 @@ import Testing
         #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
     }
 
+    /// 9, 11, … 23 on two places are 64 and 64, on four 32 each; in order they would be 48 and 80.
+    @Test func unequalWidthsAreDealtOut() {
+        let widths = (0..<8).map { 9 + 2 * $0 }
+        let two = ExpertPlacement(strata: [8], places: 2, widths: widths)
+        #expect(two.placeOfExpert == [0, 1, 1, 0, 0, 1, 1, 0] && two.expertsOfPlace == [[0, 3, 4, 7], [1, 2, 5, 6]])
+        #expect(ExpertPlacement(strata: [8], places: 4, widths: widths).placeOfExpert == [0, 1, 2, 3, 3, 2, 1, 0])
+        #expect(
+            ExpertPlacement(strata: [3, 5], places: 2, widths: [Int](repeating: 7, count: 8))
+                == ExpertPlacement(strata: [3, 5], places: 2))
+        // What the first stratum left uneven the second evens out.
+        let strata = ExpertPlacement(strata: [3, 3], places: 2, widths: [5, 1, 1, 5, 1, 1])
+        let totals = strata.expertsOfPlace.map { $0.reduce(0) { $0 + [5, 1, 1, 5, 1, 1][$1] } }
+        #expect(totals == [7, 7])
+    }
+
+    /// Whatever the widths: shards as even as they can be, and local indices in the order of ids.
+    @Test func unequalWidthsLeaveShardsEven() {
+        for places in 1...5 {
+            for sizes in [[5, 7], [8, 6], [9, 5]] {
+                let widths = (0..<sizes.reduce(0, +)).map { 1 + $0 * $0 * 7 % 23 }
+                let placement = ExpertPlacement(strata: sizes, places: places, widths: widths)
+                for (start, size) in [(0, sizes[0]), (sizes[0], sizes[1])] {
+                    let loads = (0..<places).map { place in
+                        placement.placeOfExpert[start..<start + size].count { $0 == place }
+                    }
+                    #expect(loads.max()! - loads.min()! <= 1, "\(sizes) on \(places)")
+                }
+                for experts in placement.expertsOfPlace { #expect(experts == experts.sorted()) }
+            }
+        }
+    }
+
     @Test func everyPlaceHasAShardOfEveryStratum() {
         for places in 1...9 {
             for first in places...(places + 7) {

@@ -18,10 +18,12 @@ import _TestSupport
         }
     }
 
-    /// A rule whose choices do not queue.
+    /// A rule whose choices do not queue, of one bare score a token.
     private struct Unordered: RoutingRule {
         static let routing = "unordered"
         var choicesQueue: Bool { false }
+        var readsTopK: Bool { false }
+        var readsNormalization: Bool { false }
 
         func choose(_ gate: GateScores) -> RoutingChoices { gate.bestChoices(1) }
     }
@@ -126,6 +128,13 @@ import _TestSupport
             Self.problem(["strata": "4", "routing": "unordered", "capacity_priority": "own_probability"]).contains(
                 "moe.capacity_priority must be token_order with moe.routing: unordered"))
         #expect(
+            Self.problem(["strata": "4", "routing": "unordered", "top_k": "2"]).contains(
+                "moe.top_k must be left out with moe.routing: unordered"))
+        #expect(
+            Self.problem(["strata": "4", "routing": "unordered", "gate_normalization": "after_drop"]).contains(
+                "moe.gate_normalization must be never, or be left out, with moe.routing: unordered"))
+        #expect(Self.problem(["strata": "4", "routing": "unordered", "gate_normalization": "never"]) == "")
+        #expect(
             Self.problem(["strata": "4", "capacity_factor": "none", "capacity_priority": "own_probability"]).contains(
                 "moe.capacity_priority must be token_order with moe.capacity_factor: none"))
         #expect(
@@ -155,6 +164,8 @@ import _TestSupport
         #expect(keys(configuration) == few)
         configuration[Example.self].amount = 1
         (configuration.routing, configuration.capacityPriority) = ("unordered", .ownProbability)
-        #expect(Set(keys(configuration)) == Set(few + ["routing", "capacity_priority", "example_amount"]))
+        // The rule reads neither `top_k` nor `gate_normalization`.
+        let read = Set(few).subtracting(["top_k", "gate_normalization"])
+        #expect(Set(keys(configuration)) == read.union(["routing", "capacity_priority", "example_amount"]))
     }
 }

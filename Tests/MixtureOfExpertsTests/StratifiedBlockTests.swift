@@ -62,6 +62,18 @@ import _TestSupport
         }
     }
 
+    /// What a method says of gates' decisions, by the tokens at each.
+    @Test func methodsHaveFigures() throws {
+        try alone { communicator in
+            var configuration = Self.configuration([2, 2, 2], RaggedChoice())
+            configuration[ChoicesFigure.self].isOn = true
+            let outcome = try TinyBlock(configuration, group: communicator).forward(
+                TinyBlock(configuration, group: communicator).tokens(40, seed: 1))
+            let mean = Float(outcome.statistics.choices) / Float(outcome.statistics.rounds)
+            try expectClose([outcome["test_choices"]!], [mean], tolerance: 1e-6, "figure")
+        }
+    }
+
     @Test func stackedStrataAreAllPassed() throws {
         try alone { communicator in
             var configuration = Self.configuration([2, 3])

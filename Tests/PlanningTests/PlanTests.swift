@@ -92,7 +92,7 @@ import TransformerModel
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (4, 6, 2, 2, 2)
         model.mixture = MixtureConfiguration(strata: [2, 2])
         let plan = try ModelPlan(model, vocabulary: 10)
-        #expect(plan.parametersPerExpert == 58 && plan.expertParameters == 2 * 4 * 58)
+        #expect(plan.parametersOfExpert[0] == 58 && plan.expertParameters == 2 * 4 * 58)
         #expect(plan.activeParameters == plan.replicatedParameters + 2 * 3 * 58)
         // Half of the tokens enter the second stratum. 6 attentions, 2 dense networks, output; then gates and experts of 2 blocks.
         #expect(plan.flopsPerToken == Double(2 * (6 * 64 + 2 * 48 + 40)) + 2 * 2 * (16 + 0.5 * 8 + 3 * 48))
@@ -126,7 +126,7 @@ import TransformerModel
         // 1,000 tokens a rank and side, 3 experts in each of 6 blocks; half of them are the other rank's; there and back, twice.
         #expect(rank.allToAllBytesPerUpdate == 1000 * 3 * 6 / 2 * 4 * 512 * 4)
         // 3 / 4 of what is dense and 1 / 2 of a place's experts, four bytes each: to be summed, and as sums.
-        #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersPerExpert)
+        #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersOfExpert[0])
         #expect(rank.layout.replicas == 2)
         // Parameters and two moments: a quarter of what is dense, and the experts of a place.
         #expect(

@@ -105,6 +105,19 @@ public struct TestBalance: RoutingLoss {
     }
 }
 
+/// Reports the mean number of a token's choices, where it is on.
+public struct ChoicesFigure: MixtureMethod {
+    public var isOn = false
+
+    public init() {}
+    public init(isOn: Bool) { self.isOn = isOn }
+
+    public func figures(_ decision: RoutingDecision) -> [BlockFigure] {
+        let choices = Float(decision.experts.count), tokens = Float(decision.tokens)
+        return isOn ? [BlockFigure("test_choices", tokens > 0 ? choices / tokens : 0, weight: tokens)] : []
+    }
+}
+
 /// The mean square of the logits, a loss that does not pass through the scores.
 public struct LogitSize: RoutingLoss {
     public static let figure = "logit_size"
@@ -136,11 +149,15 @@ public struct TestOrder: OrderingMethod {
 }
 
 /// Feed-forward experts that are wider the higher their id: expert e has e · `step` units more than a block's feed-forward network.
+/// Or of given widths, by id.
 public struct UnequalExperts: ExpertMethod {
     public var step = 0
+    public var widths: [Int] = []
 
     public init() {}
     public init(step: Int) { self.step = step }
+
+    public func widths(_ configuration: MixtureConfiguration) -> [Int]? { widths.isEmpty ? nil : widths }
 
     public func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)? {
         step == 0 ? nil : FeedForwardExpert(name: name, dim: block.dim, ffnDim: block.ffnDim + id * step, store: store)

@@ -18,7 +18,8 @@ public struct TinyBlock {
     ) throws {
         self.configuration = configuration
         context = ComputeContext(threads: threads)
-        let dispatcher = makeTokenDispatcher(communicator: group, strata: configuration.strata)
+        let dispatcher = makeTokenDispatcher(
+            communicator: group, strata: configuration.strata, widths: configuration.expertWidths)
         block = StratifiedBlock(
             name: "block", configuration: configuration, dim: Self.dim, ffnDim: ffnDim, dropout: dropout,
             dispatcher: dispatcher, store: store)
@@ -57,7 +58,7 @@ public struct TinyBlock {
     public struct Outcome {
         public let output: Variable
         public let report: BlockReport
-        /// By token: the gates that it passed.
+        /// By row that the strata see: the gates that it passed.
         public let visits: [Int]
 
         public var decisions: [RoutingDecision] { report.decisions }
@@ -80,7 +81,7 @@ public struct TinyBlock {
         (pass.auxiliaryScale, pass.keepsDecisions) = (lossScale, true)
         let output = try block(x, pass), all = reports.all(of: BlockReport.self)
         guard all.count == 1 else { throw Disagreement("a block must report once, but reported \(all.count) times") }
-        return Outcome(output: output, report: all[0], visits: all[0].visits(tokens: x.rows))
+        return Outcome(output: output, report: all[0], visits: all[0].visits(rows: x.rows * configuration.rowsPerToken))
     }
 
     public struct Result: Sendable {
@@ -112,12 +113,13 @@ public struct TinyBlock {
 }
 
 extension BlockReport {
-    /// By token of a group, the gates that it passed, as kept decisions say; no gates at all where the block left the group out.
-    public func visits(tokens: Int) -> [Int] {
-        var visits = [Int](repeating: 0, count: tokens)
-        guard let first = decisions.first, first.tokens == tokens else { return visits }
+    /// By row that the strata see, the gates that it passed, as kept decisions say; no gates at all where the block left the group
+    /// out.
+    public func visits(rows: Int) -> [Int] {
+        var visits = [Int](repeating: 0, count: rows)
+        guard let first = decisions.first, first.tokens == rows else { return visits }
         if first.gate.configuration.strataOrder == .stacked { return visits.map { _ in decisions.count } }
-        var progress = StratumProgress(first.gate.configuration, tokens: tokens)
+        var progress = StratumProgress(first.gate.configuration, tokens: rows)
         for (stratum, decision) in decisions.enumerated() {
             let here = progress.tokens(at: stratum)
             for token in here { visits[Int(token)] += 1 }

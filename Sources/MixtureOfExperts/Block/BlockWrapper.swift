@@ -5,6 +5,7 @@ import NeuralLayers
 /// enters them for every token group, if need be with no rows: ranks meet there.
 public protocol BlockWrapper {
     /// The experts of a block: rows x [T, d] and what the first stratum reads of them, h [T, d] → x + the experts' contributions.
+    /// Where a wrapper cuts rows into H parts, those within see [T H, d / H].
     typealias Inner = (_ x: Variable, _ h: Variable) throws -> Variable
 
     /// x [T, d] and h = LayerNorm(x) → the block's result [T, d], and figures of the wrapper's own, always the same names.
@@ -17,7 +18,13 @@ public protocol BlockWrapper {
 public protocol WrappingMethod: MixtureMethod {
     /// The block's wrapper; nil where the configuration makes no use of the method.
     func wrapper(of block: BlockSite, store: ParameterStore) -> (any BlockWrapper)?
+    /// The rows that the experts see for a row of the block: it is cut into so many parts of equal width.
+    var rowsPerToken: Int { get }
     /// An estimate of the floats per token that the wrapper keeps between forward and backward; `hidden` of them are those of a
     /// feed-forward network's hidden layer.
     func keptFloats(dim: Int, hidden: Int) -> Int
+}
+
+extension WrappingMethod {
+    public var rowsPerToken: Int { 1 }
 }

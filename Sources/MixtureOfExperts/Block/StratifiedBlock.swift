@@ -22,26 +22,29 @@ public struct StratifiedBlock {
         dispatcher: any TokenDispatcher, store: ParameterStore
     ) {
         precondition(dispatcher.placement.strata == configuration.strata)
+        precondition(dim % configuration.rowsPerToken == 0, "rows are cut into parts of equal width")
+        let width = dim / configuration.rowsPerToken
+        let inner = BlockSite(name: name, configuration: configuration, dim: width, ffnDim: ffnDim, dropout: dropout)
         let block = BlockSite(name: name, configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: dropout)
         self.configuration = configuration
         entryNorm = LayerNorm(name: "\(name).norms.0", dim: dim, store: store)
         let ((norms, gates, experts), parameters) = store.collect {
             let laterNorms = configuration.strataOrder == .stacked ? 0 : configuration.strata.count - 1
-            let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: dim, store: store) }
+            let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: width, store: store) }
             let gates = configuration.strata.indices.map {
                 store.add(
                     Parameter(
                         weights: ["\(name).gates.\($0).weight"],
-                        outputsEach: configuration.visibleExperts(atStratum: $0).count, inputs: dim,
-                        initializer: .uniform(bound: 1 / Float(dim).squareRoot())))
+                        outputsEach: configuration.visibleExperts(atStratum: $0).count, inputs: width,
+                        initializer: .uniform(bound: 1 / Float(width).squareRoot())))
             }
-            let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { block.expert($0, store: store) }
-            return (norms, gates, GroupedExperts(experts, dim: dim))
+            let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { inner.expert($0, store: store) }
+            return (norms, gates, GroupedExperts(experts, dim: width))
         }
         self.parameters = parameters
         self.experts = experts
         strata = gates.enumerated().map { index, gate in
-            let site = GateSite(name: "\(name).gates.\(index)", configuration: configuration, stratum: index, dim: dim)
+            let site = GateSite(name: "\(name).gates.\(index)", configuration: configuration, stratum: index, dim: width)
             let adjustments = configuration.methods(for: (any SelectionMethod).self).compactMap {
                 $0.adjustment(of: site, store: store)
             }
@@ -53,7 +56,7 @@ public struct StratifiedBlock {
         wrappers = configuration.methods(for: (any WrappingMethod).self).compactMap { $0.wrapper(of: block, store: store) }
     }
 
-    /// W_i of each stratum, [V_i, d].
+    /// W_i of each stratum, [V_i, width of the rows that it scores].
     public var gates: [Parameter] { strata.map(\.gate) }
     /// The LayerNorm of each stratum that has one, the first's before.
     public var norms: [LayerNorm] { [entryNorm] + strata.compactMap(\.norm) }
@@ -68,7 +71,7 @@ public struct StratifiedBlock {
             let (output, made) = try enter(x, h, pass)
             guard pass.isReporting else { return output }
             for (stratum, decision) in made.enumerated() { statistics.add(decision, stratum: stratum) }
-            figures.insert(.combined(zip(strata, made).map { $0.router.losses($1) }), at: 0)
+            figures.insert(.combined(zip(strata, made).map { $0.router.figures($1) }), at: 0)
             if pass.keepsDecisions { decisions = made }
             return output
         }
@@ -114,6 +117,6 @@ extension BlockSite {
         let name = "\(name).experts.\(id)"
         return configuration.methods(for: (any ExpertMethod).self).lazy
             .compactMap { $0.expert(id, name: name, of: self, store: store) }.first
-            ?? FeedForwardExpert(name: name, dim: dim, ffnDim: ffnDim, store: store)
+            ?? FeedForwardExpert(name: name, dim: dim, ffnDim: configuration.expertWidths?[id] ?? ffnDim, store: store)
     }
 }

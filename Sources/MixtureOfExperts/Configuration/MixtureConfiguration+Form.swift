@@ -9,13 +9,13 @@ extension MixtureConfiguration {
             .init("strata", \.strata, .listOrOne(of: .integer(1...65_536), count: 1...64), isRequired: true),
             .init(
                 "routing", \.routing, .name(among: initial.routings), isWritten: { $0.routing != initial.routing }),
-            .init("top_k", \.topK, .integer(1...65_536)),
+            .init("top_k", \.topK, .integer(1...65_536), isWritten: { $0.rule.readsTopK }),
             .init("capacity_factor", \.capacityFactor, .either("none", or: .number(.above(0)))),
             .init("evaluation_capacity_factor", \.evaluationCapacityFactor, .either("none", or: .number(.above(0)))),
             .init("capacity_priority", \.capacityPriority, .choice, isWritten: { $0.capacityPriority != .tokenOrder }),
             // What `capacity_priority: first_choice_probability` was called; still read.
             .init("batch_prioritized", \.isBatchPrioritized, .boolean, isWritten: { _ in false }),
-            .init("gate_normalization", \.gateNormalization, .choice),
+            .init("gate_normalization", \.gateNormalization, .choice, isWritten: { $0.rule.readsNormalization }),
         ]
         return .section(frame + methods.flatMap { Self.fields(of: $0) }, over: initial)
     }
@@ -45,6 +45,14 @@ extension MixtureConfiguration {
             "\(path).capacity_priority", "\(path).batch_prioritized", "\(path).capacity_factor",
             text: "must be token_order with \(path).capacity_factor: none, which drops nothing, but is "
                 + capacityPriority.rawValue)
+        problems.require(
+            rule.readsTopK || !problems.root.contains("\(path).top_k"), "\(path).top_k", "\(path).routing",
+            text: "must be left out with \(path).routing: \(routing), whose tokens take as many experts as their scores say, "
+                + "but is \(topK)")
+        problems.require(
+            rule.readsNormalization || gateNormalization == .never || !problems.root.contains("\(path).gate_normalization"),
+            "\(path).gate_normalization", "\(path).routing",
+            text: "must be never, or be left out, with \(path).routing: \(routing), but is \(gateNormalization.rawValue)")
         for method in methods { method.validate(self, path, problems) }
     }
 }

@@ -79,6 +79,12 @@ public struct MixtureConfiguration: Sendable {
     /// Whether a method learns from how often experts were chosen, block by block and world-wide.
     public var learnsFromLoads: Bool { methods(for: (any SelectionMethod).self).contains { $0.learnsFromLoads } }
 
+    /// The hidden widths of the experts, by global id, where a method says what they are.
+    public var expertWidths: [Int]? { methods(for: (any ExpertMethod).self).lazy.compactMap { $0.widths(self) }.first }
+
+    /// The rows that experts see for a row of a block: parts of it, of equal width.
+    public var rowsPerToken: Int { methods(for: (any WrappingMethod).self).reduce(1) { $0 * $1.rowsPerToken } }
+
     public var experts: Int { strata.reduce(0, +) }
     /// Strata of the experts, by global id.
     public var stratumOfExpert: [Int] { strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) } }

@@ -17,12 +17,16 @@ public protocol MixtureMethod: Equatable, Sendable {
     func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems)
     /// What reports add to a model's name, such as "EOM"; nil where the configuration makes no use of the method.
     func addition(to configuration: MixtureConfiguration) -> String?
+    /// What metrics have of a gate's decision besides losses, always the same names: means over gates and blocks by their
+    /// weights, or sums.
+    func figures(_ decision: RoutingDecision) -> [BlockFigure]
 }
 
 extension MixtureMethod {
     public static var fields: [ConfigurationField<Self>] { [] }
     public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {}
     public func addition(to configuration: MixtureConfiguration) -> String? { nil }
+    public func figures(_ decision: RoutingDecision) -> [BlockFigure] { [] }
 }
 
 /// A gate of a block, as methods that add parameters to it see it.

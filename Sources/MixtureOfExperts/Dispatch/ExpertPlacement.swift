@@ -42,8 +42,9 @@ public struct ParallelLayout: Equatable, Sendable {
     public func replica(ofRank rank: Int) -> Int { rank / expertParallel }
 }
 
-/// Which place of an expert-parallel group hosts which expert: of a stratum of n experts, expert j lives on place
-/// j · places div n, so that every place has a shard of every stratum.
+/// Which place of an expert-parallel group hosts which expert: every place has a shard of every stratum, ⌊n / places⌋ or
+/// ⌈n / places⌉ of its n experts. Of experts that are equally wide, expert j lives on place j · places div n. Where widths differ,
+/// those of a stratum are dealt out, the widest first, so that places have about equal widths.
 public struct ExpertPlacement: Equatable, Sendable {
     public let strata: [Int]
     public let places: Int
@@ -54,11 +55,17 @@ public struct ExpertPlacement: Equatable, Sendable {
     /// An expert's index among its place's experts, by global id.
     public let localIndex: [Int]
 
-    public init(strata: [Int], places: Int) {
+    /// `widths` by global id; nil: equal.
+    public init(strata: [Int], places: Int, widths: [Int]? = nil) {
         precondition(places >= 1 && strata.allSatisfy { $0 >= places }, "every place needs a shard of every stratum")
         self.strata = strata
         self.places = places
-        placeOfExpert = strata.flatMap { n in (0..<n).map { $0 * places / n } }
+        if let widths, Set(widths).count > 1 {
+            precondition(widths.count == strata.reduce(0, +), "every expert has a width")
+            placeOfExpert = Self.dealt(widths, strata: strata, places: places)
+        } else {
+            placeOfExpert = strata.flatMap { n in (0..<n).map { $0 * places / n } }
+        }
         var experts = [[Int]](repeating: [], count: places), local: [Int] = []
         for (expert, place) in placeOfExpert.enumerated() {
             local.append(experts[place].count)
@@ -66,6 +73,26 @@ public struct ExpertPlacement: Equatable, Sendable {
         }
         expertsOfPlace = experts
         localIndex = local
+    }
+
+    /// Within a stratum each expert, the widest first and of equal ones the lowest id, goes to the place with room that has least
+    /// width of the stratum so far, then least of all strata, then the lowest number.
+    private static func dealt(_ widths: [Int], strata: [Int], places: Int) -> [Int] {
+        var placeOfExpert = [Int](repeating: 0, count: widths.count), total = [Int](repeating: 0, count: places), first = 0
+        for size in strata {
+            var own = [Int](repeating: 0, count: places), count = own, larger = size % places
+            for expert in (first..<first + size).sorted(by: { (widths[$0], $1) > (widths[$1], $0) }) {
+                let open = (0..<places).filter { count[$0] < size / places || (count[$0] == size / places && larger > 0) }
+                let place = open.min { (own[$0], total[$0], $0) < (own[$1], total[$1], $1) }!
+                if count[place] == size / places { larger -= 1 }
+                placeOfExpert[expert] = place
+                count[place] += 1
+                own[place] += widths[expert]
+                total[place] += widths[expert]
+            }
+            first += size
+        }
+        return placeOfExpert
     }
 
     public var experts: Int { placeOfExpert.count }

@@ -18,9 +18,11 @@ public protocol TokenDispatcher: AnyObject {
     func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor
 }
 
-/// The dispatcher of a group's ranks: local where one rank hosts all experts.
-public func makeTokenDispatcher(communicator: any Communicator, strata: [Int]) -> any TokenDispatcher {
-    let placement = ExpertPlacement(strata: strata, places: communicator.size)
+/// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
+public func makeTokenDispatcher(
+    communicator: any Communicator, strata: [Int], widths: [Int]? = nil
+) -> any TokenDispatcher {
+    let placement = ExpertPlacement(strata: strata, places: communicator.size, widths: widths)
     return communicator.size == 1
         ? LocalTokenDispatcher(placement: placement)
         : AllToAllTokenDispatcher(communicator: communicator, placement: placement)

@@ -41,6 +41,13 @@ public struct ExpertBackward {
 public protocol ExpertMethod: MixtureMethod {
     /// The expert of global id `id` in a block, with its parameters below `name`; nil: what the frame makes.
     func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)?
+    /// The hidden widths of experts, by global id; nil: that of a block's feed-forward network for each.
+    func widths(_ configuration: MixtureConfiguration) -> [Int]?
+}
+
+extension ExpertMethod {
+    public func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)? { nil }
+    public func widths(_ configuration: MixtureConfiguration) -> [Int]? { nil }
 }
 
 /// w2 relu(w1 x + b1) + b2: the expert of the paper, with the layers of a feed-forward network.

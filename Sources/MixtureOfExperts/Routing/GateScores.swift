@@ -48,43 +48,44 @@ public struct GateScores: Sendable {
     /// The expert of highest selection; of equal ones the lowest id. A column of the scores.
     public func best(ofToken token: Int) -> Int { Self.largest(selection.row(token), visible.count) }
 
-    /// The `count` experts of highest selection of each token, best first; of equal ones the lowest id first. The best leads.
+    /// Calls `body` with the experts of a token, columns of the scores, by selection descending, equal ones in ascending order,
+    /// until it returns false. Experts at −∞ are passed over.
+    public func forEachBest(ofToken token: Int, _ body: (Int) -> Bool) {
+        let values = selection.row(token), count = visible.count
+        // The next is the largest of those that come behind the last in this order: no list of them is kept.
+        var last = Self.largest(values, count)
+        guard body(last) else { return }
+        for _ in 1..<max(count, 1) {
+            var next = -1
+            for index in 0..<count where values[index] != -.infinity {
+                let isBehind = values[index] < values[last] || (values[index] == values[last] && index > last)
+                if isBehind, next < 0 || values[index] > values[next] { next = index }
+            }
+            guard next >= 0, body(next) else { return }
+            last = next
+        }
+    }
+
+    /// Each token's `count` experts of highest selection, best first; of equal ones the lowest id first. The best leads.
     public func bestChoices(_ count: Int) -> RoutingChoices {
         var choices = RoutingChoices(tokens: tokens, choicesPerToken: count)
         for token in 0..<tokens {
-            let row = selection.row(token)
-            let first = Self.largest(row, visible.count)
-            choices.add(visible.lowerBound + first)
-            if count > 1 {
-                Self.forEachNext(row, visible.count, after: first, count - 1) { choices.add(visible.lowerBound + $0) }
+            var taken = 0, leading = visible.lowerBound
+            forEachBest(ofToken: token) { expert in
+                if taken == 0 { leading += expert }
+                choices.add(visible.lowerBound + expert)
+                taken += 1
+                return taken < count
             }
-            choices.endToken(leading: visible.lowerBound + first)
+            choices.endToken(leading: leading)
         }
         return choices
     }
 
     /// The highest of `count` values; of equal ones the first.
-    static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Int {
+    private static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Int {
         var best = 0
         for index in 1..<max(count, 1) where values[index] > values[best] { best = index }
         return best
-    }
-
-    /// The next `wanted` of `count` values after the largest, in descending order, equal ones in ascending order of index: the
-    /// next is the largest of those that come behind the last in this order. Values of −∞ are passed over.
-    static func forEachNext(
-        _ values: UnsafePointer<Float>, _ count: Int, after largest: Int, _ wanted: Int, _ body: (Int) -> Void
-    ) {
-        var last = largest
-        for _ in 0..<min(wanted, count - 1) {
-            var next = -1
-            for index in 0..<count where index != largest && values[index] != -.infinity {
-                let isBehind = values[index] < values[last] || (values[index] == values[last] && index > last)
-                if isBehind, next < 0 || values[index] > values[next] { next = index }
-            }
-            guard next >= 0 else { return }
-            body(next)
-            last = next
-        }
     }
 }

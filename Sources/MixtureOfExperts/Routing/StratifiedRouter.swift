@@ -60,6 +60,11 @@ public struct StratifiedRouter {
         losses.map { BlockFigure(type(of: $0).figure, $0.value(decision)) }
     }
 
+    /// The losses in use, and what methods have to say of a decision.
+    func figures(_ decision: RoutingDecision) -> [BlockFigure] {
+        losses(decision) + gate.configuration.methods.flatMap { $0.figures(decision) }
+    }
+
     /// The gradient of the logits, [T, V], from that of the weights, flat, and of the losses: each loss times its weight is
     /// multiplied by `lossScale`.
     public func backward(

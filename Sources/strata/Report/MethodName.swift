@@ -13,8 +13,8 @@ extension ModelConfiguration {
 
 extension MixtureConfiguration {
     fileprivate var baseName: String {
-        let isSwitch = topK == 1
-        let choices = topK > 2 ? ", top-\(topK)" : ""
+        let isSwitch = rule.readsTopK && topK == 1
+        let choices = rule.readsTopK && topK > 2 ? ", top-\(topK)" : ""
         guard strata.count > 1 else { return isSwitch ? "Switch (\(experts))" : "vanilla MoE (\(experts))\(choices)" }
         let ordering = methods(for: (any OrderingMethod).self).first { $0.strataOrder != nil }
         let name = ordering?.name(strata: strata) ?? "SMoE-\(strata.map(String.init).joined(separator: "-"))"
