@@ -10,6 +10,7 @@ public let allMethods: [any MixtureMethod] = [
     ConditionalRouting(),
     ExpertChoice(),
     ForcedBalanced(),
+    ThresholdChoice(),
     Stacking(),
     LoadBalancing(),
     BiasBalancing(),

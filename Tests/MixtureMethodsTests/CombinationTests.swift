@@ -27,6 +27,7 @@ import _TestSupport
         Option(keys: ["bias_balancing_rate": "0.1", "second_expert": #""best""#]),
         Option(keys: ["router_z_loss": "0.5"]),
         Option(keys: ["score": #""sigmoid""#]),
+        Option(keys: ["routing": #""top_p""#, "top_p": "0.6"]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
