@@ -15,6 +15,9 @@ public let allMethods: [any MixtureMethod] = [
     LoadBalancing(),
     BiasBalancing(),
     RouterZLoss(),
+    RouterEntropy(),
+    ExpertWidths(),
+    WidthPenalty(),
     SigmoidScores(),
     GroupLimitedChoice(),
 ]

@@ -28,6 +28,8 @@ import _TestSupport
         Option(keys: ["router_z_loss": "0.5"]),
         Option(keys: ["score": #""sigmoid""#]),
         Option(keys: ["routing": #""top_p""#, "top_p": "0.6"]),
+        Option(keys: ["expert_widths": "9"]),
+        Option(keys: ["width_penalty": #"{"weight": 0.5}"#]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
