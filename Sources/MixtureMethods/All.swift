@@ -5,6 +5,7 @@ import MixtureOfExperts
 public let allMethods: [any MixtureMethod] = [
     TokenChoice(),
     ExpertOutputMasking(),
+    MultiHead(),
     GatingDropout(),
     SharedExperts(),
     ConditionalRouting(),

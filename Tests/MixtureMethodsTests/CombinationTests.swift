@@ -30,6 +30,7 @@ import _TestSupport
         Option(keys: ["routing": #""top_p""#, "top_p": "0.6"]),
         Option(keys: ["expert_widths": "9"]),
         Option(keys: ["width_penalty": #"{"weight": 0.5}"#]),
+        Option(keys: ["heads": "2"]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
