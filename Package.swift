@@ -72,12 +72,12 @@ let libraries = [
         [
             "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline",
         ]),
-    library("Reporting", ["Training", "Evaluation"]),
+    library("Reporting", ["TensorCore", "Training", "Evaluation"]),
     library(
         "Planning",
         [
-            "Files", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods", "TransformerModel",
-            "Training", "Runs", "Reporting",
+            "Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
+            "TransformerModel", "Training", "Runs", "Reporting",
         ]),
     library(
         "Benchmarks",
@@ -140,8 +140,9 @@ let package = Package(
         .executableTarget(
             name: "fuzz-readers",
             dependencies: [
-                "Files", "TensorCore", "ConfigurationForms", "MixtureOfExperts", "TransformerModel", "DataPipeline", "Training",
-                "Checkpoints", "Runs",
+                "Files", "TensorCore", "Collectives", "ConfigurationForms", "MixtureOfExperts", "TransformerModel",
+                "DataPipeline",
+                "Training", "Checkpoints", "Runs", "Evaluation", "Reporting", "Planning",
             ], path: "Tests/fuzz-readers", swiftSettings: swiftSettings),
         tests("Files", ["Files"]),
         tests("TensorCore", ["TensorCore"]),

@@ -57,6 +57,6 @@ public struct DecodeBenchmark {
     public func text(_ figures: Figures) -> String {
         "beam \(search.beam), \(sentences) sentences of \(length) tokens: "
             + "\(NumberText.decimal(figures.sentencesPerSecond, 1)) sentences/s, "
-            + "\(NumberText.count(Int(figures.tokensPerSecond))) tokens/s\n"
+            + "\(NumberText.count(figures.tokensPerSecond)) tokens/s\n"
     }
 }

@@ -63,7 +63,7 @@ public struct StepBenchmark {
             for step in 1...steps {
                 let metrics = try trainer.step().metrics
                 tokens += metrics.targetTokens
-                display?.show("step \(step)/\(steps)  \(NumberText.count(Int(metrics.tokensPerSecond))) tokens/s")
+                display?.show("step \(step)/\(steps)  \(NumberText.count(metrics.tokensPerSecond)) tokens/s")
             }
         }
         if let profile { try writeTrace(context.clock, profile) }
@@ -82,12 +82,12 @@ public struct StepBenchmark {
 extension StepBenchmark.Figures {
     public var text: String {
         let speed =
-            "\(ranks) rank(s) × \(threads) thread(s): \(NumberText.count(Int(tokensPerSecond))) target tokens/s, "
+            "\(ranks) rank(s) × \(threads) thread(s): \(NumberText.count(tokensPerSecond)) target tokens/s, "
             + "\(NumberText.decimal(secondsPerStep, 3)) s a step\n"
         let utilization =
             "model FLOPs utilization \(NumberText.decimal(100 * modelFlopsUtilization, 1))% of "
             + "\(NumberText.decimal(sgemmGflops, 0)) GFLOP/s sgemm; "
-            + "peak memory \(NumberText.count(Int(peakRssMb))) MiB per rank\n"
+            + "peak memory \(NumberText.count(peakRssMb)) MiB per rank\n"
         let table = Table(
             header: ["phase", "s a step", "share"],
             rows: phases.sorted { $0.value > $1.value }.map {

@@ -7,11 +7,12 @@ public final class CheckpointReader {
     public let manifest: CheckpointManifest
     public let tensors: TensorCatalog
 
-    /// Opens a checkpoint; `verify` compares every file's size and checksum first.
+    /// Opens a checkpoint; `verify` compares every file's size and checksum first. `keepingOpen` has what is open stay readable
+    /// when a training removes the checkpoint, as far as `SafeTensorsFile.keepOpen` allows.
     ///
     /// - Throws: `CheckpointError.damaged` naming the file; `FileError` where one cannot be read, and may be sound.
-    public convenience init(path: String, verify: Bool = true) throws {
-        try self.init(path: path, verify: verify ? .all : .none) { throw $0 }
+    public convenience init(path: String, verify: Bool = true, keepingOpen: Bool = false) throws {
+        try self.init(path: path, verify: verify ? .all : .none, keepingOpen: keepingOpen) { throw $0 }
     }
 
     /// As one of `ranks` that share out the checksums between them; the sizes of all files are compared by each.
@@ -54,7 +55,9 @@ public final class CheckpointReader {
     }
 
     /// `report` is told of every problem but those of the manifest, and may throw what it is told.
-    private init(path: String, verify: Verification, report: (any Error) throws -> Void) throws {
+    private init(
+        path: String, verify: Verification, keepingOpen: Bool = false, report: (any Error) throws -> Void
+    ) throws {
         self.path = path
         manifest = try CheckpointManifest(folder: path)
         var files: [SafeTensorsFile] = []
@@ -62,7 +65,7 @@ public final class CheckpointReader {
             let name = "\(path)/\(record.name)"
             do {
                 try verify.verify(name, index, record)
-                files.append(try SafeTensorsFile(path: name))
+                files.append(try SafeTensorsFile(path: name, keepingOpen: keepingOpen))
             } catch {
                 try report(CheckpointError(damage: error) ?? error)
             }

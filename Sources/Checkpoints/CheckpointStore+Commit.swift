@@ -40,11 +40,27 @@ extension CheckpointStore {
     /// damage. These stay: another is not to go in their place, and somebody may want to look at them.
     static func prune(_ directory: String, _ retention: CheckpointRetention, newest: Int) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        let unfinished = names.filter { $0.hasPrefix("step-") && ($0.hasSuffix(".partial") || $0.hasSuffix(".replaced")) }
+        let unfinished = names.filter { name in
+            name.hasPrefix("step-") && [".partial", ".replaced", removedSuffix].contains(where: name.hasSuffix)
+        }
         let losses = ((try? CheckpointSummary.all(directory)) ?? []).losses.filter { $0.key <= newest }
-        let old = retention.expendable(losses).map(folder)
         // What cannot be removed is no reason to stop training.
-        for name in unfinished + old { try? FileManager.default.removeItem(atPath: "\(directory)/\(name)") }
+        for step in retention.expendable(losses) { try? remove(directory, step) }
+        for name in unfinished { try? FileManager.default.removeItem(atPath: "\(directory)/\(name)") }
+    }
+
+    private static let removedSuffix = ".removed"
+
+    /// Removes a checkpoint, which another process may be reading: from one moment to the next there is no such checkpoint, and
+    /// never a part of one.
+    ///
+    /// - Throws: `FileError`; none where it is gone already.
+    public static func remove(_ directory: String, _ step: Int) throws {
+        let path = path(directory, step), removed = path + removedSuffix
+        do { try Folder.rename(path, to: removed) } catch let error as FileError where error.code == ENOENT { return }
+        do { try FileManager.default.removeItem(atPath: removed) } catch {
+            throw FileError(path: path, reason: "removing failed: \(error.localizedDescription)")
+        }
     }
 
     private static func unfinishedLatest(_ directory: String) -> String { "\(directory)/latest.partial" }

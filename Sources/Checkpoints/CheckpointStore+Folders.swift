@@ -29,11 +29,31 @@ extension CheckpointStore {
     }
 
     /// Opens a checkpoint, verified. Of the latest and of the best, a damaged one is passed over for the next, and `report` is
-    /// told of it; a step is opened or refused.
+    /// told of it; a step is opened or refused. A training may remove checkpoints meanwhile: what vanishes while it is opened does
+    /// not count, and the folder is listed again; what is open stays readable.
     ///
     /// - Throws: `CheckpointError.none` if there is no sound one of that kind; `FileError` where something cannot be read.
     public static func open(
         _ directory: String, _ choice: CheckpointChoice = .latest, report: (CheckpointError) -> Void = { _ in }
+    ) throws -> CheckpointReader {
+        // A damaged one is said once, however often the folder is listed.
+        var said: Set<String> = []
+        func reportOnce(_ error: CheckpointError) { if said.insert("\(error)").inserted { report(error) } }
+        for _ in 0..<mostListings {
+            do { return try openListed(directory, choice, reportOnce) } catch is Vanished {}
+        }
+        throw CheckpointError.none(
+            directory: directory, rejected: ["checkpoints are removed faster than they can be read: try again"])
+    }
+
+    /// So often a folder that a training changes is listed again.
+    static let mostListings = 100
+
+    /// A checkpoint that was listed is there no more.
+    private struct Vanished: Error {}
+
+    private static func openListed(
+        _ directory: String, _ choice: CheckpointChoice, _ report: (CheckpointError) -> Void
     ) throws -> CheckpointReader {
         let steps = try steps(directory)
         var rejected: [String] = []
@@ -62,8 +82,17 @@ extension CheckpointStore {
     }
 
     private static func open(_ directory: String, _ step: Int) throws -> CheckpointReader {
-        let reader = try CheckpointReader(path: path(directory, step))
-        try reader.requireStep(step)
-        return reader
+        do {
+            let reader = try CheckpointReader(path: path(directory, step), keepingOpen: true)
+            try reader.requireStep(step)
+            return reader
+        } catch  where !isPresent(directory, step) {
+            throw Vanished()
+        }
+    }
+
+    /// Whether the checkpoint of an update, which was listed, is still there.
+    public static func isPresent(_ directory: String, _ step: Int) -> Bool {
+        FileManager.default.fileExists(atPath: path(directory, step))
     }
 }

@@ -21,6 +21,12 @@ public final class CheckpointStore {
     /// The memory of snapshots, kept from save to save.
     private var memory: Tensor?
     private var pending: PendingSave?
+    /// The update of the last save, while nobody knows whether its state is one that training can go on from.
+    private var unconfirmed: Int?
+    /// The newest checkpoint, once it is confirmed and what need not stay because of it is still to be removed.
+    private var duePruning: Int?
+    /// The first rank's alone.
+    private var pruning: BackgroundTask<Void>?
     /// Writes one shard. Tests put other things in its place: a disk that is slow, or full.
     var writeShard: @Sendable (_ content: ShardContent, _ path: String) throws -> FileRecord = { try $0.write(to: $1) }
 
@@ -59,13 +65,16 @@ public final class CheckpointStore {
 
     /// Begins to save the state after update `step`, in a copy, so that training may go on at once; without `copying` the state
     /// must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all. No other save is
-    /// under way.
+    /// under way. Unless the state is known to be sound, no checkpoint is removed because of this one before `confirm`.
     ///
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
     public func begin(
-        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?, state: RankState, copying: Bool
+        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?, state: RankState, isSound: Bool = true,
+        copying: Bool
     ) throws {
         precondition(pending == nil, "one save at a time")
+        finishPruning()
+        unconfirmed = isSound ? nil : step
         let start = ContinuousClock.now, partial = Self.partial(directory, step)
         let shares = try MomentShares(state, groups)
         var reason = ""
@@ -82,6 +91,31 @@ public final class CheckpointStore {
         pending?.task = BackgroundTask(writing: path) { [content, writeShard] in try writeShard(content, path) }
     }
 
+    /// An update was done from the state last saved, or one after it, and was finite: what need not stay may go.
+    public func confirm() {
+        guard let step = unconfirmed else { return }
+        unconfirmed = nil
+        // A commit that is still to begin looks after it itself.
+        if let pending, !pending.isCommitting { return }
+        duePruning = step
+        if pending == nil { beginPruning() }
+    }
+
+    private func beginPruning() {
+        guard let newest = duePruning else { return }
+        duePruning = nil
+        guard isFirst else { return }
+        pruning = BackgroundTask(writing: directory) { [directory, retention] in
+            Self.prune(directory, retention, newest: newest)
+        }
+    }
+
+    /// Waits: a pruning that went on would take a new save's folder for one that was interrupted.
+    private func finishPruning() {
+        _ = pruning?.wait()
+        pruning = nil
+    }
+
     /// Looks whether the save under way is done, without waiting for it; nil if not, or if there is none. Every rank calls it at
     /// the same point: one small collective while there is a save.
     public func poll() throws -> Outcome? {
@@ -94,8 +128,12 @@ public final class CheckpointStore {
     /// Waits for the save under way; nil if there is none.
     public func complete() throws -> Outcome? {
         while pending != nil {
-            if let outcome = try advance() { return outcome }
+            if let outcome = try advance() {
+                finishPruning()
+                return outcome
+            }
         }
+        finishPruning()
         return nil
     }
 
@@ -113,11 +151,13 @@ public final class CheckpointStore {
         let reasons = try gather(reason), records = try gather(record), step = save.manifest.step
         guard reasons.isEmpty else {
             pending = nil
+            (unconfirmed, duePruning) = (nil, nil)
             if isFirst { Self.discard(directory, step) }
             return .failure(.notWritten(step: step, reasons: reasons))
         }
         if save.isCommitting {
             pending = nil
+            beginPruning()
             return .success(
                 Committed(
                     path: "\(directory)/\(Self.folder(step))", seconds: (ContinuousClock.now - save.start) / .seconds(1)))
@@ -128,9 +168,9 @@ public final class CheckpointStore {
         save.task =
             !isFirst
             ? nil
-            : BackgroundTask(writing: Self.partial(directory, step)) { [directory, retention, manifest] in
+            : BackgroundTask(writing: Self.partial(directory, step)) { [directory, retention, manifest, unconfirmed] in
                 try Self.commit(directory, manifest)
-                Self.prune(directory, retention, newest: manifest.step)
+                Self.prune(directory, retention, newest: unconfirmed == step ? step - 1 : step)
                 return nil
             }
         pending = save

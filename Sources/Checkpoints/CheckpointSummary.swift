@@ -30,11 +30,20 @@ public struct CheckpointSummary {
         bytes = manifest?.files.reduce(0) { $0 + $1.size } ?? 0
     }
 
-    /// The summaries of all committed checkpoints in a folder, by step.
+    /// The summaries of all committed checkpoints in a folder, by step. Where a training removes one meanwhile, the folder is listed again.
     ///
     /// - Throws: `FileError` if the folder cannot be listed.
     public static func all(_ directory: String) throws -> [CheckpointSummary] {
-        try CheckpointStore.steps(directory).map { CheckpointSummary(directory: directory, step: $0) }
+        var summaries: [CheckpointSummary] = []
+        for _ in 0..<CheckpointStore.mostListings {
+            summaries = try CheckpointStore.steps(directory).map { CheckpointSummary(directory: directory, step: $0) }
+            if !summaries.contains(where: { $0.hasVanished(from: directory) }) { break }
+        }
+        return summaries.filter { !$0.hasVanished(from: directory) }
+    }
+
+    private func hasVanished(from directory: String) -> Bool {
+        problem != nil && !CheckpointStore.isPresent(directory, step)
     }
 }
 

@@ -59,8 +59,9 @@ public struct TokenGroupSampler: Sendable {
                     + "\(directions.map(\.description))")
         }
         let counts = directions.map { corpus.pairs($0, .train) }
-        let total = Double(counts.reduce(0, +))
-        let weights = counts.map { pow(Double($0) / total, 1 / temperature) }
+        let total = Double(counts.reduce(0, +)), largest = Double(counts.max() ?? 0)
+        // Over the largest: of the powers of shares of the whole, at a low temperature, none is more than 0.
+        let weights = counts.map { pow(Double($0) / largest, 1 / temperature) }
         let weightSum = weights.reduce(0, +)
         var sources: [Source] = []
         var firstPlaces = [0]
@@ -120,7 +121,8 @@ public struct TokenGroupSampler: Sendable {
         precondition(update >= 0 && group >= 0 && group < groups, "the group must be one of the update's")
         var sourceTokens = 0
         var targetTokens = 0
-        let first = (update * groups + group) * candidates
+        // The order is endless, but numbers are not: after 2⁶² draws, which no machine gets to, it begins again.
+        let first = (update &* groups &+ group) &* candidates & (Int.max >> 1)
         for draw in first..<(first + candidates) {
             let (number, sentence) = sentence(draw: draw)
             let pair = sources[number].pair

@@ -1,5 +1,6 @@
 import Foundation
 import MixtureOfExperts
+import TensorCore
 
 /// What the gates of one block did with the tokens they saw: exact sums, so that token groups and ranks can be added up in any
 /// order.
@@ -100,7 +101,7 @@ extension BlockTally.Gate {
                 let p = Double(decision.gate.shares[token, expert])
                 if p > 0 { nats -= p * log(p) }
             }
-            entropy[0] += Int64((nats / BlockTally.entropyUnit).rounded())
+            entropy[0] += Int64(Int(clamped: (nats / BlockTally.entropyUnit).rounded()))
         }
     }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A regular file opened for reading at any place.
-public final class FileReader {
+public final class FileReader: Sendable {
     public let path: String
     /// Bytes, when it was opened.
     public let size: Int

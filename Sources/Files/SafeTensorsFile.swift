@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A safetensors file opened for reading: the header at once, tensors as they are asked for, so that a file may be larger than
 /// memory.
@@ -7,9 +8,17 @@ public final class SafeTensorsFile: Sendable {
     public let metadata: [String: String]
     public let entries: [String: SafeTensors.Entry]
     private let dataStart: Int
+    /// The file, if it stays open.
+    private let reader: FileReader?
 
+    /// Files that a process keeps open at most: it may open more at once than its limit of descriptors has room for.
+    private static let mostOpen = 256
+    private static let open = Mutex(0)
+
+    /// `keepingOpen`: tensors can be read even when the file's name is gone, unless the process keeps too many open already.
+    ///
     /// - Throws: `SafeTensors.FormatError` if the content is not sound, `FileError` if the file cannot be read.
-    public init(path: String) throws {
+    public init(path: String, keepingOpen: Bool = false) throws {
         self.path = path
         let file = try FileReader(path: path)
         func fail(_ reason: String) -> SafeTensors.FormatError { SafeTensors.FormatError(path: path, reason: reason) }
@@ -50,7 +59,17 @@ public final class SafeTensorsFile: Sendable {
         }
         self.entries = entries
         self.metadata = metadata
+        let isKept =
+            keepingOpen
+            && Self.open.withLock { count in
+                guard count < Self.mostOpen else { return false }
+                count += 1
+                return true
+            }
+        reader = isKept ? file : nil
     }
+
+    deinit { if reader != nil { Self.open.withLock { $0 -= 1 } } }
 
     private static func entry(
         _ name: String, _ value: Any, available: Int, _ fail: (String) -> SafeTensors.FormatError
@@ -81,7 +100,7 @@ public final class SafeTensorsFile: Sendable {
     /// - Throws: `FileError`, also where the file has become shorter since it was opened.
     public func read(_ entry: SafeTensors.Entry, from offset: Int = 0, into destination: UnsafeMutableRawBufferPointer) throws {
         precondition(offset >= 0 && offset + destination.count <= entry.bytes.count, "\(entry.name): more than its bytes")
-        // Opened for each tensor: ranks read from all shards of all ranks, more than a process may have open.
-        try FileReader(path: path).read(at: dataStart + entry.bytes.lowerBound + offset, into: destination)
+        // Else opened for each tensor: ranks read from all shards of all ranks, more than a process may have open.
+        try (reader ?? FileReader(path: path)).read(at: dataStart + entry.bytes.lowerBound + offset, into: destination)
     }
 }

@@ -1,4 +1,5 @@
 import MixtureOfExperts
+import TensorCore
 import Training
 import TransformerModel
 
@@ -33,7 +34,7 @@ struct ActivationPlan {
         let experts = wholeRows
         let layer = max(Double(model.ffnDim), hidden) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
         let passing = max(Double(rows * vocabulary), tokens * layer)
-        return Int((tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
+        return Int(clamped: (tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
     }
 
     // Floats a token, as the operations keep them.

@@ -28,7 +28,9 @@ public enum MeasuredRounds {
         }
         let text = FileManager.default.contents(atPath: run.metrics) ?? Data()
         let measured = text.split(separator: UInt8(ascii: "\n"))
-            .compactMap { try? JSONDecoder().decode(Line.self, from: $0).rounds_mean }.filter { $0 > 0 }.suffix(updates)
+            .compactMap { try? JSONDecoder().decode(Line.self, from: $0).rounds_mean }.filter {
+                $0 > 0 && $0 <= Double(model.mixture?.strata.count ?? 0)
+            }.suffix(updates)
         guard !measured.isEmpty else {
             throw RunError(
                 .data,

@@ -1,5 +1,6 @@
 import Autograd
 import Collectives
+import TensorCore
 import TransformerModel
 
 /// What a model is made of and what a token costs, from its configuration alone: the parameters are those that the model
@@ -64,7 +65,7 @@ public struct ModelPlan {
     /// Parameters that a token meets on its way: all but the experts, and those of the experts as often as they see it.
     public var activeParameters: Int {
         let met = zip(routing?.visits ?? [], parametersOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
-        return replicatedParameters + Int((Double(blocks) * met).rounded())
+        return replicatedParameters + Int(clamped: (Double(blocks) * met).rounded())
     }
 
     /// Floating-point operations of a source token's way through the encoder and a target token's through the decoder, forward:

@@ -1,5 +1,6 @@
 import MixtureOfExperts
 import Runs
+import TensorCore
 
 /// What one rank of a run holds and sends: bytes, for the rank with most experts.
 public struct RankPlan {
@@ -56,9 +57,11 @@ public struct RankPlan {
             tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
-        allToAllBytesPerUpdate = Int(leaving * 4 * Double(plan.configuration.dim * float))
+        allToAllBytesPerUpdate = Int(clamped: leaving * 4 * Double(plan.configuration.dim * float))
         // Of what n ranks add up, each sends the others their pieces and the sum of its own: 2 (n − 1) / n of it.
-        func sent(_ parameters: Int, among ranks: Int) -> Int { 2 * float * parameters * (ranks - 1) / ranks }
+        func sent(_ parameters: Int, among ranks: Int) -> Int {
+            Int(clamped: 2 * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
+        }
         gradientBytesPerUpdate = sent(plan.replicatedParameters, among: ranks) + sent(experts, among: layout.replicas)
     }
 }

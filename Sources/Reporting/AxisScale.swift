@@ -17,9 +17,12 @@ struct AxisScale {
         (self.kind, self.domain, self.ticks, self.step) = (kind, domain, ticks, step)
     }
 
+    /// Beyond this an axis ends; differences and powers of what is within it are numbers.
+    private static let largest = 1e100
+
     /// A linear axis with about `count` ticks at multiples of 1, 2 or 5 times a power of ten; it ends at ticks.
     static func linear(_ values: ClosedRange<Double>, count: Int = 5) -> AxisScale {
-        let values = widened(values)
+        let values = widened(values.clamped(to: -largest...largest))
         let step = roundStep(values.upperBound - values.lowerBound, count: count)
         let first = floor(values.lowerBound / step + 1e-9), last = ceil(values.upperBound / step - 1e-9)
         return AxisScale(
@@ -39,6 +42,7 @@ struct AxisScale {
     /// at powers of ten and, where these are fewer than three, at 2 and 5 times them.
     static func logarithmic(_ values: ClosedRange<Double>) -> AxisScale {
         precondition(values.lowerBound > 0)
+        let values = values.clamped(to: 1 / largest...largest)
         let decades = Int(floor(log10(values.lowerBound))) - 1...Int(ceil(log10(values.upperBound))) + 1
         let fine = decades.flatMap { decade in [1, 2, 5].map { $0 * pow(10, Double(decade)) } }
         let low = fine.last { $0 <= values.lowerBound * (1 + 1e-9) } ?? fine[0]

@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// Numbers as people read them, on a page or on a terminal.
 public enum NumberText {
@@ -43,6 +44,9 @@ public enum NumberText {
         }
         return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
+
+    /// Without the fraction; "–" for what is no number.
+    public static func count(_ value: Double) -> String { value.isFinite ? count(Int(clamped: value)) : "–" }
 
     public static func decimal(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
 

@@ -39,7 +39,7 @@ extension Report {
         ] + scores + [
             text(isMixture ? history.recentMean(\.roundsMean) : nil) { NumberText.decimal($0, 2) },
             text(isMixture ? history.recentMean(\.droppedFraction) : nil, NumberText.percent),
-            text(history.tokensPerSecond) { NumberText.count(Int($0.rounded())) },
+            text(history.tokensPerSecond) { NumberText.count($0.rounded()) },
             text(history.seconds > 0 ? history.seconds : nil, NumberText.duration),
         ]
     }

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// Viridis: a scale of colours of even perceptual steps that stays one in grey and for the colour-blind.
 /// Source: matplotlib's `viridis`, sampled at tenths; between them, straight lines.
 enum SequentialScale {
@@ -7,8 +9,8 @@ enum SequentialScale {
 
     /// The colour of a fraction, as `#rrggbb`; of one beyond 0 to 1, the end's.
     static func colour(_ fraction: Double) -> String {
-        let place = min(max(fraction, 0), 1) * Double(anchors.count - 1)
-        let index = min(Int(place), anchors.count - 2), part = place - Double(index)
+        let place = min(max(fraction.isNaN ? 0 : fraction, 0), 1) * Double(anchors.count - 1)
+        let index = min(Int(clamped: place), anchors.count - 2), part = place - Double(index)
         var digits = "#"
         for shift in [16, 8, 0] as [UInt32] {
             let low = Double((anchors[index] >> shift) & 0xFF), high = Double((anchors[index + 1] >> shift) & 0xFF)

@@ -21,14 +21,18 @@ public struct TrainingHistory: Equatable, Sendable {
         let lines = data.split(separator: UInt8(ascii: "\n"))
         for (index, line) in lines.enumerated() {
             switch try? decoder.decode(Line.self, from: line) {
-            case let .update(metrics)?: updates[metrics.update] = metrics
-            case let .validation(metrics)?: validations[metrics.update] = metrics
-            case nil: unreadableLines += index == lines.count - 1 && !endsWithLine ? 0 : 1
+            case let .update(metrics)? where metrics.isPossible: updates[metrics.update] = metrics
+            case let .validation(metrics)? where Self.possibleUpdates.contains(metrics.update):
+                validations[metrics.update] = metrics
+            default: unreadableLines += index == lines.count - 1 && !endsWithLine ? 0 : 1
             }
         }
         self.updates = updates.values.sorted { $0.update < $1.update }
         self.validations = validations.values.sorted { $0.update < $1.update }
     }
+
+    /// More than any configuration asks for; sums over a log of possible lines are integers.
+    fileprivate static let possibleUpdates = 0...1_000_000_000
 
     private enum Line: Decodable {
         case update(UpdateMetrics), validation(ValidationMetrics)
@@ -74,4 +78,13 @@ public struct TrainingHistory: Equatable, Sendable {
 
     /// Updates that were skipped: the loss or the gradient's norm was not finite.
     var skipped: Int { updates.count { !$0.loss.isFinite || !$0.gradientNorm.isFinite } }
+}
+
+extension UpdateMetrics {
+    /// Whether the counts can be those of an update.
+    fileprivate var isPossible: Bool {
+        let counts = 0...(1 << 40)
+        return TrainingHistory.possibleUpdates.contains(update) && counts.contains(targetTokens)
+            && load.allSatisfy { $0.allSatisfy(counts.contains) }
+    }
 }

@@ -69,6 +69,7 @@ public struct RunConfiguration: Equatable, Sendable {
             // Without a data section there is nothing that its values could contradict.
             if root.contains("data") { configuration.data.validate("data", problems) }
             configuration.model.validate("model", problems)
+            configuration.requireCountableChoices(problems)
             if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
                 let smallest = strata.min() ?? 0
                 problems.require(
@@ -77,6 +78,16 @@ public struct RunConfiguration: Equatable, Sendable {
                         + "every rank hosts an expert of every stratum")
             }
         }
+    }
+
+    /// A token group's choices of experts are counted in 32 bits.
+    private func requireCountableChoices(_ problems: ConfigurationProblems) {
+        guard let mixture = model.mixture else { return }
+        let each = mixture.rule.choicesQueue ? min(mixture.topK, mixture.experts) : mixture.experts
+        let most = Int(Int32.max) / max(each, 1)
+        problems.require(
+            training.tokensPerGroup <= most, "training.tokens_per_group", "model.moe.top_k", "model.moe.strata",
+            text: "must be at most \(most) where a token may have \(each) experts, but is \(training.tokensPerGroup)")
     }
 
     /// The whole configuration, defaults and presets written out. Loading it gives an equal one.

@@ -39,8 +39,9 @@ public final class TrainingCoordinator {
         self.log = log
     }
 
-    /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is always a
-    /// committed checkpoint; one that cannot be written on the way is reported, and training goes on.
+    /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is a committed
+    /// checkpoint, unless the last update was skipped and no validation shows that it is of use; a checkpoint that cannot be
+    /// written on the way is reported, and training goes on.
     public func run(isInterrupted: () -> Bool, report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
         do {
             let end = try lead(isInterrupted, report)
@@ -62,14 +63,15 @@ public final class TrainingCoordinator {
             let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try append(metrics, report)
             try report(.update(metrics))
+            if !metrics.skipped { checkpoints.confirm() }
             try poll(report)
             let isLast = trainer.update == configuration.updates
             // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
             let isValidated = isLast || end == .timeLimit || isDue(configuration.validateEvery)
             let validation = isValidated ? try validate(report) : nil
             if isLast || end != nil {
-                try saveLast(validation, report)
-            } else if isDue(cadence.every) {
+                if !metrics.skipped || isSound(validation) { try saveLast(validation, report) } else { try settle(report) }
+            } else if isDue(cadence.every), !metrics.skipped {
                 try save(validation, report)
             }
             if let end, !isLast { return end }
@@ -77,6 +79,10 @@ public final class TrainingCoordinator {
         if trainer.update == 0 { try saveLast(validate(report), report) }
         return .finished
     }
+
+    /// Whether it shows that training can go on from the state as it is. A skipped update shows that it cannot, or nothing: its
+    /// state is that of the update before, and is saved only where this is known.
+    private func isSound(_ validation: ValidationMetrics?) -> Bool { validation?.validLoss.isFinite ?? false }
 
     private func isDue(_ every: Int) -> Bool { every > 0 && trainer.update % every == 0 }
 
@@ -129,7 +135,8 @@ public final class TrainingCoordinator {
         try checkpoints.begin(
             step: trainer.update, applied: trainer.applied, seed: trainer.configuration.seed,
             validationLoss: validation?.validLoss,
-            state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), copying: copying)
+            state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), isSound: isSound(validation),
+            copying: copying)
     }
 
     /// Sees whether the save that is under way has ended.

@@ -23,11 +23,33 @@ extension ModelConfiguration {
         }
     }
 
+    /// Beyond these, sizes in bytes and numbers of operations are no longer integers.
+    private static let mostParameters = 1e14
+    private static let mostExperts = 262_144.0
+
+    /// Without the embedding, norms and gates.
+    private var approximateParameters: Double {
+        let d = Double(dim), network = 2 * d * Double(ffnDim), blocks = encoderBlocks + decoderBlocks
+        let attention = 4 * d * d * Double(encoderLayers + 2 * decoderLayers)
+        let networks = Double(encoderLayers + decoderLayers - blocks) + Double(mixture?.experts ?? 0) * Double(blocks)
+        return attention + networks * network
+    }
+
     public func validate(_ path: String, _ problems: ConfigurationProblems) {
         problems.require(
             dim % heads == 0, "\(path).heads", "\(path).dim",
             text: "must divide \(path).dim, \(dim), but is \(heads)")
+        let parameters = approximateParameters
+        problems.require(
+            parameters <= Self.mostParameters, path, "\(path).moe.strata", "\(path).dim", "\(path).ffn_dim",
+            text: "must have at most \(Self.mostParameters) parameters beside the embedding, but has about \(parameters)")
         guard let mixture else { return }
+        let experts = Double(mixture.experts) * Double(encoderBlocks + decoderBlocks)
+        problems.require(
+            experts <= Self.mostExperts, "\(path).moe.strata", "\(path).moe.every", "\(path).encoder_layers",
+            "\(path).decoder_layers",
+            text: "must be at most \(Int(Self.mostExperts)) experts over all \(encoderBlocks + decoderBlocks) blocks, but are "
+                + "\(Int(experts))")
         let layers = max(encoderLayers, decoderLayers)
         problems.require(
             mixture.every <= layers, "\(path).moe.every", "\(path).encoder_layers", "\(path).decoder_layers",

@@ -45,6 +45,21 @@ import Testing
         }
     }
 
+    /// Of powers of the shares none may be left, nor all be the same power of nothing.
+    @Test(arguments: [5e-324, 1e-300, 0.0005, 0.007, 0.1, 1e300, .infinity]) func anyTemperatureMayBe(temperature: Double)
+        throws
+    {
+        let sampler = try sampler(temperature: temperature)
+        #expect(sampler.targetTokens(update: 3).allSatisfy { $0 > 0 })
+        let longest = corpus.directions.map { corpus.pairs($0, .train) }.max()!
+        #expect(sampler.epochLength >= longest && sampler.epochLength <= 2 * corpus.directions.count * longest)
+    }
+
+    @Test func theLastUpdatesThatCanBeAskedForHaveGroups() throws {
+        let sampler = try sampler(groups: 65_536, tokens: 4000)
+        #expect(sampler.group(update: 1_000_000_000, index: 65_535).sentences > 0)
+    }
+
     @Test func anyGroupIsTheSameHoweverItIsReached() throws {
         let first = try sampler()
         let second = try sampler()

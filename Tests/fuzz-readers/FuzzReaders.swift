@@ -1,7 +1,9 @@
 import Checkpoints
 import ConfigurationForms
+import DataPipeline
 import Files
 import Foundation
+import MixtureOfExperts
 import TensorCore
 import Training
 
@@ -16,7 +18,7 @@ enum FuzzReaders {
 
     static let targets: [(name: String, run: Target)] = [
         ("safetensors", SafeTensorsTarget.run), ("manifest", ManifestTarget.run), ("shards", ShardTarget.run),
-        ("configuration", ConfigurationTarget.run),
+        ("configuration", ConfigurationTarget.run), ("extremes", ExtremesTarget.run), ("report", ReportTarget.run),
     ]
 
     /// MiB that the process may come to hold.
@@ -63,6 +65,7 @@ enum FuzzReaders {
 
     private static func isTyped(_ error: any Error) -> Bool {
         error is SafeTensors.FormatError || error is FileError || error is CheckpointError || error is ConfigurationError
+            || error is DataError || error is PlacementError || error is TrainingError
     }
 
     static func fail(_ text: String, status: Int32 = 1) -> Never {

@@ -94,11 +94,10 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     }
 
     private func analyze(on ranks: RankWorld) throws -> ExitStatus {
-        let alone = try ranks.alone()
-        let (trained, text, directions, training) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
+        let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
+        let (text, directions, training) = try ranks.together {
             let (text, directions) = try open(trained, verify: ranks.isFirst)
-            return (trained, text, directions, try trainingText(text, trained))
+            return (text, directions, try trainingText(text, trained))
         }
         guard let mixture = trained.configuration.model.mixture else {
             preconditionFailure("a dense model was refused")

@@ -35,7 +35,9 @@ struct BenchDecodeCommand: ParsableCommand, RunsOnRanks {
             let (configuration, search) = try ranks.together { () -> (RunConfiguration, BeamSearch) in
                 try require("--sentences", sentences, in: 1...65_536)
                 try require("--length", length, in: 2...4096)
-                return (try options.load(), try self.search.beamSearch())
+                let configuration = try options.load()
+                try requireMemory(configuration, vocabulary: configuration.data.vocabulary, ranks: 1)
+                return (configuration, try self.search.beamSearch())
             }
             let benchmark = DecodeBenchmark(configuration, sentences: sentences, length: length, search: search)
             let figures = try benchmark.measure(

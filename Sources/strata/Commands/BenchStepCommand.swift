@@ -32,7 +32,9 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
             let configuration = try ranks.together {
                 try require("--steps", steps, in: 1...1_000_000)
-                return try options.load()
+                let configuration = try options.load()
+                try requireMemory(configuration, vocabulary: configuration.data.vocabulary, ranks: ranks.world.size)
+                return configuration
             }
             let figures = try StepBenchmark(configuration, steps: steps, profile: profile).measure(
                 ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),

@@ -34,12 +34,24 @@ struct CheckpointAverageCommand: ParsableCommand {
     func run() throws {
         let out = out ?? "\(folder)/average"
         try requirePath(out, of: "--out")
-        let run = try RunFolder(trained: folder), chosen = try chosenSteps(CheckpointStore.steps(run.checkpoints), run)
+        let run = try RunFolder(trained: folder)
         try requireNew(out)
-        let models = try chosen.map { try StoredModel(CheckpointStore.open(run.checkpoints, .step($0)), of: run) }
+        let (chosen, models) = try open(run)
         let bytes = try ModelExport.write(.average(models), to: out)
         print(
             "mean of updates \(chosen.map(String.init).joined(separator: ", ")), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
+    }
+
+    /// The checkpoints that the options name. Of the newest, a training may remove one before it is open: then there are others.
+    private func open(_ run: RunFolder) throws -> ([Int], [StoredModel]) {
+        while true {
+            let chosen = try chosenSteps(CheckpointStore.steps(run.checkpoints), run)
+            do {
+                return (chosen, try chosen.map { try StoredModel(CheckpointStore.open(run.checkpoints, .step($0)), of: run) })
+            } catch CheckpointError.absent where last != nil {
+                continue
+            }
+        }
     }
 
     /// The updates that the options name, of those that there are.

@@ -44,11 +44,7 @@ struct CheckpointPruneCommand: ParsableCommand {
         for step in CheckpointRetention(newest: keep, best: keepBest).expendable(summaries.losses) {
             let path = CheckpointStore.path(directory, step)
             bytes += summaries.first { $0.step == step }?.bytes ?? 0
-            if !dryRun {
-                do { try FileManager.default.removeItem(atPath: path) } catch {
-                    throw FileError(path: path, reason: "removing failed: \(error.localizedDescription)")
-                }
-            }
+            if !dryRun { try CheckpointStore.remove(directory, step) }
             print("\(dryRun ? "would remove" : "removed") \(path)")
         }
         print("\(NumberText.mebibytes(bytes)) MiB \(dryRun ? "would be freed" : "freed")")

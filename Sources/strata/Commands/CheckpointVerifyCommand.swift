@@ -18,11 +18,19 @@ struct CheckpointVerifyCommand: ParsableCommand {
     var folder: String
 
     func run() throws {
-        let directory = try RunFolder(trained: folder).checkpoints, steps = try CheckpointStore.steps(directory)
+        let directory = try RunFolder(trained: folder).checkpoints
+        var steps = try CheckpointStore.steps(directory)
         guard !steps.isEmpty else { throw CheckpointError.none(directory: directory, rejected: []) }
-        var problems: [CheckpointError] = []
-        for step in steps {
-            let found = CheckpointReader.problems(directory, step)
+        var problems: [CheckpointError] = [], newest = -1
+        while !steps.isEmpty {
+            let step = steps.removeFirst(), found = CheckpointReader.problems(directory, step)
+            newest = max(newest, step)
+            if !found.isEmpty, !CheckpointStore.isPresent(directory, step) {
+                // A training has put another in its place.
+                print("update \(step): removed meanwhile")
+                if steps.isEmpty { steps = try CheckpointStore.steps(directory).filter { $0 > newest }.suffix(1) }
+                continue
+            }
             let count = found.count == 1 ? "1 problem" : "\(found.count) problems"
             print("update \(step): \(found.isEmpty ? "sound" : count)")
             problems += found

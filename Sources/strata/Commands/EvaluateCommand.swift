@@ -61,12 +61,11 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     }
 
     private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
-        let alone = try ranks.alone()
-        let (trained, corpus, directions) = try ranks.together {
-            let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
+        let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
+        let (corpus, directions) = try ranks.together {
             let corpus = try trained.corpus(of: folder)
             if ranks.isFirst { try corpus.verify(split) }
-            return (trained, corpus, try trained.available(direction, corpus, split))
+            return (corpus, try trained.available(direction, corpus, split))
         }
         let display = ranks.isFirst ? ProgressDisplay() : nil
         let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)

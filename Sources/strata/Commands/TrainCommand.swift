@@ -61,8 +61,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
         let strata = configuration.model.mixture?.strata ?? []
         try ranks.together {
-            _ = try ParallelLayout(
-                ranks: ranks.world.size, expertParallel: configuration.parallel.expertParallel, strata: strata)
+            try requireMemory(configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size)
         }
         let lock = try ranks.lock(folder, display)
         defer { withExtendedLifetime(lock) {} }

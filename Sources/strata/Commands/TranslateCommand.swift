@@ -31,11 +31,8 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
     func run() throws {
         let status = try RankWorld.run { ranks in
             let search = try ranks.together { try self.search.beamSearch() }
-            let alone = try ranks.alone()
-            let (trained, direction) = try ranks.together {
-                let trained = try TrainedModel(RunFolder(existing: folder), checkpoint.choice(), ranks: ranks, alone: alone)
-                return (trained, try trained.direction(self.direction))
-            }
+            let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
+            let direction = try ranks.together { try trained.direction(self.direction) }
             let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
             guard ranks.isFirst else { return .done }
             var lines: [String] = []

@@ -1,4 +1,5 @@
 import ConfigurationForms
+import TensorCore
 
 /// Every check of `strata doctor`, in the order in which it prints them.
 enum EnvironmentChecks {
@@ -132,7 +133,7 @@ enum EnvironmentChecks {
         let rounded = (quota * 10).rounded() / 10
         return .warning(
             name, "\(found), but the control group allows \(rounded) at a time",
-            do: "keep ranks × parallel.threads_per_rank at most \(max(1, Int(quota))): "
+            do: "keep ranks × parallel.threads_per_rank at most \(max(1, Int(clamped: quota))): "
                 + "threads beyond it are stopped for part of each period")
     }
 

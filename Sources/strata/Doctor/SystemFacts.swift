@@ -34,7 +34,11 @@ struct SystemFacts {
             space: { folder in
                 var status = statvfs()
                 guard statvfs(folder, &status) == 0 else { return nil }
-                return (UInt64(status.f_blocks) * UInt64(status.f_frsize), UInt64(status.f_bavail) * UInt64(status.f_frsize))
+                func bytes(_ blocks: UInt) -> UInt64 {
+                    let (product, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+                    return overflow ? .max : product
+                }
+                return (bytes(status.f_blocks), bytes(status.f_bavail))
             })
     }
 

@@ -19,21 +19,51 @@ struct TrainedModel {
     /// The fingerprint of the prepared data that the model was trained on.
     let dataFingerprint: String
 
-    /// From a checkpoint of a run, or an export. `alone` is a communicator of this rank alone: ranks translate different sentences,
-    /// and need not keep step. Making the model is no collective operation.
-    init(
-        _ run: RunFolder, _ choice: CheckpointChoice = .latest, ranks: RankWorld, alone: any Communicator, threads: Int? = nil
-    ) throws {
-        let stored = try StoredModel(run, choice) { error in
-            if ranks.isFirst { FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8)) }
+    /// From a checkpoint of a run, or an export, named by its folder: the same on every rank, whatever a training does to the run
+    /// meanwhile. A collective operation.
+    static func load(_ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, on ranks: RankWorld) throws
+        -> TrainedModel
+    {
+        // Ranks translate different sentences, and need not keep step.
+        let alone = try ranks.alone()
+        let (run, choice) = try ranks.together { (try RunFolder(existing: folder), try choice()) }
+        for _ in 0..<mostAttempts {
+            // What the first rank has open is the choice of all.
+            let first = try ranks.together { ranks.isFirst ? try open(run, choice) : nil }
+            let step = Int(try ranks.world.broadcast(Int64(first?.step ?? 0), root: 0))
+            let model = try ranks.together { () -> TrainedModel? in
+                do {
+                    let stored = try first ?? open(run, run.isExport ? choice : .step(step))
+                    return try TrainedModel(stored, ranks: ranks, alone: alone)
+                } catch CheckpointError.absent where !ranks.isFirst {
+                    return nil
+                }
+            }
+            let isLoaded = try ranks.world.allReduce(Int64(model == nil ? 0 : 1), .minimum) == 1
+            if let model, isLoaded { return model }
         }
+        throw CommandFailure(
+            .data, "\(run.checkpoints): checkpoints are removed faster than the ranks can read them; try again")
+    }
+
+    /// So often another checkpoint is taken where one was removed before every rank had it open.
+    private static let mostAttempts = 10
+
+    private static func open(_ run: RunFolder, _ choice: CheckpointChoice) throws -> StoredModel {
+        try StoredModel(run, choice) { error in
+            FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
+        }
+    }
+
+    /// `alone` is a communicator of this rank alone. No collective operation.
+    private init(_ stored: StoredModel, ranks: RankWorld, alone: any Communicator) throws {
         (configuration, step, dataFingerprint) = (stored.configuration, stored.step, stored.dataFingerprint)
-        tokenizer = try Tokenizer(modelFile: run.tokenizer)
+        tokenizer = try Tokenizer(modelFile: stored.tokenizer)
         model = TranslationModel(
             configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
-            context: ComputeContext(threads: threads ?? ranks.threads(configured: configuration.parallel.threadsPerRank)),
+            context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone, seed: configuration.training.seed)
-        try stored.parameters.load(into: model.store, path: run.path)
+        try stored.parameters.load(into: model.store, path: stored.path)
     }
 
     /// The prepared data that the model was trained on.

@@ -29,7 +29,7 @@ final class TrainingProgress {
                 skipped += 1
                 display.note(
                     "update \(metrics.update) was skipped: its loss is \(metrics.loss), its gradient norm "
-                        + "\(metrics.gradientNorm)")
+                        + "\(metrics.gradientNorm); no checkpoint is written of it")
             }
             display.show(line(metrics))
         case let .validation(metrics):
@@ -55,7 +55,7 @@ final class TrainingProgress {
             text += "RC \(NumberText.decimal(metrics.roundsMean, 2))  "
             text += "dropped \(NumberText.decimal(100 * metrics.droppedFraction, 1))%  "
         }
-        return text + "\(NumberText.count(Int(Double(tokens) / elapsed))) tokens/s  ETA \(NumberText.duration(left))"
+        return text + "\(NumberText.count(Double(tokens) / elapsed)) tokens/s  ETA \(NumberText.duration(left))"
     }
 
     func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
@@ -71,7 +71,7 @@ final class TrainingProgress {
         }
         display?.note(
             "\(why): update \(update), \(NumberText.duration(elapsed)), "
-                + "\(NumberText.count(Int(Double(tokens) / elapsed))) target tokens/s, "
+                + "\(NumberText.count(Double(tokens) / elapsed)) target tokens/s, "
                 + "in \(folder.path)")
     }
 }

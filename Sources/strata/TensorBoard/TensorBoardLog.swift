@@ -30,7 +30,7 @@ final class TensorBoardLog {
         let latest =
             names.filter { $0.hasPrefix(Self.prefix) }
             .compactMap { Int($0.dropFirst(Self.prefix.count).prefix { $0.isNumber }) }.max() ?? 0
-        let time = String(UInt(max(Int(Date().timeIntervalSince1970), latest + 1)), digits: 10)
+        let time = String(UInt(max(Int(Date().timeIntervalSince1970), latest &+ 1)), digits: 10)
         try self.init(
             path: "\(folder)/\(Self.prefix)\(time).strata", continuingAfter: update, gates: gates)
     }

@@ -1,0 +1,21 @@
+import Foundation
+import Planning
+import Reporting
+import Runs
+import TensorCore
+
+/// Refuses a model that this machine has no room for, before memory is taken.
+///
+/// - Throws: `CommandFailure` if what a rank holds of the model is more than the machine's memory, or with one token group's
+///   activations, which are an estimate, more than twice that; `PlacementError` if the ranks cannot be laid out as configured.
+func requireMemory(_ configuration: RunConfiguration, vocabulary: Int, ranks: Int) throws {
+    let plan = try RankPlan(ModelPlan(configuration.model, vocabulary: vocabulary), configuration, ranks: ranks)
+    let held = plan.memory.parameters + plan.memory.gradients + plan.memory.optimizerState
+    let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(plan.memory.activations)
+    guard Double(held) > present || wanted > 2 * present else { return }
+    throw CommandFailure(
+        .usage,
+        "a rank must fit into the machine's memory, \(NumberText.mebibytes(Int(clamped: present))) MiB, but takes about "
+            + "\(NumberText.mebibytes(Int(clamped: wanted))) MiB: choose a smaller model or lower "
+            + "training.tokens_per_group, or start more ranks on more machines; strata plan shows what takes how much")
+}
