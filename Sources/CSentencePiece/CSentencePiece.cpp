@@ -108,6 +108,21 @@ int64_t sentencepiece_encode(const sentencepiece_processor *processor, const cha
     });
 }
 
+int sentencepiece_encode_as_pieces(const sentencepiece_processor *processor, const char *text, size_t count, char **pieces,
+                                   size_t *piece_bytes, char **error) {
+    *pieces = nullptr;
+    *piece_bytes = 0;
+    return guarded<int>(-1, error, [&]() -> int {
+        std::vector<std::string> encoded;
+        if (!succeeded(processor->implementation.Encode({text, count}, &encoded), error)) return -1;
+        std::string joined;
+        for (const std::string &piece : encoded) joined.append(piece).push_back('\0');
+        *pieces = copied(joined.data(), joined.size());
+        *piece_bytes = joined.size();
+        return 0;
+    });
+}
+
 char *sentencepiece_decode(const sentencepiece_processor *processor, const int32_t *ids, size_t id_count, size_t *count,
                            char **error) {
     return guarded<char *>(nullptr, error, [&]() -> char * {

@@ -31,10 +31,12 @@ public struct AlignedText: Sendable {
         self.pairs = pairs
     }
 
-    /// The pairs packed in order under a token budget.
+    /// The pairs packed in order under a token budget; longer ones are an error, or left out.
     ///
     /// - Throws: `DataError` for a language that the tokenizer does not know, or a sentence longer than the budget.
-    public func groups(_ direction: Direction, tokenizer: Tokenizer, tokensPerGroup: Int) throws -> [TokenGroup] {
+    public func groups(
+        _ direction: Direction, tokenizer: Tokenizer, tokensPerGroup: Int, leavingOutLonger: Bool = false
+    ) throws -> [TokenGroup] {
         guard let languageToken = tokenizer.languageToken(direction.target) else {
             throw DataError(
                 .configuration,
@@ -55,6 +57,7 @@ public struct AlignedText: Sendable {
                 target: TokenGroupBuilder.targetRows(tokens.target.count)
             )
             guard max(rows.source, rows.target) <= tokensPerGroup else {
+                if leavingOutLonger { continue }
                 throw DataError(
                     .text,
                     "\(source) and \(target), line \(index + 1): must be at most \(tokensPerGroup) tokens, special ones "

@@ -13,6 +13,8 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
         /// Requested capacity; nil in a dense model.
         public var roundsEncoder: Double?
         public var roundsDecoder: Double?
+        /// Further metrics by name, such as TER; nil for none.
+        public var further: [String: Double]?
 
         public init(
             bleu: Double, chrf: Double, exact: Double, sentences: Int? = nil, roundsEncoder: Double? = nil,
@@ -27,7 +29,7 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case bleu, chrf, exact, sentences
+            case bleu, chrf, exact, sentences, further
             case roundsEncoder = "rounds_encoder"
             case roundsDecoder = "rounds_decoder"
         }
@@ -48,8 +50,16 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public var average: Scores
     /// By `src-tgt`.
     public var directions: [String: Scores]
-    /// sacreBLEU's account of how BLEU was computed.
+    /// sacreBLEU's account of how BLEU was computed, of the mean and where directions do not say otherwise.
     public var signature: String
+    /// BLEU's tokens by direction, as signatures name them; nil in results of before there were several.
+    public var tokenizers: [String: String]?
+    /// The mean BLEU of the directions of each tokenizer, where there are several: `average` has that of one alone.
+    public var bleuByTokenizer: [String: Double]?
+    /// Those of further metrics, by name; nil for none.
+    public var furtherSignatures: [String: String]?
+    /// With another translation of the text.
+    public var comparison: EvaluationComparison?
     /// That of chrF; nil in results of before it was kept.
     public var chrfSignature: String?
     /// Evaluations of the run that this one replaced, by update; only in the run folder.
@@ -70,7 +80,9 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case split, update, beam, average, directions, signature, earlier
+        case split, update, beam, average, directions, signature, tokenizers, comparison, earlier
+        case bleuByTokenizer = "bleu_by_tokenizer"
+        case furtherSignatures = "further_signatures"
         case lengthPenalty = "length_penalty"
         case chrfSignature = "chrf_signature"
     }
@@ -79,11 +91,16 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public func replacing(_ previous: EvaluationResult) -> EvaluationResult {
         var copy = self
         guard previous.split == split, previous.beam == beam, previous.lengthPenalty == lengthPenalty,
-            previous.directions.keys == directions.keys
+            previous.directions.keys == directions.keys, previous.averagedTokenizer == averagedTokenizer
         else { return copy }
         let known = (previous.earlier ?? []) + [Earlier(update: previous.update, average: previous.average)]
         copy.earlier = known.filter { $0.update != update }.sorted { $0.update < $1.update }
         return copy
+    }
+
+    /// The tokens of the mean BLEU, as its signature names them.
+    public var averagedTokenizer: String? {
+        signature.split(separator: "|").first { $0.hasPrefix("tok:") }.map { String($0.dropFirst("tok:".count)) }
     }
 
     /// The mean at every update that was evaluated, in order.
@@ -103,6 +120,30 @@ extension EvaluationResult {
             directions: try result.decode([String: Scores].self, forKey: .directions),
             signature: try result.decode(String.self, forKey: .signature),
             chrfSignature: try result.decodeIfPresent(String.self, forKey: .chrfSignature))
+        tokenizers = try result.decodeIfPresent([String: String].self, forKey: .tokenizers)
+        bleuByTokenizer = try result.decodeIfPresent([String: Double].self, forKey: .bleuByTokenizer)
+        furtherSignatures = try result.decodeIfPresent([String: String].self, forKey: .furtherSignatures)
+        comparison = try result.decodeIfPresent(EvaluationComparison.self, forKey: .comparison)
         earlier = try result.decodeIfPresent([Earlier].self, forKey: .earlier)
+    }
+}
+
+extension EvaluationResult.Scores {
+    /// The plain mean of directions' scores; RC over those that have it.
+    public static func mean(_ scores: [Self]) -> Self {
+        func mean(_ value: (Self) -> Double?) -> Double? {
+            let values = scores.compactMap(value)
+            return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
+        }
+        var result = Self(
+            bleu: mean(\.bleu) ?? 0, chrf: mean(\.chrf) ?? 0, exact: mean(\.exact) ?? 0,
+            roundsEncoder: mean(\.roundsEncoder), roundsDecoder: mean(\.roundsDecoder))
+        result.further = scores.first?.further.map {
+            Dictionary(
+                uniqueKeysWithValues: $0.keys.map { name in
+                    (name, mean { $0.further?[name] } ?? 0)
+                })
+        }
+        return result
     }
 }

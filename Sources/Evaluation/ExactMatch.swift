@@ -1,19 +1,20 @@
-/// The share of segments that are their reference, character for character.
+/// The share of segments that are their reference, character for character, where white space at the ends does not count and any
+/// run of it elsewhere is one space: text is tokenized without it.
 public enum ExactMatch {
-    /// In percent, 0 … 100; 0 for no segments. White space around a segment does not count.
+    /// In percent, 0 … 100; 0 for no segments.
     ///
     /// - Precondition: as many hypotheses as references.
     public static func corpus(hypotheses: [String], references: [String]) -> Double {
         precondition(hypotheses.count == references.count, "a reference for each hypothesis")
         guard !hypotheses.isEmpty else { return 0 }
-        let matches = zip(hypotheses, references).count { trimmed($0).elementsEqual(trimmed($1)) }
-        return 100 * Double(matches) / Double(hypotheses.count)
+        let equal = zip(hypotheses, references).count { Self.matches($0, $1) }
+        return 100 * Double(equal) / Double(hypotheses.count)
     }
 
-    private static func trimmed(_ segment: String) -> Substring.UnicodeScalarView {
-        var scalars = segment[...].unicodeScalars
-        while let first = scalars.first, Whitespace.contains(first) { scalars.removeFirst() }
-        while let last = scalars.last, Whitespace.contains(last) { scalars.removeLast() }
-        return scalars
+    /// Whether a segment is its reference.
+    public static func matches(_ hypothesis: String, _ reference: String) -> Bool { words(hypothesis) == words(reference) }
+
+    private static func words(_ segment: String) -> [[Unicode.Scalar]] {
+        segment.unicodeScalars.split(whereSeparator: Whitespace.contains).map(Array.init)
     }
 }

@@ -18,4 +18,39 @@ enum Whitespace {
         let value = UInt32(first & 0x0F) << 12 | UInt32(text[start + 1] & 0x3F) << 6 | UInt32(text[start + 2] & 0x3F)
         return contains(Unicode.Scalar(value)!) ? 3 : 0
     }
+
+    /// A segment without the white space at its end, which sacreBLEU takes off.
+    static func trimmedAtEnd(_ segment: String) -> Substring {
+        var end = segment.unicodeScalars.endIndex
+        while end > segment.startIndex {
+            let before = segment.unicodeScalars.index(before: end)
+            guard contains(segment.unicodeScalars[before]) else { break }
+            end = before
+        }
+        return segment[..<end]
+    }
+
+    /// A segment's characters without the white space at both ends.
+    static func trimmed(_ segment: String) -> Substring.UnicodeScalarView {
+        trimmedAtEnd(segment).unicodeScalars.drop(while: contains)
+    }
+
+    /// What stands between white space in UTF-8 text.
+    static func split(_ text: [UInt8]) -> [ArraySlice<UInt8>] {
+        var tokens: [ArraySlice<UInt8>] = []
+        var start = 0
+        var i = 0
+        while i < text.count {
+            let length = length(in: text, at: i)
+            if length == 0 {
+                i += 1
+                continue
+            }
+            if start < i { tokens.append(text[start..<i]) }
+            i += length
+            start = i
+        }
+        if start < text.count { tokens.append(text[start...]) }
+        return tokens
+    }
 }

@@ -41,6 +41,9 @@ enum ConfigurationText {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
+            if let mistake = ConfigurationMistake.last(in: text, through: mark.line) {
+                return ConfigurationError(ConfigurationOrigin(source: source, line: mistake.line), mistake.text)
+            }
             let whole = context.map { "\($0.text) (line \($0.mark.line)), \(problem)" } ?? problem
             return ConfigurationError(
                 ConfigurationOrigin(source: source, line: mark.line),
@@ -90,6 +93,15 @@ enum ConfigurationText {
                     guard case .scalar(let scalar) = key, refusedKeyPrefix.map({ scalar.string.first != $0 }) ?? true else {
                         throw ConfigurationError(keyOrigin, "a key must be a name, but is a list, a map or an alias")
                     }
+                    if scalar.style == .plain, let mistake = Self.mistake(in: scalar.string) {
+                        throw ConfigurationError(keyOrigin, mistake)
+                    }
+                    // A value below its key that is no map, but would be one with a space.
+                    if case .scalar(let below) = value, below.style == .plain, let line = value.mark?.line, line > keyLine,
+                        let mistake = Self.mistake(in: below.string)
+                    {
+                        throw ConfigurationError(ConfigurationOrigin(source: source, line: line), mistake)
+                    }
                     guard scalar.string != "<<" else {
                         throw ConfigurationError(
                             keyOrigin,
@@ -107,8 +119,13 @@ enum ConfigurationText {
             }
         }
 
+        private static func mistake(in text: String) -> String? {
+            ConfigurationMistake.blank(in: text) ?? ConfigurationMistake.missingSpace(in: text)
+        }
+
         private func content(of scalar: Node.Scalar, at origin: ConfigurationOrigin) throws -> ConfigurationNode.Content {
             let quoted = scalar.style != .plain
+            if !quoted, let blank = ConfigurationMistake.blank(in: scalar.string) { throw ConfigurationError(origin, blank) }
             switch scalar.tag.description {
             case Tag.Name.implicit.rawValue: return .scalar(scalar.string, quoted: quoted)
             case Tag.Name.str.rawValue, Tag.Name.nonSpecific.rawValue: return .scalar(scalar.string, quoted: true)

@@ -32,13 +32,14 @@ public struct RunConfiguration: Equatable, Sendable {
     /// How this run is written, its mixture's methods included.
     public var form: ConfigurationForm<RunConfiguration> { Self.form(methods: model.mixture?.methods ?? allMethods) }
 
-    /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last. A mixture may
-    /// use `methods`: those of the library and, in a program of yours, your own.
+    /// Reads a YAML file, with what it inherits, under overrides of the form `path.to.key=value`, later ones last, and over
+    /// `defaults` of that form, each of which stands where neither says anything. A mixture may use `methods`: those of the
+    /// library and, in a program of yours, your own.
     ///
     /// - Throws: `ConfigurationError` with every problem found: a file that cannot be read, unknown keys, wrong types, values
     ///   out of range, values that do not go together.
     public static func load(
-        file: String, overrides: [String] = [], methods: [any MixtureMethod] = allMethods
+        file: String, overrides: [String] = [], defaults: [String] = [], methods: [any MixtureMethod] = allMethods
     ) throws -> RunConfiguration {
         var problems: [ConfigurationError.Problem] = []
         var root: ConfigurationNode?
@@ -49,7 +50,8 @@ public struct RunConfiguration: Equatable, Sendable {
                 problems += error.problems
             }
         }
-        guard let root, problems.isEmpty else { throw ConfigurationError(problems) }
+        guard var root, problems.isEmpty else { throw ConfigurationError(problems) }
+        for value in defaults { root = try ConfigurationOverride.parse(value).overridden(by: root) }
         return try RunConfiguration(root, methods: methods)
     }
 

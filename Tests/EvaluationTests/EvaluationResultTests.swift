@@ -56,4 +56,20 @@ import Testing
         other.directions = ["b-a": other.average]
         #expect(result(update: 20, bleu: 2).replacing(other).earlier == nil)
     }
+
+    /// A mean of scores by other tokens is none of the same curve.
+    @Test func meansByOtherTokensDoNotStay() {
+        var chinese = result(update: 20, bleu: 2)
+        chinese.signature = "nrefs:1|tok:zh|smooth:exp"
+        #expect(chinese.averagedTokenizer == "zh" && chinese.replacing(result(update: 10, bleu: 1)).earlier == nil)
+    }
+
+    @Test func theMeanIsOfWhatThereIs() {
+        var scores = [1.0, 2].map { EvaluationResult.Scores(bleu: $0, chrf: 10 * $0, exact: 0, sentences: 3) }
+        scores[0].further = ["TER": 50]
+        scores[1].further = ["TER": 60]
+        let mean = EvaluationResult.Scores.mean(scores)
+        #expect(mean.bleu == 1.5 && mean.chrf == 15 && mean.further == ["TER": 55])
+        #expect(mean.roundsEncoder == nil && mean.sentences == nil && EvaluationResult.Scores.mean([]).bleu == 0)
+    }
 }

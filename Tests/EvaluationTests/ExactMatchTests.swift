@@ -17,4 +17,9 @@ import Testing
         #expect(ExactMatch.corpus(hypotheses: ["", " "], references: ["", "x"]) == 50)
         #expect(ExactMatch.corpus(hypotheses: [], references: []) == 0)
     }
+
+    @Test func aRunOfWhiteSpaceIsASpace() {
+        #expect(ExactMatch.matches("a b", " a  b\u{3000}") && ExactMatch.matches("a\tb", "a b"))
+        #expect(!ExactMatch.matches("ab", "a b") && !ExactMatch.matches("a b", "a b c"))
+    }
 }

@@ -95,6 +95,29 @@ import _TestSupport
         #expect(found.count == 1 && found.first?.hasPrefix("a.yaml:\(line): ") == true, "\(found)")
     }
 
+    /// What people write in place of YAML is said in our words, where it stands.
+    @Test(arguments: [
+        ("model:\n  dim:32\n", 2, "must have a space after the colon, but is dim:32; write dim: 32"),
+        ("model:\n  dim:32\n  heads: 2\n", 2, "must have a space after the colon, but is dim:32; write dim: 32"),
+        ("model:\n  heads: 2\n  dim:32\n", 3, "must have a space after the colon, but is dim:32; write dim: 32"),
+        ("model: {heads: 2, dim:32}\n", 1, "must have a space after the colon, but is dim:32; write dim: 32"),
+        ("model:\n  heads: 2\n\tdim: 32\n", 3, "must be indented with spaces, but this line begins with a tab"),
+        ("model:\n  heads: 2\n  \tdim: 32\n", 3, "must be indented with spaces, but this line begins with a tab"),
+        ("model:\n  heads: 2\n\u{A0} dim: 32\n", 3, "must have plain spaces, but holds a no-break space (U+00A0)"),
+        ("model:\n  dim:\u{A0}32\n", 2, "must have plain spaces, but holds a no-break space (U+00A0)"),
+        ("model:\n  heads: 2\n  dim: \u{3000}32\n", 3, "must have plain spaces, but holds another blank (U+3000)"),
+    ])
+    func whatLooksLikeYAML(_ text: String, _ line: Int, _ message: String) throws {
+        let found = try problems(text + minimalData)
+        #expect(found.count == 1 && found.first?.hasPrefix("a.yaml:\(line): \(message)") == true, "\(found)")
+    }
+
+    @Test func whatOnlyLooksWrongLoads() throws {
+        let text = "# a\u{A0}comment\n\t# another\ndata: {format: moses, path: \"x:y\u{A0}z\", prepared: 'a:b'}\n"
+        #expect(try problems(text) == [])
+        #expect(try problems("data: {format: moses, path: x:y, prepared: s3://z}\n") == [])
+    }
+
     @Test func aKeyGivenTwiceIsRefused() throws {
         let found = try problems(minimalData + "training:\n  updates: 3\n  warmup: 2\n  updates: 4\n")
         #expect(found.count == 1 && found.first?.hasPrefix("a.yaml:3: updates must be given once") == true, "\(found)")

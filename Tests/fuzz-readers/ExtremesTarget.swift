@@ -37,12 +37,19 @@ enum ExtremesTarget {
             "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", "{cat: 1}", "numerals", "moses",
         ]
 
-    private static let keys = RunConfiguration.form.keys("").filter { $0 != "data.prepared" && $0 != "data.path" }
+    private static let keys = RunConfiguration.form().keys("").filter { $0 != "data.prepared" && $0 != "data.path" }
 
     static func run(_ random: inout Mutator, _ folder: String) throws -> Bool {
         let path = "\(folder)/extremes.yaml"
         try Data(base.utf8).write(to: URL(fileURLWithPath: path))
-        let overrides = (0..<1 + random.below(3)).map { _ in "\(random.pick(keys))=\(random.pick(values))" }
+        var overrides = ["\(random.pick(keys))=\(random.pick(values))"]
+        // Most values are not allowed where they are drawn; those that are stay.
+        for _ in 0..<8 where (try? RunConfiguration.load(file: path, overrides: overrides)) == nil || random.below(2) == 0 {
+            let next = "\(random.pick(keys))=\(random.pick(values))"
+            let isSound = (try? RunConfiguration.load(file: path, overrides: overrides)) != nil
+            overrides = isSound ? overrides + [next] : [next]
+            if isSound, (try? RunConfiguration.load(file: path, overrides: overrides)) == nil { overrides.removeLast() }
+        }
         let configuration = try RunConfiguration.load(file: path, overrides: overrides)
         guard try RunConfiguration.parse(configuration.yaml(), source: "written") == configuration else {
             FuzzReaders.fail("read again, it is another configuration: \(overrides)")

@@ -105,4 +105,22 @@ import _TestSupport
         }
         expectError(try launch.strata(["bench", "decode", "--config", "\(folder.path)/none.yaml"]), 64, "none.yaml")
     }
+
+    /// Sentences are made up, and of the data only the vocabulary's size counts.
+    @Test func aConfigurationWithoutData() throws {
+        for data in ["", "data: {vocabulary: 50}\n"] {
+            try folder.write(
+                "bare.yaml",
+                Data(
+                    (data + """
+                        model: {dim: 8, ffn_dim: 8, heads: 2, encoder_layers: 1, decoder_layers: 1}
+                        training: {token_groups: 1, tokens_per_group: 60}
+
+                        """).utf8))
+            let outcome = try Launch.alone.strata(
+                ["bench", "step", "--steps", "1", "--config", "\(folder.path)/bare.yaml"]
+                    + (data.isEmpty ? ["--set", "data.vocabulary=50"] : []))
+            #expect(outcome.status == 0, "\(outcome)")
+        }
+    }
 }

@@ -21,6 +21,7 @@ import _TestSupport
         #expect(
             Set(figures.keys) == [
                 "average", "directions", "signature", "chrf_signature", "split", "update", "beam", "length_penalty",
+                "tokenizers",
             ])
         #expect(figures["length_penalty"] as? Double == 1)
         #expect(figures["split"] as? String == "test" && figures["update"] as? Int == 12 && figures["beam"] as? Int == 2)
@@ -155,5 +156,71 @@ import _TestSupport
         expectError(
             try Launch.alone.strata(["evaluate", "\(folder.path)/run"]), 65,
             "prepared: must be the data that the model was trained on")
+    }
+
+    /// A run that was moved with its data, or is read from elsewhere.
+    @Test func dataBesideTheRun() throws {
+        try runOnACopyOfTheData()
+        let text = String(decoding: try folder.data("run/config.yaml"), as: UTF8.self)
+        try folder.write("run/config.yaml", Data(text.replacing("\(folder.path)/prepared", with: "gone/prepared").utf8))
+        let found = try Launch.alone.strata(["evaluate", "\(folder.path)/run", "--beam", "1"])
+        #expect(found.status == 0, "\(found)")
+        try FileManager.default.moveItem(atPath: "\(folder.path)/prepared", toPath: "\(folder.path)/elsewhere")
+        expectError(
+            try Launch.alone.strata(["evaluate", "\(folder.path)/run"]), 65,
+            "gone/prepared: must be a prepared folder, but has no manifest.json, nor has any of", "name it with --data")
+        let given = try Launch.alone.strata(
+            ["evaluate", "\(folder.path)/run", "--beam", "1", "--data", "\(folder.path)/elsewhere"])
+        #expect(given.status == 0 && given.stdout == found.stdout, "\(given)")
+    }
+
+    /// The test split as two files.
+    private func testSet() throws -> [String] {
+        try folder.write("source", Data("one\ntwo\nthirty-three\n".utf8))
+        try folder.write("reference", Data("u\ndos\ntrenta-tres\n".utf8))
+        return [
+            "evaluate", TinyCommandLine.run, "--source", "\(folder.path)/source", "--reference", "\(folder.path)/reference",
+            "--beam", "1",
+        ]
+    }
+
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func aTestSetOfFilesAgainstAnotherTranslation(launch: Launch) throws {
+        let arguments = try testSet() + ["--direction", "eng-cat", "--metric", "ter", "--metric", "chrf++", "--json"]
+        let against = try launch.strata(arguments + ["--against", "\(folder.path)/reference"])
+        try #require(against.status == 0, "\(against)")
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(against.stdout.utf8)) as? [String: Any])
+        #expect(object["split"] as? String == "files")
+        let comparison = try #require(object["comparison"] as? [String: Any])
+        let figures = try #require((comparison["directions"] as? [String: [[String: Any]]])?["eng-cat"])
+        #expect(figures.compactMap { $0["metric"] as? String } == ["BLEU", "chrF2", "TER", "chrF2++"])
+        #expect(figures[1]["against"] as? Double == 100 && figures[2]["against"] as? Double == 0)
+        let p = try #require((figures[1]["randomization"] as? [String: Any])?["p_value"] as? Double)
+        #expect(p > 0 && p <= 1)
+        let itself = try launch.strata(arguments + ["--against", TinyCommandLine.run])
+        #expect(itself.status == 0 && itself.stdout.contains("\"update\" : 12"), "\(itself)")
+    }
+
+    @Test func testSetsThatCannotBeScored() throws {
+        let files = try testSet()
+        expectError(try Launch.alone.strata(files), 64, "--source and --reference must be given together, with one --direction")
+        try folder.write("reference", Data("u\ndos\n".utf8))
+        #expect(try Launch.alone.strata(files + ["--direction", "eng-cat"]).status == 65)
+        try folder.write("reference", Data("u\ndos\ntres\n".utf8))
+        expectError(
+            try Launch.alone.strata(files + ["--direction", "cat-isl"]), 64,
+            "--direction must be one that the model was trained for, but is cat-isl")
+        let zeroShot = try Launch.alone.strata(files + ["--direction", "cat-isl", "--zero-shot"])
+        #expect(zeroShot.status == 0, "\(zeroShot)")
+        expectError(
+            try Launch.alone.strata(files + ["--direction", "cat-fra", "--zero-shot"]), 64,
+            "--direction must be between two of the model's languages")
+        expectError(
+            try Launch.alone.strata(files + ["--direction", "eng-cat", "--tokenizer", "flores200"]), 64, "--tokenizer-model")
+        expectError(
+            try Launch.alone.strata(files + ["--direction", "eng-cat", "--metric", "bleu2"]), 64, "must be chrf++ or ter")
+        try folder.write("short", Data("u\n".utf8))
+        expectError(
+            try Launch.alone.strata(files + ["--direction", "eng-cat", "--against", "\(folder.path)/short"]), 65,
+            "short: must have a line for each of the 3 sentences, but has 1")
     }
 }

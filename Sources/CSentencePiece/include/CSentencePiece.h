@@ -21,6 +21,10 @@ void sentencepiece_free(sentencepiece_processor *_Nullable processor);
 // The number of ids; -1 and a message if *ids could not be made.
 int64_t sentencepiece_encode(const sentencepiece_processor *_Nonnull processor, const char *_Nullable text, size_t count,
                              int32_t *_Nullable *_Nonnull ids, char *_Nullable *_Nonnull error);
+// The pieces instead of their ids, each UTF-8 and a zero, *piece_bytes bytes in all; -1 and a message if they could not be made.
+int sentencepiece_encode_as_pieces(const sentencepiece_processor *_Nonnull processor, const char *_Nullable text, size_t count,
+                                   char *_Nullable *_Nonnull pieces, size_t *_Nonnull piece_bytes,
+                                   char *_Nullable *_Nonnull error);
 // UTF-8, *count bytes and a terminating zero.
 char *_Nullable sentencepiece_decode(const sentencepiece_processor *_Nonnull processor, const int32_t *_Nullable ids,
                                      size_t id_count, size_t *_Nonnull count, char *_Nullable *_Nonnull error);

@@ -31,7 +31,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
     var direction: [String] = []
 
-    @Option(help: ArgumentHelp("Only the first sentences of each direction.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Only the first sentences of each direction.", valueName: "n"))
     var limit: Int?
 
     @Option(help: ArgumentHelp("In place of a split: text, a sentence a line.", valueName: "file"))
@@ -41,6 +41,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     var target: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Leave tokens that occur fewer times out of those of highest and lowest RC.", valueName: "n"))
     var minimumCount = 5
@@ -51,7 +52,9 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
             valueName: "folder"))
     var out: String?
 
-    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    @OptionGroup var place: DataOptions
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
     @OptionGroup var checkpoint: CheckpointOptions
@@ -136,7 +139,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
 
     /// The ranks' share of the groups, summed: the same on all.
     private func tally(
-        _ direction: Direction, _ text: AnalyzedText, _ trained: TrainedModel, _ ranks: RankWorld, _ display: ProgressDisplay?
+        _ direction: Direction, _ text: ReferenceText, _ trained: TrainedModel, _ ranks: RankWorld, _ display: ProgressDisplay?
     ) throws -> RoutingTally {
         let groups = try ranks.together { try text.groups(direction, trained, limit: limit) }
         var tally = RoutingTally(trained.configuration.model, vocabulary: trained.tokenizer.vocabularySize)
@@ -161,7 +164,8 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         return counts
     }
 
-    private func open(_ trained: TrainedModel, verify: Bool) throws -> (AnalyzedText, [Direction]) {
+    /// `verify`: as the first rank.
+    private func open(_ trained: TrainedModel, verify: Bool) throws -> (ReferenceText, [Direction]) {
         guard trained.configuration.model.mixture != nil else {
             throw CommandFailure(
                 .usage, "\(folder): must be the run of a mixture of experts, but its model is dense: it has no gates")
@@ -175,15 +179,15 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
             return (.files(text), chosen)
         }
         let split = split.flatMap(Split.init) ?? .test
-        let corpus = try trained.corpus(of: folder)
+        let corpus = try trained.corpus(of: folder, at: place.data)
         if verify { try corpus.verify(split) }
-        return (.split(corpus, split), try trained.available(direction, corpus, split))
+        return (.split(corpus, split), try trained.available(direction, corpus, split) { if verify { warn($0) } })
     }
 
     /// The prepared data of a split, or, if it is still there, that which the model was trained on.
-    private func trainingText(_ text: AnalyzedText, _ trained: TrainedModel) throws -> PreparedCorpus? {
+    private func trainingText(_ text: ReferenceText, _ trained: TrainedModel) throws -> PreparedCorpus? {
         if case let .split(corpus, _) = text { return corpus }
-        return try? trained.corpus(of: folder)
+        return try? trained.corpus(of: folder, at: place.data)
     }
 }
 

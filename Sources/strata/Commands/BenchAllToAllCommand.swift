@@ -15,13 +15,13 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
               strata bench alltoall --simulate-ranks 2 --json
             """)
 
-    @Option(help: ArgumentHelp("Width of a row.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Width of a row.", valueName: "n"))
     var dim = 512
 
-    @Option(help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
     var repetitions = 9
 
-    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
     @Flag(help: .json)

@@ -19,10 +19,12 @@ struct BenchDecodeCommand: ParsableCommand, RunsOnRanks {
 
     @OptionGroup var options: BenchmarkOptions
 
-    @Option(help: ArgumentHelp("Sentences of a batch.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Sentences of a batch.", valueName: "n"))
     var sentences = 48
 
-    @Option(help: ArgumentHelp("Tokens of a source sentence, and positions that are decoded.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Tokens of a source sentence, and positions that are decoded.", valueName: "n"))
     var length = 26
 
     @OptionGroup var search: SearchOptions

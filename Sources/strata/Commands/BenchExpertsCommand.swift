@@ -17,19 +17,19 @@ struct BenchExpertsCommand: ParsableCommand {
               strata bench experts --experts 4 --threads 1 --json
             """)
 
-    @Option(help: ArgumentHelp("Width of the model.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Width of the model.", valueName: "n"))
     var dim = 512
 
-    @Option(help: ArgumentHelp("Width of the experts.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Width of the experts.", valueName: "n"))
     var ffn = 2048
 
-    @Option(help: ArgumentHelp("Experts on this rank.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Experts on this rank.", valueName: "n"))
     var experts = 8
 
-    @Option(help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
     var repetitions = 5
 
     @Flag(help: .json)

@@ -16,7 +16,7 @@ struct BenchGemmCommand: ParsableCommand {
               strata bench gemm --threads 4 --json
             """)
 
-    @Option(help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Threads; the default is one for each core.", valueName: "n"))
     var threads: Int?
 
     @Flag(help: .json)

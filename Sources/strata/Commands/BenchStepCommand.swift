@@ -16,10 +16,10 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
 
     @OptionGroup var options: BenchmarkOptions
 
-    @Option(help: ArgumentHelp("Updates that are timed, after one that is not.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Updates that are timed, after one that is not.", valueName: "n"))
     var steps = 10
 
-    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
     @Option(help: ArgumentHelp("Write each rank's phases to a file, in Chrome's trace format.", valueName: "file"))

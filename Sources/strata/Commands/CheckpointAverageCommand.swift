@@ -22,7 +22,7 @@ struct CheckpointAverageCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
     var folder: String
 
-    @Option(help: ArgumentHelp("Average this many of the newest checkpoints.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Average this many of the newest checkpoints.", valueName: "n"))
     var last: Int?
 
     @Option(help: ArgumentHelp("Average the checkpoints of these updates.", valueName: "update,update"))

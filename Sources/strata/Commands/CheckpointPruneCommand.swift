@@ -22,10 +22,12 @@ struct CheckpointPruneCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
     var folder: String
 
-    @Option(help: ArgumentHelp("The newest checkpoints that stay.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The newest checkpoints that stay.", valueName: "n"))
     var keep: Int
 
-    @Option(help: ArgumentHelp("The best checkpoints, by validation loss, that stay besides.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The best checkpoints, by validation loss, that stay besides.", valueName: "n"))
     var keepBest = 1
 
     @Flag(help: "Name what would be removed, and remove nothing.")
@@ -38,7 +40,7 @@ struct CheckpointPruneCommand: ParsableCommand {
         guard !summaries.isEmpty else { return print("\(directory): there is no checkpoint, and nothing to remove") }
         for summary in summaries {
             guard let problem = summary.problem else { continue }
-            FileHandle.standardError.write(Data("strata: warning: \(problem); it is left\n".utf8))
+            warn("\(problem); it is left")
         }
         var bytes = 0
         for step in CheckpointRetention(newest: keep, best: keepBest).expendable(summaries.losses) {

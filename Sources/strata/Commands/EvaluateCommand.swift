@@ -10,30 +10,33 @@ import Runs
 struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
-        abstract: "Translate a split with beam search and score it, per direction and on average.",
+        abstract: "Translate a test set with beam search and score it, per direction and on average.",
         discussion: """
-            BLEU and chrF are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the \
-            reference given. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run folder, as \
-            evaluation-<split>.json, for strata report.
+            Scores are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the reference \
+            given. --against compares with another run, or with a file of translations, by paired bootstrap resampling and \
+            approximate randomization. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run \
+            folder, as evaluation-<split>.json, for strata report.
 
             Example:
               strata evaluate runs/quickstart
-              strata evaluate runs/quickstart --split valid --json
+              strata evaluate runs/smoe --against runs/dense --metric ter --json
+              strata evaluate runs/m4 --source news.en --reference news.de --direction en-de
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
-    @Option(help: ArgumentHelp("The part of the data: test or valid.", valueName: "name"))
-    var split = "test"
+    @OptionGroup var text: TestSetOptions
 
-    @Option(help: ArgumentHelp("Only this direction; may be repeated.", valueName: "src-tgt"))
-    var direction: [String] = []
+    @OptionGroup var scoring: MetricOptions
 
-    @Option(help: ArgumentHelp("Only the first sentences of each direction.", valueName: "n"))
-    var limit: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Compare with the translations of another run or export, or with those in a file, line by line.",
+            valueName: "run|file"))
+    var against: String?
 
-    @Option(help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
     var samples = 0
 
     @OptionGroup var checkpoint: CheckpointOptions
@@ -45,69 +48,66 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
 
     func run() throws {
         let status = try RankWorld.run { ranks in
-            let (split, search) = try ranks.together { (try requestedSplit(), try self.search.beamSearch()) }
-            return try evaluate(split, search, on: ranks)
+            let (metrics, search) = try ranks.together {
+                try text.check()
+                if let against { try requirePath(against, of: "--against", names: "a run or a file") }
+                return (try scoring.metrics(), try self.search.beamSearch())
+            }
+            return try evaluate(metrics, search, on: ranks)
         }
         if status != .done { throw ExitCode(status.rawValue) }
     }
 
-    private func requestedSplit() throws -> Split {
-        if let limit, limit < 1 { throw CommandFailure(.usage, "--limit must be at least 1, but is \(limit)") }
-        // The text of the training split, which the scores compare with, is not kept.
-        guard let split = Split(rawValue: split), split != .train else {
-            throw CommandFailure(.usage, "--split must be test or valid, but is \(self.split)")
-        }
-        return split
-    }
-
-    private func evaluate(_ split: Split, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
+    private func evaluate(_ metrics: ScoreMetrics, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
         let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
-        let (corpus, directions) = try ranks.together {
-            let corpus = try trained.corpus(of: folder)
-            if ranks.isFirst { try corpus.verify(split) }
-            return (corpus, try trained.available(direction, corpus, split))
+        let (text, directions) = try ranks.together {
+            let opened = try self.text.open(trained, of: folder, isFirst: ranks.isFirst)
+            try checkAgainst(opened.1)
+            return opened
         }
         let display = ranks.isFirst ? ProgressDisplay() : nil
-        let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
         var scores: [DirectionScore] = []
         for direction in directions {
-            let (sources, references) = try ranks.together { try corpus.references(direction, split) }
-            let count = min(limit ?? sources.count, sources.count)
-            let mine = stride(from: ranks.world.rank, to: count, by: ranks.world.size).map { $0 }
-            let translations = try translator.translate(mine.map { sources[$0] }, to: direction.target) { done in
-                display?.show("\(direction)  \(done)/\(mine.count) sentences")
-            }
-            let hypotheses = try Self.gather(translations, indices: mine, count: count, ranks)
+            let (sources, references) = try ranks.together { try text.sentences(direction) }
+            let count = min(self.text.limit ?? sources.count, sources.count)
             var score = DirectionScore(
                 direction: direction, sources: Array(sources.prefix(count)), references: Array(references.prefix(count)),
-                hypotheses: hypotheses)
-            if trained.configuration.model.mixture != nil {
-                try score.measureCapacity(trained, corpus, split, on: ranks)
-            }
+                hypotheses: try translate(Array(sources.prefix(count)), direction, trained, search, display, on: ranks))
+            if trained.configuration.model.mixture != nil { try score.measureCapacity(trained, text, on: ranks) }
             scores.append(score)
         }
+        let other = try against.map { try self.otherTranslations($0, scores, search, display, on: ranks) }
         guard ranks.isFirst else { return .done }
-        display?.note("update \(trained.step), split \(split.rawValue), beam \(search.beam)")
-        let report = EvaluationReport(scores: scores, split: split, update: trained.step, search: search)
+        display?.note("update \(trained.step), \(text.title), beam \(search.beam)")
+        var report = EvaluationReport(scores: scores, metrics: metrics, text: text.name, update: trained.step, search: search)
+        if self.text.isWhole, case let .split(_, split) = text {
+            save(report.result, RunFolder(path: folder).evaluation(split))
+        }
+        if let against, let other { report.compare(with: other.translations, name: against, update: other.update) }
         print(json ? try report.result.json() : report.text(samples: samples), terminator: "")
-        if isWhole { save(report.result, RunFolder(path: folder).evaluation(split)) }
         return .done
     }
 
-    /// Whether the whole split is scored: of a part, no figures are kept.
-    private var isWhole: Bool { direction.isEmpty && limit == nil }
-
-    /// The figures are on standard output already; a run folder that is not to be written to is no failure.
+    /// The figures are for standard output; a run folder that is not to be written to is no failure.
     private func save(_ result: EvaluationResult, _ path: String) {
-        do { try result.save(to: path) } catch {
-            FileHandle.standardError.write(Data("strata: warning: \(error); strata report will not show these scores\n".utf8))
+        do { try result.save(to: path) } catch { warn("\(error); strata report will not show these scores") }
+    }
+
+    /// Every sentence's translation, on every rank.
+    private func translate(
+        _ sources: [String], _ direction: Direction, _ trained: TrainedModel, _ search: BeamSearch, _ display: ProgressDisplay?,
+        on ranks: RankWorld
+    ) throws -> [String] {
+        let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
+        let mine = stride(from: ranks.world.rank, to: sources.count, by: ranks.world.size).map { sources[$0] }
+        let translations = try translator.translate(mine, to: direction.target) { done in
+            display?.show("\(direction)  \(done)/\(mine.count) sentences")
         }
+        return try Self.gather(translations, count: sources.count, ranks)
     }
 
     /// Every rank's translations, put in the order of the text, on every rank.
-    private static func gather(
-        _ translations: [String], indices: [Int], count: Int, _ ranks: RankWorld
-    ) throws -> [String] {
+    private static func gather(_ translations: [String], count: Int, _ ranks: RankWorld) throws -> [String] {
         let bytes = try JSONEncoder().encode(translations)
         var result = [String](repeating: "", count: count)
         for (rank, part) in try ranks.world.allGather(varying: [UInt8](bytes)).enumerated() {
@@ -115,5 +115,46 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
             for (offset, text) in texts.enumerated() { result[rank + offset * ranks.world.size] = text }
         }
         return result
+    }
+}
+
+extension EvaluateCommand {
+    /// A file has the translations of one direction.
+    private func checkAgainst(_ directions: [Direction]) throws {
+        guard let against, !Self.isFolder(against), directions.count > 1 else { return }
+        throw CommandFailure(
+            .usage, "--against \(against): a file holds the translations of one direction: name it with --direction")
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+    }
+
+    /// The other translations, by direction, and how long their model was trained; nil of a file.
+    private func otherTranslations(
+        _ path: String, _ scores: [DirectionScore], _ search: BeamSearch, _ display: ProgressDisplay?, on ranks: RankWorld
+    ) throws -> (translations: [[String]], update: Int?) {
+        guard Self.isFolder(path) else {
+            let lines = try ranks.together {
+                let lines = try TextLines.all(of: path)
+                guard lines.count == scores[0].sources.count else {
+                    throw CommandFailure(
+                        .data,
+                        "\(path): must have a line for each of the \(scores[0].sources.count) sentences, but has \(lines.count)"
+                    )
+                }
+                return lines
+            }
+            return ([lines], nil)
+        }
+        let trained = try TrainedModel.load(path, .latest, on: ranks)
+        try ranks.together {
+            _ = try trained.directions(named: scores.map(\.direction.description), untrained: text.zeroShot)
+        }
+        let translations = try scores.map { score in
+            try translate(score.sources, score.direction, trained, search, display, on: ranks)
+        }
+        return (translations, trained.step)
     }
 }

@@ -31,7 +31,7 @@ struct ExportCommand: ParsableCommand {
         let run = try RunFolder(trained: folder), choice = try options.choice()
         try requireNew(out)
         let model = try StoredModel(run, choice) { error in
-            FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
+            warn("\(error); using another one")
         }
         let bytes = try ModelExport.write(model, to: out)
         print("update \(model.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")

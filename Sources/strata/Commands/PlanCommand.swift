@@ -23,7 +23,7 @@ struct PlanCommand: ParsableCommand {
 
     @OptionGroup var overrides: OverrideOptions
 
-    @Option(help: ArgumentHelp("The number of ranks (default: 1).", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The number of ranks (default: 1).", valueName: "n"))
     var ranks: Int?
 
     @Option(name: .customLong("run"), help: ArgumentHelp("Use the rounds that this run measured.", valueName: "run"))

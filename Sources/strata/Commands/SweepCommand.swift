@@ -36,7 +36,7 @@ struct SweepCommand: ParsableCommand {
     @Argument(help: "The specification: a YAML file.", completion: .file(extensions: ["yaml", "yml"]))
     var spec: String
 
-    @Option(help: ArgumentHelp("Runs at a time.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Runs at a time.", valueName: "n"))
     var parallel = 1
 
     func run() throws {

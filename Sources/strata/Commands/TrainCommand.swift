@@ -33,7 +33,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     @Flag(help: "Go on from the newest sound checkpoint of the run; without one, begin.")
     var resume = false
 
-    @Option(help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
     @Option(

@@ -13,7 +13,9 @@ struct BenchmarkOptions: ParsableArguments {
 
     /// - Throws: `ConfigurationError`, or `CommandFailure` if no synthetic sentence can be made.
     func load() throws -> RunConfiguration {
-        let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
+        // Sentences are made up: a configuration that says nothing of its data is complete.
+        let configuration = try RunConfiguration.load(
+            file: config, overrides: overrides.set, defaults: ["data.format=numerals", "data.prepared=none"])
         let smallest = SyntheticSentences.firstWord + 1, vocabulary = configuration.data.vocabulary
         guard vocabulary >= smallest else {
             throw CommandFailure(

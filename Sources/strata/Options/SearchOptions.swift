@@ -3,10 +3,11 @@ import Evaluation
 
 /// How translations are searched for.
 struct SearchOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Hypotheses a sentence; 1 is greedy search.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Hypotheses a sentence; 1 is greedy search.", valueName: "n"))
     var beam = 5
 
-    @Option(help: ArgumentHelp("Scores are log-probabilities over length to this power.", valueName: "x"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Scores are log-probabilities over length to this power.", valueName: "x"))
     var lengthPenalty: Float = 1
 
     /// - Throws: `CommandFailure` for values that are out of range.

@@ -1,99 +1,136 @@
-import Collectives
 import DataPipeline
 import Evaluation
 import Foundation
 import Reporting
 
-/// One direction's translations and what they are worth.
-struct DirectionScore {
-    let direction: Direction
-    let sources: [String]
-    let references: [String]
-    let hypotheses: [String]
-    /// Requested capacity; nil in a dense model.
-    private(set) var capacity: RequestedCapacity?
-
-    init(direction: Direction, sources: [String], references: [String], hypotheses: [String]) {
-        self.direction = direction
-        self.sources = sources
-        self.references = references
-        self.hypotheses = hypotheses
-    }
-
-    /// The ranks share the groups; the sum is the same on all.
-    mutating func measureCapacity(
-        _ trained: TrainedModel, _ corpus: PreparedCorpus, _ split: Split, on ranks: RankWorld
-    ) throws {
-        let groups = try ranks.together {
-            try EvaluationGroups(
-                corpus: corpus, split: split, directions: [direction],
-                tokensPerGroup: max(trained.configuration.training.tokensPerGroup, corpus.manifest.maximumLength + 2))
-        }
-        var capacity = RequestedCapacity(strata: trained.configuration.model.mixture?.strata ?? [])
-        for index in stride(from: ranks.world.rank, to: groups.count, by: ranks.world.size) {
-            try capacity.add(groups[index], trained.model)
-        }
-        try capacity.sum { try ranks.world.allReduce(&$0, .sum) }
-        self.capacity = capacity
-    }
-
-    var bleu: Double { BLEU.corpus(hypotheses: hypotheses, references: references).score }
-    var chrf: Double { ChrF.corpus(hypotheses: hypotheses, references: references) }
-    var exact: Double { ExactMatch.corpus(hypotheses: hypotheses, references: references) }
-}
-
 /// The figures of an evaluation, for people and, as its `result`, for programs.
 struct EvaluationReport {
     private let scores: [DirectionScore]
-    private let figures: [EvaluationResult.Scores]
-    let result: EvaluationResult
+    private let metrics: ScoreMetrics
+    private(set) var result: EvaluationResult
 
-    /// `update`: how long the model was trained.
-    init(scores: [DirectionScore], split: Split, update: Int, search: BeamSearch) {
+    /// `update`: how long the model was trained; `text`: the name of what was translated.
+    init(scores: [DirectionScore], metrics: ScoreMetrics, text: String, update: Int, search: BeamSearch) {
         self.scores = scores
-        let figures = scores.map { score in
-            EvaluationResult.Scores(
-                bleu: score.bleu, chrf: score.chrf, exact: score.exact, sentences: score.sources.count,
-                roundsEncoder: score.capacity?.encoder.roundsMean, roundsDecoder: score.capacity?.decoder.roundsMean)
-        }
-        self.figures = figures
-        func mean(_ value: (EvaluationResult.Scores) -> Double) -> Double {
-            figures.reduce(0) { $0 + value($1) } / Double(max(figures.count, 1))
-        }
-        let isMixture = figures.contains { $0.roundsEncoder != nil }
-        let average = EvaluationResult.Scores(
-            bleu: mean(\.bleu), chrf: mean(\.chrf), exact: mean(\.exact),
-            roundsEncoder: isMixture ? mean { $0.roundsEncoder ?? 0 } : nil,
-            roundsDecoder: isMixture ? mean { $0.roundsDecoder ?? 0 } : nil)
+        self.metrics = metrics
+        let figures = scores.map { $0.figures(metrics) }
+        let tokenizers = scores.map { metrics.bleu($0.direction).tokenizer.kind.rawValue }
+        let byTokenizer = Dictionary(grouping: figures.indices) { tokenizers[$0] }
+        // Scores by unlike tokens are not to be averaged: those by the tokens of most directions are.
+        let main =
+            byTokenizer.max {
+                ($0.value.count, $0.key == BLEUTokenizer.mteval13a.kind.rawValue ? 1 : 0, $1.key)
+                    < ($1.value.count, $1.key == BLEUTokenizer.mteval13a.kind.rawValue ? 1 : 0, $0.key)
+            }?.key ?? BLEUTokenizer.mteval13a.kind.rawValue
+        var average = EvaluationResult.Scores.mean(figures)
+        average.bleu = EvaluationResult.Scores.mean((byTokenizer[main] ?? []).map { figures[$0] }).bleu
         result = EvaluationResult(
-            split: split.rawValue, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
+            split: text, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
-            signature: BLEU.signature(version: programVersion),
-            chrfSignature: ChrF.signature(version: programVersion))
+            signature: Self.signature(metrics, main), chrfSignature: ChrF().signature(version: programVersion))
+        result.tokenizers = Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), tokenizers))
+        if byTokenizer.count > 1 {
+            result.bleuByTokenizer = byTokenizer.mapValues { indices in
+                EvaluationResult.Scores.mean(indices.map { figures[$0] }).bleu
+            }
+        }
+        if !metrics.further.isEmpty {
+            result.furtherSignatures = Dictionary(
+                uniqueKeysWithValues: metrics.further.map { ($0.name, $0.signature(version: programVersion)) })
+        }
+    }
+
+    /// The two translations of every direction compared; `name` is the other's.
+    mutating func compare(with baselines: [[String]], name: String, update: Int?) {
+        result.comparison = EvaluationComparison(
+            against: name, update: update,
+            directions: Dictionary(
+                uniqueKeysWithValues: zip(scores, baselines).map { score, baseline in
+                    (score.direction.description, metrics.all(score.direction).map { Self.compared(score, baseline, $0) })
+                }))
+    }
+
+    private static func compared(
+        _ score: DirectionScore, _ baseline: [String], _ metric: some CorpusMetric
+    ) -> EvaluationComparison.Figure {
+        let own = metric.statistics(hypotheses: score.hypotheses, references: score.references)
+        let other = metric.statistics(hypotheses: baseline, references: score.references)
+        return .init(
+            metric: metric.name, score: metric.score(ofSegments: own), against: metric.score(ofSegments: other),
+            bootstrap: SignificanceTest.bootstrap.compare(metric, own, with: other),
+            randomization: SignificanceTest.randomization.compare(metric, own, with: other),
+            bootstrapSignature: SignificanceTest.bootstrap.signature(metric, version: programVersion),
+            randomizationSignature: SignificanceTest.randomization.signature(metric, version: programVersion))
+    }
+
+    private static func signature(_ metrics: ScoreMetrics, _ tokenizer: String) -> String {
+        BLEU().signature(version: programVersion).replacing("|tok:13a|", with: "|tok:\(tokenizer)|")
     }
 
     func text(samples: Int) -> String {
-        func cells(_ name: String, _ figures: EvaluationResult.Scores) -> [String] {
-            func rounds(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "-" }
-            return [
-                name, NumberText.decimal(figures.bleu, 2), NumberText.decimal(figures.chrf, 2),
-                NumberText.decimal(figures.exact, 1) + "%",
-                rounds(figures.roundsEncoder), rounds(figures.roundsDecoder),
-            ]
-        }
-        var text = Table(
-            header: ["direction", "BLEU", "chrF2", "exact", "RC encoder", "RC decoder"],
-            rows: zip(scores, figures).map { cells($0.direction.description, $1) } + [cells("average", result.average)]
-        ).text
-        text += "BLEU: \(result.signature)\n"
-        if let signature = result.chrfSignature { text += "chrF2: \(signature)\n" }
+        var text = table + signatures
         for score in scores where samples > 0 {
             text += "\n\(score.direction)\n"
             for index in score.sources.indices.prefix(samples) {
-                let mark = score.hypotheses[index] == score.references[index] ? "=" : "≠ \(score.references[index])"
-                text += "  \(score.sources[index])\n    → \(score.hypotheses[index])  \(mark)\n"
+                let isExact = ExactMatch.matches(score.hypotheses[index], score.references[index])
+                text +=
+                    "  \(score.sources[index])\n    → \(score.hypotheses[index])  "
+                    + (isExact ? "=\n" : "≠ \(score.references[index])\n")
             }
         }
+        return text + comparison
+    }
+
+    private var table: String {
+        func cells(_ name: String, _ figures: EvaluationResult.Scores) -> [String] {
+            func rounds(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "-" }
+            let further = metrics.further.map { NumberText.decimal(figures.further?[$0.name] ?? 0, 2) }
+            return [name, NumberText.decimal(figures.bleu, 2), NumberText.decimal(figures.chrf, 2)] + further + [
+                NumberText.decimal(figures.exact, 1) + "%", rounds(figures.roundsEncoder), rounds(figures.roundsDecoder),
+            ]
+        }
+        let names = scores.map(\.direction.description)
+        return Table(
+            header: ["direction", "BLEU", "chrF2"] + metrics.further.map(\.name) + ["exact", "RC encoder", "RC decoder"],
+            rows: names.map { cells($0, result.directions[$0]!) } + [cells("average", result.average)]
+        ).text
+    }
+
+    private var signatures: String {
+        var text = "BLEU: \(result.signature)\n"
+        let tokenizers = result.tokenizers ?? [:], main = result.averagedTokenizer
+        for (tokenizer, bleu) in (result.bleuByTokenizer ?? [:]).sorted(by: { $0.key < $1.key }) where tokenizer != main {
+            let names = scores.map(\.direction.description).filter { tokenizers[$0] == tokenizer }.joined(separator: ", ")
+            text +=
+                "BLEU of \(names): \(Self.signature(metrics, tokenizer)); no part of the average, whose tokens are others (mean of "
+                + "these: \(NumberText.decimal(bleu, 2)))\n"
+        }
+        if let signature = result.chrfSignature { text += "chrF2: \(signature)\n" }
+        for metric in metrics.further { text += "\(metric.name): \(metric.signature(version: programVersion))\n" }
         return text
+    }
+
+    private var comparison: String {
+        guard let comparison = result.comparison else { return "" }
+        var rows: [[String]] = [], signatures: [String] = []
+        for score in scores {
+            let name = score.direction.description
+            for figure in comparison.directions[name] ?? [] {
+                rows.append([
+                    name, figure.metric, NumberText.decimal(figure.score, 2), NumberText.decimal(figure.against, 2),
+                    NumberText.decimal(figure.score - figure.against, 2), NumberText.decimal(figure.bootstrap.pValue, 4),
+                    NumberText.decimal(figure.randomization.pValue, 4),
+                ])
+                for signature in [figure.bootstrapSignature, figure.randomizationSignature] {
+                    let line = "\(figure.metric): \(signature)\n"
+                    if !signatures.contains(line) { signatures.append(line) }
+                }
+            }
+        }
+        return "\nagainst \(comparison.against)"
+            + (comparison.update.map { " (update \(NumberText.count($0)))" } ?? "") + "\n"
+            + Table(
+                header: ["direction", "score", "this", "other", "difference", "p bootstrap", "p randomization"], rows: rows
+            ).text + signatures.joined()
     }
 }

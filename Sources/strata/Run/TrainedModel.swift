@@ -1,6 +1,5 @@
 import Checkpoints
 import Collectives
-import ConfigurationForms
 import DataPipeline
 import Foundation
 import ModelSurgery
@@ -42,8 +41,10 @@ struct TrainedModel {
             let isLoaded = try ranks.world.allReduce(Int64(model == nil ? 0 : 1), .minimum) == 1
             if let model, isLoaded { return model }
         }
-        throw CommandFailure(
-            .data, "\(run.checkpoints): checkpoints are removed faster than the ranks can read them; try again")
+        return try ranks.together {
+            throw CommandFailure(
+                .data, "\(run.checkpoints): checkpoints are removed faster than the ranks can read them; try again")
+        }
     }
 
     /// So often another checkpoint is taken where one was removed before every rank had it open.
@@ -51,7 +52,7 @@ struct TrainedModel {
 
     private static func open(_ run: RunFolder, _ choice: CheckpointChoice) throws -> StoredModel {
         try StoredModel(run, choice) { error in
-            FileHandle.standardError.write(Data("strata: warning: \(error); using another one\n".utf8))
+            warn("\(error); using another one")
         }
     }
 
@@ -64,58 +65,5 @@ struct TrainedModel {
             context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone, seed: configuration.training.seed)
         try stored.parameters.load(into: model.store, path: stored.path)
-    }
-
-    /// The prepared data that the model was trained on.
-    ///
-    /// - Throws: `DataError` if there is none, `CommandFailure` if it is other data; `folder` is the run's.
-    func corpus(of folder: String) throws -> PreparedCorpus {
-        let corpus = try PreparedCorpus(path: configuration.data.prepared)
-        guard corpus.fingerprint == dataFingerprint else {
-            throw CommandFailure(
-                .data,
-                "\(corpus.path): must be the data that the model was trained on (fingerprint \(dataFingerprint)), but is "
-                    + "other data (\(corpus.fingerprint)); prepare again with strata prepare \(folder)/config.yaml")
-        }
-        return corpus
-    }
-
-    /// The directions that the model was trained for.
-    var directions: [Direction] { configuration.data.directions }
-
-    /// - Throws: `CommandFailure` for text that names no trained direction.
-    func direction(_ text: String) throws -> Direction {
-        if let direction = Direction(text), directions.contains(direction) { return direction }
-        let names = directions.map(\.description)
-        let nearest = nearestName(to: text, among: names).map { "; did you mean \($0)?" } ?? "."
-        throw CommandFailure(
-            .usage,
-            "--direction must be one that the model was trained for, but is \(text)\(nearest) "
-                + "Directions: \(names.joined(separator: ", "))")
-    }
-
-    /// The directions that these texts name, all trained ones for none.
-    ///
-    /// - Throws: `CommandFailure` for text that names no trained direction, and for a direction that is named twice.
-    func directions(named names: [String]) throws -> [Direction] {
-        let named = try names.map(direction)
-        if let repeated = named.indices.first(where: { named[..<$0].contains(named[$0]) }) {
-            throw CommandFailure(.usage, "--direction must name a direction once, but names \(named[repeated]) twice")
-        }
-        return named.isEmpty ? directions : named
-    }
-
-    /// The directions of `directions(named:)` that a split has text for.
-    ///
-    /// - Throws: `CommandFailure`, also if there are none.
-    func available(_ names: [String], _ corpus: PreparedCorpus, _ split: Split) throws -> [Direction] {
-        let chosen = try directions(named: names), available = chosen.filter { corpus.pairs($0, split) > 0 }
-        guard !available.isEmpty else {
-            throw CommandFailure(
-                .data,
-                "\(corpus.path): has no \(split.rawValue) split for \(chosen.map(\.description).joined(separator: ", ")); "
-                    + "choose another --split, or add the files and prepare again")
-        }
-        return available
     }
 }

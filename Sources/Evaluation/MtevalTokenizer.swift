@@ -1,8 +1,9 @@
-/// The tokenizer of mteval-v13a, as sacreBLEU applies it by default: minimal, made for Western languages.
+/// The tokenizer of mteval-v13a, as sacreBLEU applies it: minimal, made for Western languages, and with every Chinese character a
+/// token of its own for Chinese.
 ///
 /// It works on UTF-8 bytes. The rules name ASCII characters and their complements alone, so that a byte of a longer character
 /// takes no other path than the character would.
-struct Tokenizer13a {
+struct MtevalTokenizer {
     private var text: [UInt8] = []
     private var rewritten: [UInt8] = []
 
@@ -11,13 +12,7 @@ struct Tokenizer13a {
         text.removeAll(keepingCapacity: true)
         // A space on either side, so that every character has neighbours for the rules below.
         text.append(.space)
-        var end = segment.unicodeScalars.endIndex
-        while end > segment.startIndex {
-            let before = segment.unicodeScalars.index(before: end)
-            guard Whitespace.contains(segment.unicodeScalars[before]) else { break }
-            end = before
-        }
-        text.append(contentsOf: segment[..<end].utf8)
+        text.append(contentsOf: Whitespace.trimmedAtEnd(segment).utf8)
         replace("<skipped>", with: "")
         replace("-\n", with: "")
         for i in text.indices where text[i] == .newline { text[i] = .space }
@@ -29,12 +24,39 @@ struct Tokenizer13a {
             replace("&gt;", with: ">")
         }
         text.append(.space)
+        return separated()
+    }
 
+    /// As sacreBLEU's `zh`: without the rules for markup, and without a space on either side.
+    mutating func tokens(ofChinese segment: String) -> [ArraySlice<UInt8>] {
+        text.removeAll(keepingCapacity: true)
+        for scalar in Whitespace.trimmed(segment) {
+            let isToken = Self.isChinese(scalar)
+            if isToken { text.append(.space) }
+            text.append(contentsOf: String(scalar).utf8)
+            if isToken { text.append(.space) }
+        }
+        return separated()
+    }
+
+    /// The ranges of sacreBLEU, some of which are no Chinese: full-width and half-width forms, and, since it writes the planes
+    /// beyond the first with four digits too few, most of U+2000 to U+2A6D with dashes, quotation marks and arrows.
+    private static func isChinese(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x2001...0x2A6D, 0x2E80...0x2EFF, 0x2F00...0x2FDF, 0x2FF0...0x303F, 0x3100...0x312F, 0x31A0...0x31BF,
+            0x31C0...0x31EF, 0x3200...0x33FF, 0x3400...0x4DB5, 0x4E00...0x9FBB, 0xF900...0xFA2D, 0xFA30...0xFA6A,
+            0xFA70...0xFAD9, 0xFE10...0xFE1F, 0xFE30...0xFE4F, 0xFF00...0xFFEF:
+            return true
+        default: return false
+        }
+    }
+
+    private mutating func separated() -> [ArraySlice<UInt8>] {
         separateSymbols()
         separatePointsAfterNonDigits()
         separatePointsBeforeNonDigits()
         separateHyphensAfterDigits()
-        return split()
+        return Whitespace.split(text)
     }
 
     private mutating func replace(_ pattern: StaticString, with replacement: StaticString) {
@@ -120,24 +142,6 @@ struct Tokenizer13a {
             }
         }
         swap(&text, &rewritten)
-    }
-
-    private func split() -> [ArraySlice<UInt8>] {
-        var tokens: [ArraySlice<UInt8>] = []
-        var start = 0
-        var i = 0
-        while i < text.count {
-            let length = Whitespace.length(in: text, at: i)
-            if length == 0 {
-                i += 1
-                continue
-            }
-            if start < i { tokens.append(text[start..<i]) }
-            i += length
-            start = i
-        }
-        if start < text.count { tokens.append(text[start...]) }
-        return tokens
     }
 }
 
