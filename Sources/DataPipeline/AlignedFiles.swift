@@ -31,11 +31,11 @@ private final class AlignedFilesReader: PairReader {
         while try target.next() != nil {}
         throw DataError(
             .text,
-            "\(source.path) and \(target.path) must have as many lines as each other, but have \(source.number) and "
+            "\(source.name) and \(target.name) must have as many lines as each other, but have \(source.number) and "
                 + "\(target.number): align the files line by line")
     }
 
     func location(_ number: Int, _ side: LinePair.Side) -> String {
-        "\(side == .source ? source.path : target.path):\(number)"
+        "\(side == .source ? source.name : target.name):\(number)"
     }
 }

@@ -14,17 +14,17 @@ public struct AlignedText: Sendable {
         let reader = try AlignedFiles(source: source, target: target).makeReader()
         var pairs: [(source: String, target: String)] = []
         while pairs.count < limit, let pair = try reader.next() {
-            func text(_ line: LineReader.Line, _ side: LinePair.Side) throws -> String {
-                switch line {
-                case let .text(text): return text
-                case .invalid:
-                    throw DataError(.text, "\(reader.location(pair.number, side)): must be UTF-8 text, but holds other bytes")
-                case .overlong:
+            func text(_ line: TextLine, _ side: LinePair.Side) throws -> String {
+                if line.mending.contains(.cut) {
                     throw DataError(
                         .text,
                         "\(reader.location(pair.number, side)): must be at most \(LineReader.maximumBytes) bytes, but is "
                             + "longer")
                 }
+                if line.mending.contains(.invalidUTF8) {
+                    throw DataError(.text, "\(reader.location(pair.number, side)): must be UTF-8 text, but holds other bytes")
+                }
+                return line.text
             }
             pairs.append((try text(pair.source, .source), try text(pair.target, .target)))
         }

@@ -1,6 +1,3 @@
-/// True for text without anything but white space.
-func isBlank(_ text: String) -> Bool { text.unicodeScalars.allSatisfy(\.properties.isWhitespace) }
-
 /// Sentence pairs that were left out, by reason.
 public struct SkippedPairs: Equatable, Codable, Sendable {
     /// One side or both hold no text.
@@ -63,14 +60,9 @@ struct LineFilter {
     }
 
     private mutating func text(
-        of line: LineReader.Line, _ number: Int, _ side: LinePair.Side, _ reader: any PairReader
+        of line: TextLine, _ number: Int, _ side: LinePair.Side, _ reader: any PairReader
     ) throws -> String? {
-        switch line {
-        case .text(let text): return text
-        case .invalid:
-            try skipInvalid(reader.location(number, side), "must be valid UTF-8, but is not")
-            return nil
-        case .overlong:
+        if line.mending.contains(.cut) {
             guard longSentences == .skip else {
                 throw DataError(
                     .text,
@@ -80,6 +72,11 @@ struct LineFilter {
             skipped.long += 1
             return nil
         }
+        if line.mending.contains(.invalidUTF8) {
+            try skipInvalid(reader.location(number, side), "must be valid UTF-8, but is not")
+            return nil
+        }
+        return line.text
     }
 
     private mutating func skipInvalid(_ location: String, _ fault: String) throws {

@@ -1,101 +1,134 @@
 import Foundation
 
-/// Reads a text file line by line in bounded memory.
+/// Reads text line by line, in bounded memory whatever the input: the one reader of lines.
 ///
-/// Only LF ends a line (NEL, U+2028 and the like are text); one CR before it is dropped, the last line may lack its LF,
-/// and a byte order mark at the start of the file is no part of the text.
-final class LineReader {
-    enum Line: Equatable {
-        case text(String)
-        /// Not valid UTF-8.
-        case invalid
-        /// More than `LineReader.maximumBytes`; the content is not kept.
-        case overlong
-    }
-
-    /// A longer line is no sentence; bounding it bounds memory whatever the file.
-    static let maximumBytes = 1 << 20
+/// Only LF ends a line (NEL, U+2028 and the like are text); one CR before it is dropped, the last line may lack its LF, and a
+/// byte order mark at the start is no part of the text. Bytes that are no UTF-8 become U+FFFD, and a line longer than
+/// `maximumBytes` is cut at a character: `TextLine.mending` says so, and the caller decides what to do about it. Every line
+/// of the input gives one line.
+public final class LineReader {
+    /// A longer line is no sentence.
+    public static let maximumBytes = 1 << 20
     private static let chunk = 1 << 18
 
-    let path: String
-    private let descriptor: Int32
-    private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: LineReader.maximumBytes + LineReader.chunk)
+    /// The path, or another name for messages.
+    public let name: String
+    /// The longest line, in bytes, that is given whole.
+    public let maximumBytes: Int
+    /// Lines given so far: after `next`, the number of the line given, counted from 1.
+    public private(set) var number = 0
+
+    private let source: any ByteSource
+    private let capacity: Int
+    private let buffer: UnsafeMutablePointer<UInt8>
+    /// What was read and not given yet: `begin ..< end` of the buffer, of which `begin ..< searched` has no LF.
     private var begin = 0
+    private var searched = 0
     private var end = 0
     private var atEnd = false
-    /// Lines given so far: after `next`, the number of the line given, counted from 1.
-    private(set) var number = 0
+    /// The first bytes of a line that is too long, whose rest is passed over.
+    private var cutLine: String?
+    private var cutMending: TextLine.Mending = []
 
-    init(path: String) throws {
-        self.path = path
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw DataError(.inputOutput, "\(path): must be a readable file, but opening it failed: \(lastSystemError())")
+    init(source: any ByteSource, name: String, maximumBytes: Int = LineReader.maximumBytes) {
+        precondition(maximumBytes >= 8, "a line must have room for a byte order mark and a character")
+        (self.source, self.name, self.maximumBytes) = (source, name, maximumBytes)
+        capacity = maximumBytes + 2 + Self.chunk
+        buffer = .allocate(capacity: capacity)
+    }
+
+    /// - Throws: `DataError.inputOutput`, as do all reads.
+    public convenience init(path: String, maximumBytes: Int = LineReader.maximumBytes) throws {
+        self.init(source: try DescriptorBytes(path: path), name: path, maximumBytes: maximumBytes)
+    }
+
+    /// Lines of an open descriptor, such as standard input; it is not closed.
+    public convenience init(descriptor: Int32, name: String, maximumBytes: Int = LineReader.maximumBytes) {
+        self.init(source: DescriptorBytes(descriptor: descriptor, name: name), name: name, maximumBytes: maximumBytes)
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// The next line; nil at the end. Waits until a whole line has arrived.
+    public func next() throws -> TextLine? { try next { true } }
+
+    /// The next line if it has arrived as a whole, or nil: at the end too. Never waits.
+    public func nextArrived() throws -> TextLine? { try next { source.isReady } }
+
+    /// What a caller that takes the line as it is should tell its user.
+    public func warnings(_ line: TextLine) -> [String] {
+        var faults: [String] = []
+        if line.mending.contains(.invalidUTF8) {
+            faults.append("must be valid UTF-8, but is not: other bytes are read as U+FFFD")
         }
+        if line.mending.contains(.cut) {
+            faults.append("must be at most \(maximumBytes) bytes, but is longer: only its begin is read")
+        }
+        return faults.map { "\(name):\(line.number): \($0)" }
     }
 
-    deinit {
-        if descriptor >= 0 { close(descriptor) }
-        buffer.deallocate()
-    }
-
-    func next() throws -> Line? {
-        var searched = begin
-        var overlong = false
+    private func next(mayRead: () -> Bool) throws -> TextLine? {
         while true {
             if let found = memchr(buffer + searched, 0x0A, end - searched) {
                 let newline = found.assumingMemoryBound(to: UInt8.self) - buffer
-                defer { begin = newline + 1 }
-                return give(lineEnd: newline, overlong: overlong)
-            }
-            if end - begin > Self.maximumBytes {
-                overlong = true
-                begin = end
+                defer { (begin, searched) = (newline + 1, newline + 1) }
+                return give(lineEnd: newline)
             }
             searched = end
+            // The line may yet end with CR and LF, which are not part of it.
+            if end - begin > maximumBytes + 1 { passOver() }
             if atEnd {
-                guard begin < end || overlong else { return nil }
+                guard begin < end || cutLine != nil else { return nil }
                 defer { begin = end }
-                return give(lineEnd: end, overlong: overlong)
+                return give(lineEnd: end)
             }
-            let moved = begin
+            guard mayRead() else { return nil }
             try fill()
-            searched -= moved
         }
     }
 
-    /// Moves what is left to the front of the buffer and reads a chunk behind it.
+    /// Keeps the first bytes of a line that is too long, and drops what else of it was read.
+    private func passOver() {
+        if cutLine == nil { (cutLine, cutMending) = text(begin, end) }
+        begin = end
+    }
+
+    /// Moves what is left to the front of the buffer and reads behind it.
     private func fill() throws {
         if begin > 0 {
             memmove(buffer, buffer + begin, end - begin)
-            end -= begin
-            begin = 0
+            (searched, end, begin) = (searched - begin, end - begin, 0)
         }
-        while true {
-            let count = read(descriptor, buffer + end, Self.chunk)
-            if count > 0 {
-                end += count
-                return
-            }
-            if count == 0 {
-                atEnd = true
-                return
-            }
-            if errno == EINTR { continue }
-            throw DataError(.inputOutput, "\(path): reading failed: \(lastSystemError())")
-        }
+        let room = UnsafeMutableRawBufferPointer(start: buffer + end, count: min(Self.chunk, capacity - end))
+        let count = try source.read(into: room)
+        end += count
+        atEnd = count == 0
     }
 
-    private func give(lineEnd: Int, overlong: Bool) -> Line {
+    private func give(lineEnd: Int) -> TextLine {
+        let last = lineEnd > begin && buffer[lineEnd - 1] == 0x0D ? lineEnd - 1 : lineEnd
+        let (text, mending) = cutLine.map { ($0, cutMending) } ?? text(begin, last)
+        (cutLine, cutMending) = (nil, [])
         number += 1
-        var first = begin
-        var last = lineEnd
-        if overlong || last - first > Self.maximumBytes { return .overlong }
-        if last > first, buffer[last - 1] == 0x0D { last -= 1 }
-        if number == 1, last - first >= 3, buffer[first] == 0xEF, buffer[first + 1] == 0xBB, buffer[first + 2] == 0xBF {
+        return TextLine(text: text, number: number, mending: mending)
+    }
+
+    /// The text of bytes of a line from its start on.
+    private func text(_ first: Int, _ last: Int) -> (String, TextLine.Mending) {
+        var (first, last) = (first, last)
+        var mending: TextLine.Mending = []
+        if last - first > maximumBytes {
+            mending.insert(.cut)
+            last = first + maximumBytes
+            // No character is torn: the byte after the last one kept begins one.
+            for _ in 0..<3 where buffer[last] & 0xC0 == 0x80 { last -= 1 }
+        }
+        if number == 0, last - first >= 3, buffer[first] == 0xEF, buffer[first + 1] == 0xBB, buffer[first + 2] == 0xBF {
+            mending.insert(.byteOrderMark)
             first += 3
         }
         let bytes = UnsafeBufferPointer(start: buffer + first, count: last - first)
-        return String(validating: bytes, as: UTF8.self).map(Line.text) ?? .invalid
+        if let text = String(validating: bytes, as: UTF8.self) { return (text, mending) }
+        return (String(decoding: bytes, as: UTF8.self), mending.union(.invalidUTF8))
     }
 }

@@ -126,7 +126,9 @@ private final class NumeralReader: PairReader {
         guard read < numbers.count else { return nil }
         let number = numbers[read]
         read += 1
-        return LinePair(number: read, source: .text(source.words(number)), target: .text(target.words(number)))
+        return LinePair(
+            number: read, source: TextLine(text: source.words(number), number: read),
+            target: TextLine(text: target.words(number), number: read))
     }
 
     func location(_ number: Int, _ side: LinePair.Side) -> String { "numerals \(pair):\(number)" }

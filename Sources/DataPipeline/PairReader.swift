@@ -4,8 +4,8 @@ struct LinePair {
 
     /// From 1.
     let number: Int
-    let source: LineReader.Line
-    let target: LineReader.Line
+    let source: TextLine
+    let target: TextLine
     /// What makes the line no pair at all, whatever its text; nil if nothing does.
     var malformed: String?
 }

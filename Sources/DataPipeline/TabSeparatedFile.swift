@@ -13,17 +13,20 @@ private final class TabSeparatedReader: PairReader {
 
     func next() throws -> LinePair? {
         guard let line = try file.next() else { return nil }
-        guard case .text(let text) = line else { return LinePair(number: file.number, source: line, target: line) }
-        let columns = text.utf8.split(separator: 0x09, omittingEmptySubsequences: false)
+        guard line.mending.isDisjoint(with: [.invalidUTF8, .cut]) else {
+            return LinePair(number: line.number, source: line, target: line)
+        }
+        let columns = line.text.utf8.split(separator: 0x09, omittingEmptySubsequences: false)
         if columns.count == 2 {
+            let (source, target) = (String(Substring(columns[0])), String(Substring(columns[1])))
             return LinePair(
-                number: file.number, source: .text(String(Substring(columns[0]))),
-                target: .text(String(Substring(columns[1]))))
+                number: line.number, source: TextLine(text: source, number: line.number),
+                target: TextLine(text: target, number: line.number))
         }
         // A line without any text is an empty pair, not a malformed one.
-        let malformed = isBlank(text) ? nil : "must be source, tab, target, but has \(columns.count) columns"
-        return LinePair(number: file.number, source: line, target: line, malformed: malformed)
+        let malformed = line.isBlank ? nil : "must be source, tab, target, but has \(columns.count) columns"
+        return LinePair(number: line.number, source: line, target: line, malformed: malformed)
     }
 
-    func location(_ number: Int, _ side: LinePair.Side) -> String { "\(file.path):\(number)" }
+    func location(_ number: Int, _ side: LinePair.Side) -> String { "\(file.name):\(number)" }
 }
