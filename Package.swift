@@ -49,7 +49,7 @@ let libraries = [
     library(
         "TransformerModel",
         ["TensorCore", "Autograd", "NeuralLayers", "Collectives", "ConfigurationForms", "MixtureOfExperts"]),
-    library("DataPipeline", ["Files", "TensorCore", "ConfigurationForms", "CSentencePiece"]),
+    library("DataPipeline", ["Files", "TensorCore", "ConfigurationForms", "CSentencePiece", "CZlib", "CZstd"]),
     library(
         "Training",
         [
@@ -106,6 +106,8 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CMPI", dependencies: ["COpenMPI"], cSettings: cSettings),
         .target(name: "CKernels", cSettings: cSettings),
         .target(
@@ -165,7 +167,7 @@ let package = Package(
             "TransformerModel",
             ["TransformerModel", "MixtureMethods", "MixtureOfExperts", "NeuralLayers", "Autograd", "TensorCore", "Collectives"]),
         tests("ConfigurationForms", ["ConfigurationForms"]),
-        tests("DataPipeline", ["DataPipeline"]),
+        tests("DataPipeline", ["DataPipeline", "CZlib", "CZstd"]),
         tests("Training", ["Training", "MixtureMethods", "Checkpoints", "_TinyRuns"]),
         tests("Checkpoints", ["Checkpoints", "Training", "_TinyRuns"]),
         tests("Runs", ["Runs", "Checkpoints", "Training", "_TinyRuns"]),

@@ -2,7 +2,7 @@
 # Installs the libraries that Strata builds on (Debian, Ubuntu): only what is missing, with sudo only when not root.
 set -euo pipefail
 
-packages=(g++ pkg-config libopenmpi-dev openmpi-bin libopenblas-dev libsentencepiece-dev libxxhash-dev)
+packages=(g++ pkg-config libopenmpi-dev openmpi-bin libopenblas-dev libsentencepiece-dev libxxhash-dev zlib1g-dev libzstd-dev)
 
 missing=()
 for package in "${packages[@]}"; do

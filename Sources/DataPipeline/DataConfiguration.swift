@@ -3,7 +3,7 @@ public struct DataConfiguration: Equatable, Sendable {
     public enum Format: String, CaseIterable, Sendable {
         /// Numbers written out in words, generated: needs no files.
         case numerals
-        /// `<split>.<src>-<tgt>.<lang>` files, aligned line by line.
+        /// `<split>.<src>-<tgt>.<lang>` files, aligned line by line. Text files of all formats may be compressed: `.gz`, `.zst`.
         case moses
         /// `<split>.<src>-<tgt>.tsv` files: source, tab, target.
         case tsv

@@ -37,9 +37,11 @@ public final class LineReader {
         buffer = .allocate(capacity: capacity)
     }
 
-    /// - Throws: `DataError.inputOutput`, as do all reads.
+    /// Lines of a file, decompressed if its name ends in `.gz` or `.zst`.
+    ///
+    /// - Throws: `DataError` for a file that cannot be opened, as do reads that fail.
     public convenience init(path: String, maximumBytes: Int = LineReader.maximumBytes) throws {
-        self.init(source: try DescriptorBytes(path: path), name: path, maximumBytes: maximumBytes)
+        self.init(source: try Compression.open(path), name: path, maximumBytes: maximumBytes)
     }
 
     /// Lines of an open descriptor, such as standard input; it is not closed.

@@ -11,49 +11,49 @@ struct ParallelText: Sendable {
     let parts: [Part]
     /// The directions to train, in the configured order.
     let directions: [Direction]
+    /// What the user may not expect: files that are not used, pairs and splits that are not there.
+    let remarks: [String]
 
     /// Finds the text of a configuration and checks that each direction can be trained. Reads no line of it.
     ///
     /// - Throws: `DataError` for an impossible configuration, a missing folder, or a direction without training text; the
     ///   message lists what was found.
     static func open(_ configuration: DataConfiguration) throws -> ParallelText {
-        let found: [Part]
-        let place: String
         if configuration.format == .numerals {
             let corpus = try NumeralCorpus(configuration.numerals)
-            place = "the numerals corpus"
-            found = corpus.pairs.flatMap { pair in
+            let found = corpus.pairs.flatMap { pair in
                 Split.allCases.compactMap { split in
                     let numbers = corpus.numbers(language: pair.target, split: split)
                     return numbers.isEmpty
                         ? nil : Part(pair: pair, split: split, source: NumeralPairs(pair: pair, numbers: numbers))
                 }
             }
-        } else {
-            guard let path = configuration.path, !path.isEmpty else {
-                throw DataError(
-                    .configuration,
-                    "data.path must be the folder of the text files for data.format \(configuration.format.rawValue), but "
-                        + "is not given")
-            }
-            place = path
-            found = try textFiles(in: path, format: configuration.format)
+            return try ParallelText(
+                found: found, requested: configuration.directions, place: "the numerals corpus", format: .numerals)
         }
-        return try ParallelText(found: found, requested: configuration.directions, place: place, format: configuration.format)
+        guard let path = configuration.path, !path.isEmpty else {
+            throw DataError(
+                .configuration,
+                "data.path must be the folder of the text files for data.format \(configuration.format.rawValue), but "
+                    + "is not given")
+        }
+        let files = try TextFiles(folder: path, format: configuration.format)
+        return try ParallelText(
+            found: files.parts, requested: configuration.directions, place: path, format: configuration.format,
+            unused: files.unused, others: files.others)
     }
 
-    private init(found: [Part], requested: [Direction], place: String, format: DataConfiguration.Format) throws {
+    private init(
+        found: [Part], requested: [Direction], place: String, format: DataConfiguration.Format, unused: [String] = [],
+        others: [String] = []
+    ) throws {
         let trainable = found.filter { $0.split == .train }.map(\.pair)
-        func listing() -> String {
-            if found.isEmpty { return "nothing" }
-            return Dictionary(grouping: found, by: \.pair).sorted { $0.key.description < $1.key.description }
-                .map { "\($0.key) (\($0.value.map(\.split.rawValue).joined(separator: ", ")))" }.joined(separator: ", ")
-        }
+        let inventory = TextInventory(found: found, unused: unused, others: others)
         var chosen: [Direction] = []
         if requested.isEmpty {
             guard !trainable.isEmpty else {
                 throw DataError(
-                    .text, "\(place): must hold training text as \(format.fileNames), but has \(listing())")
+                    .text, "\(place): must hold training text as \(format.fileNames), but has \(inventory)")
             }
             for pair in trainable {
                 for direction in [pair, pair.reversed] where !chosen.contains(direction) { chosen.append(direction) }
@@ -69,7 +69,7 @@ struct ParallelText: Sendable {
                 throw DataError(
                     .text,
                     "\(place): must hold training text for \(direction) of data.directions as \(format.fileNames) (either "
-                        + "order of the languages will do), but has \(listing())")
+                        + "order of the languages will do), but has \(inventory)")
             }
             chosen = requested
         }
@@ -84,14 +84,11 @@ struct ParallelText: Sendable {
                 }
             })
         parts = found.filter { needed.contains("\($0.pair) \($0.split)") }
+        remarks = inventory.remarks(training: chosen, areRequested: !requested.isEmpty)
     }
 
     /// Which of the pairs serves a direction: the one of the same order, else its reverse.
     static func pair(for direction: Direction, among pairs: [Direction]) -> Direction? {
         [direction, direction.reversed].first(where: pairs.contains)
     }
-}
-
-extension Direction {
-    public var reversed: Direction { Direction(source: target, target: source) }
 }

@@ -28,7 +28,7 @@ extension PreparedCorpus {
         }
         let fingerprint = try preparationFingerprint(configuration, directions: text.directions, inputs: inputs)
         if let previous, previous.fingerprint == fingerprint, (try? PreparedCorpus(path: destination).verify()) != nil {
-            return PreparationReport(path: destination, alreadyPrepared: true, manifest: previous)
+            return PreparationReport(path: destination, alreadyPrepared: true, manifest: previous, remarks: text.remarks)
         }
 
         let folder = try PreparationFolder(destination: destination)
@@ -36,7 +36,7 @@ extension PreparedCorpus {
             var preparation = Preparation(configuration: configuration, text: text, folder: folder.partial, threads: threads)
             let manifest = try preparation.run(fingerprint: fingerprint, inputs: inputs, progress: progress)
             try folder.commit()
-            return PreparationReport(path: destination, alreadyPrepared: false, manifest: manifest)
+            return PreparationReport(path: destination, alreadyPrepared: false, manifest: manifest, remarks: text.remarks)
         } catch {
             folder.abandon()
             throw error

@@ -25,4 +25,6 @@ public struct PreparationReport: Sendable {
     /// The folder already held this text prepared this way, undamaged: nothing was done.
     public let alreadyPrepared: Bool
     public let manifest: PreparationManifest
+    /// What the user may not expect: files that are not used, pairs and splits that are not there.
+    public let remarks: [String]
 }

@@ -1,91 +1,131 @@
 import Foundation
 
-/// The parts that a folder holds, by the format's file names; other files are passed over.
-///
-/// - Throws: `DataError` for a folder that is missing or unreadable, or a file whose partner is missing.
-func textFiles(in folder: String, format: DataConfiguration.Format) throws -> [ParallelText.Part] {
-    var paths = try listing(of: folder).map { "\(folder)/\($0)" }
-    if format == .opus100 {
-        for path in paths where isDirectory(path) && Direction((path as NSString).lastPathComponent) != nil {
-            paths += try listing(of: path).map { "\(path)/\($0)" }
-        }
-    }
-    var parts: [String: ParallelText.Part] = [:]
-    for path in paths where !isDirectory(path) {
-        guard let name = TextFileName((path as NSString).lastPathComponent, format: format) else { continue }
-        let key = "\(name.pair) \(Split.allCases.firstIndex(of: name.split)!)"
-        guard let language = name.language else {
-            parts[key] = ParallelText.Part(pair: name.pair, split: name.split, source: TabSeparatedFile(path: path))
-            continue
-        }
-        let stem = path.dropLast(language.count)
-        let files = AlignedFiles(source: stem + name.pair.source, target: stem + name.pair.target)
-        for partner in files.files where !FileManager.default.fileExists(atPath: partner) {
-            throw DataError(.text, "\(path): must have \(partner) beside it, but that file is missing")
-        }
-        if let other = parts[key], let source = other.source as? AlignedFiles, source.source != files.source {
-            throw DataError(
-                .text,
-                "\(name.pair) \(name.split.rawValue) must be in one place, but is in \(source.source) and in "
-                    + "\(files.source): remove one of them")
-        }
-        parts[key] = ParallelText.Part(pair: name.pair, split: name.split, source: files)
-    }
-    return parts.sorted { $0.key < $1.key }.map(\.value)
-}
+/// The text that a folder holds, by the format's file names.
+struct TextFiles {
+    private(set) var parts: [ParallelText.Part] = []
+    /// Files that look like text of the format and are not used, and why: `path: not used: …`.
+    private(set) var unused: [String] = []
+    /// Names of everything else.
+    private(set) var others: [String] = []
 
-/// What a file's name says.
-private struct TextFileName {
-    let pair: Direction
-    let split: Split
-    /// nil where one file holds both languages.
-    let language: String?
+    /// Where the files of one split of one pair are.
+    private struct Place: Hashable {
+        let pair: Direction
+        let split: Split
+        /// The path up to the language, or the whole path where one file holds both.
+        let stem: String
+    }
 
-    init?(_ name: String, format: DataConfiguration.Format) {
-        let fields = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-        guard fields.count == 3 else { return nil }
-        let pairText: String
-        let splitText: String
-        switch format {
-        case .numerals: return nil
-        case .moses, .tsv: (splitText, pairText) = (fields[0], fields[1])
-        case .opus100:
-            guard fields[0] == "opus", let hyphen = fields[1].lastIndex(of: "-") else { return nil }
-            pairText = String(fields[1][..<hyphen])
-            let name = String(fields[1][fields[1].index(after: hyphen)...])
-            guard name != "valid" else { return nil }
-            splitText = name == "dev" ? "valid" : name
-        }
-        guard let pair = Direction(pairText), let split = Split(rawValue: splitText) else { return nil }
-        if format == .tsv {
-            guard fields[2] == "tsv" else { return nil }
-            language = nil
+    private let format: DataConfiguration.Format
+    /// By language, each with the path that is read; the language is empty where one file holds both.
+    private var found: [Place: [String: String]] = [:]
+
+    /// - Throws: `DataError` for a folder that is missing or unreadable, a file of the format that is no plain file, or one whose
+    ///   partner is missing.
+    init(folder: String, format: DataConfiguration.Format) throws {
+        self.format = format
+        for name in try listing(of: folder) { try take(name, in: folder) }
+        parts = try makeParts()
+    }
+
+    private mutating func take(_ name: String, in folder: String, isNested: Bool = false) throws {
+        let path = "\(folder)/\(name)"
+        let (plain, _) = Compression.split(name)
+        if isFolder(path), TextFileName(plain, format: format) == nil {
+            if !isNested { try takeFolder(name, path) }
+        } else if let file = TextFileName(plain, format: format) {
+            if let fault = fileFault(path) { throw DataError(.text, "\(path): must be a readable file, but is \(fault)") }
+            let full = "\(folder)/\(plain)"
+            let stem = file.language.map { String(full.dropLast($0.count)) } ?? full
+            let place = Place(pair: file.pair, split: file.split, stem: stem), language = file.language ?? ""
+            // Names come in order, the plain one before what it was compressed to.
+            if let other = found[place]?[language] {
+                unused.append("\(path): not used: \(other) is there, of the same name; remove one of them")
+            } else {
+                found[place, default: [:]][language] = path
+            }
+        } else if let fault = NearTextFileName(format: format).fault(name) {
+            unused.append("\(path): not used: \(fault)")
         } else {
-            guard fields[2] == pair.source || fields[2] == pair.target else { return nil }
-            language = fields[2]
+            others.append(name)
         }
-        self.pair = pair
-        self.split = split
+    }
+
+    private mutating func takeFolder(_ name: String, _ path: String) throws {
+        guard format == .opus100, Direction(name) != nil else {
+            // Only to say what lies there: a folder that cannot be listed is none of ours.
+            let names = (try? listing(of: path)) ?? []
+            if let text = names.first(where: { TextFileName(Compression.split($0).name, format: format) != nil }) {
+                unused.append("\(path)/\(text) and what is beside it: not used: \(elsewhere)")
+            } else {
+                others.append(name)
+            }
+            return
+        }
+        for name in try listing(of: path) { try take(name, in: path, isNested: true) }
+    }
+
+    private var elsewhere: String {
+        format == .opus100
+            ? "a folder must be named for its pair, <src>-<tgt>"
+            : "folders in data.path are not looked into: name it in data.path"
+    }
+
+    private func makeParts() throws -> [ParallelText.Part] {
+        var parts: [String: (stem: String, part: ParallelText.Part)] = [:]
+        for (place, paths) in found.sorted(by: { $0.key.stem < $1.key.stem }) {
+            let key = "\(place.pair) \(Split.allCases.firstIndex(of: place.split)!)"
+            if let other = parts[key] {
+                throw DataError(
+                    .text,
+                    "\(place.pair) \(place.split.rawValue) must be in one place, but is in \(other.stem) and in \(place.stem): "
+                        + "remove one of them")
+            }
+            parts[key] = (
+                place.stem, ParallelText.Part(pair: place.pair, split: place.split, source: try source(place, paths))
+            )
+        }
+        return parts.sorted { $0.key < $1.key }.map(\.value.part)
+    }
+
+    private func source(_ place: Place, _ paths: [String: String]) throws -> any PairSource {
+        if let path = paths[""] { return TabSeparatedFile(path: path) }
+        guard let source = paths[place.pair.source], let target = paths[place.pair.target] else {
+            let (language, path) = paths.first!
+            let partner = place.stem + (language == place.pair.source ? place.pair.target : place.pair.source)
+            let near = unused.filter { $0.hasPrefix(place.stem) }.map { "; \($0)" }.joined()
+            throw DataError(.text, "\(path): must have \(partner) beside it, but that file is missing\(near)")
+        }
+        return AlignedFiles(source: source, target: target)
     }
 }
 
-extension DataConfiguration.Format {
-    /// The names of the training files, for messages.
-    var fileNames: String {
-        switch self {
-        case .numerals: "generated pairs of eng with data.numerals.languages"
-        case .moses: "train.<src>-<tgt>.<lang>"
-        case .tsv: "train.<src>-<tgt>.tsv"
-        case .opus100: "opus.<src>-<tgt>-train.<lang>, here or in folders <src>-<tgt>"
-        }
+/// What a path is if it is no plain file that can be read any number of times; nil for one that is.
+private func fileFault(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+        let (code, reason) = (errno, lastSystemError())
+        guard let destination = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { return reason }
+        return "a link to \(destination), " + (code == ENOENT ? "which does not exist" : "which leads nowhere (\(reason))")
+    }
+    return switch status.st_mode & S_IFMT {
+    case S_IFREG: nil
+    case S_IFDIR: "a folder"
+    case S_IFIFO: "a pipe: write the text into a file"
+    case S_IFSOCK: "a socket"
+    default: "a device"
     }
 }
 
 private func listing(of folder: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: folder) else {
-        throw DataError(.text, "data.path must be the folder of the text files, but \(folder) does not exist")
+        let link = try? FileManager.default.destinationOfSymbolicLink(atPath: folder)
+        throw DataError(
+            .text,
+            "data.path must be the folder of the text files, but \(folder) "
+                + (link.map { "is a link to \($0), which does not exist" } ?? "does not exist"))
     }
-    guard isDirectory(folder) else {
+    guard isFolder(folder) else {
         throw DataError(.text, "data.path must be the folder of the text files, but \(folder) is a file")
     }
     do {
@@ -95,7 +135,7 @@ private func listing(of folder: String) throws -> [String] {
     }
 }
 
-private func isDirectory(_ path: String) -> Bool {
+private func isFolder(_ path: String) -> Bool {
     var directory: ObjCBool = false
     return FileManager.default.fileExists(atPath: path, isDirectory: &directory) && directory.boolValue
 }

@@ -4,8 +4,8 @@ import Testing
 @Suite struct ImportTests {
     /// The targets in order: each may import those before it, unless `forbidden` says otherwise.
     static let order = [
-        "COpenBLAS", "COpenMPI", "CXXHash", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore", "Autograd",
-        "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
+        "COpenBLAS", "COpenMPI", "CXXHash", "CZlib", "CZstd", "CMPI", "CKernels", "CSentencePiece", "Files", "TensorCore",
+        "Autograd", "NeuralLayers", "Collectives", "MPICollectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
         "TransformerModel", "DataPipeline", "Training", "Checkpoints", "Runs", "ModelSurgery", "Evaluation", "Reporting",
         "Planning", "Benchmarks",
         "Sweeps", "strata",
@@ -19,6 +19,8 @@ import Testing
         "COpenMPI": ["CMPI"],
         "CMPI": ["MPICollectives"],
         "CSentencePiece": ["DataPipeline"],
+        "CZlib": ["DataPipeline"],
+        "CZstd": ["DataPipeline"],
         "MPICollectives": ["strata"],
         "Yams": ["Runs"],
         "ArgumentParser": ["strata"],

@@ -96,7 +96,7 @@ import Testing
     /// A pipe whose writer goes on by and by.
     private final class Pipe {
         let reader: LineReader
-        private let ends: [Int32]
+        let ends: [Int32]
 
         init(nonBlocking: Bool = false) {
             var ends: [Int32] = [-1, -1]
@@ -106,7 +106,10 @@ import Testing
             reader = LineReader(descriptor: ends[0], name: "a pipe")
         }
 
-        func send(_ text: String) { _ = Array(text.utf8).withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count) } }
+        func send(_ text: String) { Self.send(text, ends[1]) }
+        static func send(_ text: String, _ end: Int32) {
+            _ = Array(text.utf8).withUnsafeBytes { write(end, $0.baseAddress, $0.count) }
+        }
         func endWriting() { close(ends[1]) }
         deinit { close(ends[0]) }
     }
@@ -130,10 +133,11 @@ import Testing
 
     @Test func aDescriptorThatDoesNotWaitIsWaitedFor() throws {
         let pipe = Pipe(nonBlocking: true)
+        let end = pipe.ends[1]
         let writer = Thread {
             usleep(50_000)
-            pipe.send("late\n")
-            pipe.endWriting()
+            Pipe.send("late\n", end)
+            close(end)
         }
         writer.start()
         #expect(try pipe.reader.next()?.text == "late")

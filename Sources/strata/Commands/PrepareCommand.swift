@@ -24,6 +24,7 @@ struct PrepareCommand: ParsableCommand {
         let report = try PreparedCorpus.prepare(configuration: data) { progress in
             display.show(Self.line(progress))
         }
+        for remark in report.remarks { display.note("warning: \(remark)") }
         if report.alreadyPrepared {
             display.note("\(report.path): already prepared from this text with these settings")
         } else {
