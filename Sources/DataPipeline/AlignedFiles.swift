@@ -26,9 +26,10 @@ private final class AlignedFilesReader: PairReader {
         if let sourceLine, let targetLine {
             return LinePair(number: source.number, source: sourceLine, target: targetLine)
         }
-        if sourceLine == nil && targetLine == nil { return nil }
         while try source.next() != nil {}
         while try target.next() != nil {}
+        for file in [source, target] { try file.checkLineEnds() }
+        if sourceLine == nil && targetLine == nil { return nil }
         throw DataError(
             .text,
             "\(source.name) and \(target.name) must have as many lines as each other, but have \(source.number) and "

@@ -2,8 +2,7 @@
 public struct SkippedPairs: Equatable, Codable, Sendable {
     /// One side or both hold no text.
     public var empty = 0
-    /// More tokens than `data.maximum_length` on a side. Those of valid and test are counted here but stay in the
-    /// reference text and the shards: a score must cover the whole set. Only validation loss leaves them out.
+    /// More tokens than `data.maximum_length` on a side, or more bytes than a line may have.
     public var long = 0
     /// Not valid UTF-8, or not two columns.
     public var invalid = 0
@@ -50,13 +49,17 @@ struct LineFilter {
 
     /// Counts a pair that is too long, or throws if such pairs are refused.
     mutating func countLong(_ location: String, tokens: Int, maximum: Int) throws {
-        guard longSentences == .skip else {
-            throw DataError(
-                .text,
-                "\(location): must be at most \(maximum) tokens (data.maximum_length), but is \(tokens): shorten the "
-                    + "sentence, raise the maximum or set data.long_sentences to skip")
-        }
+        try allowLong(location, tokens: tokens, maximum: maximum)
         skipped.long += 1
+    }
+
+    /// Throws if pairs that are too long are refused.
+    func allowLong(_ location: String, tokens: Int, maximum: Int) throws {
+        guard longSentences == .refuse else { return }
+        throw DataError(
+            .text,
+            "\(location): must be at most \(maximum) tokens (data.maximum_length), but is \(tokens): shorten the "
+                + "sentence, raise the maximum or set data.long_sentences to skip")
     }
 
     private mutating func text(

@@ -17,6 +17,7 @@ public final class LineReader {
     public let maximumBytes: Int
     /// Lines given so far: after `next`, the number of the line given, counted from 1.
     public private(set) var number = 0
+    private var firstLineHasCarriageReturn = false
 
     private let source: any ByteSource
     private let capacity: Int
@@ -50,6 +51,18 @@ public final class LineReader {
     }
 
     deinit { buffer.deallocate() }
+
+    /// At the end: whether the text is one line only because CR alone ends its lines, as old Macintosh programs wrote them.
+    var hasCarriageReturnsForLineEnds: Bool { number == 1 && firstLineHasCarriageReturn }
+
+    /// - Throws: `DataError.text` for a text, read to its end, whose lines end with CR alone.
+    func checkLineEnds() throws {
+        guard hasCarriageReturnsForLineEnds else { return }
+        throw DataError(
+            .text,
+            "\(name): its lines must end with LF, but end with CR alone, which makes it one line: convert it, for instance with "
+                + "tr '\\r' '\\n'")
+    }
 
     /// The next line; nil at the end. Waits until a whole line has arrived.
     public func next() throws -> TextLine? { try next { true } }
@@ -111,6 +124,7 @@ public final class LineReader {
         let last = lineEnd > begin && buffer[lineEnd - 1] == 0x0D ? lineEnd - 1 : lineEnd
         let (text, mending) = cutLine.map { ($0, cutMending) } ?? text(begin, last)
         (cutLine, cutMending) = (nil, [])
+        if number == 0 { firstLineHasCarriageReturn = text.utf8.contains(0x0D) }
         number += 1
         return TextLine(text: text, number: number, mending: mending)
     }

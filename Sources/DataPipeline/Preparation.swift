@@ -10,10 +10,11 @@ extension PreparedCorpus {
     ///
     /// - Parameters:
     ///   - threads: those that tokenize; they do not change the result.
+    ///   - force: replaces a folder of other text or settings even if runs were trained on it.
     ///   - progress: called on the calling thread, a few times a second of work.
     /// - Throws: `DataError`: impossible configuration, unusable text, or a refusing file system.
     public static func prepare(
-        configuration: DataConfiguration, threads: Int = Processors.available,
+        configuration: DataConfiguration, threads: Int = Processors.available, force: Bool = false,
         progress: (PreparationProgress) -> Void = { _ in }
     ) throws -> PreparationReport {
         try check(configuration)
@@ -28,15 +29,26 @@ extension PreparedCorpus {
         }
         let fingerprint = try preparationFingerprint(configuration, directions: text.directions, inputs: inputs)
         if let previous, previous.fingerprint == fingerprint, (try? PreparedCorpus(path: destination).verify()) != nil {
-            return PreparationReport(path: destination, alreadyPrepared: true, manifest: previous, remarks: text.remarks)
+            return PreparationReport(path: destination, alreadyPrepared: true, manifest: previous, text: text)
         }
 
+        let runs = TrainedRuns(folder: destination).paths
+        // Of the same fingerprint it is damaged: what is made anew fits the runs.
+        let stays = previous?.fingerprint == fingerprint
+        guard runs.isEmpty || stays || force else {
+            throw DataError(
+                .configuration,
+                "\(destination): must be prepared data that no run was trained on, but \(runs.joined(separator: ", ")) \(runs.count == 1 ? "was" : "were"); "
+                    + "made anew from other text or settings it no longer fits: name another folder in data.prepared, or add --force"
+            )
+        }
         let folder = try PreparationFolder(destination: destination)
         do {
             var preparation = Preparation(configuration: configuration, text: text, folder: folder.partial, threads: threads)
             let manifest = try preparation.run(fingerprint: fingerprint, inputs: inputs, progress: progress)
+            if stays { for run in runs { TrainedRuns(folder: folder.partial).add(run) } }
             try folder.commit()
-            return PreparationReport(path: destination, alreadyPrepared: false, manifest: manifest, remarks: text.remarks)
+            return PreparationReport(path: destination, alreadyPrepared: false, manifest: manifest, text: text)
         } catch {
             folder.abandon()
             throw error
@@ -68,6 +80,7 @@ private struct Preparation {
     let threads: Int
     private var languages: [String] = []
     private var files: [FileRecord] = []
+    private var heldOut = HeldOutPairs()
 
     init(configuration: DataConfiguration, text: ParallelText, folder: String, threads: Int) {
         self.configuration = configuration
@@ -91,13 +104,16 @@ private struct Preparation {
         let total = usable.reduce(0, +)
         var done = 0
         var parts: [PreparationManifest.Part] = []
-        for part in text.parts {
+        for (index, part) in text.parts.enumerated() {
             let name = "\(part.split.rawValue) \(part.pair)"
             parts.append(
                 try tokenize(part, tokenizer) { pairs in
                     done += pairs
                     progress(PreparationProgress(phase: .tokenizing, done: done, total: total, detail: name))
                 })
+            let copies = heldOut.copies(ofPart: index)
+            parts[index].copies = copies.pairs > 0 ? copies.pairs : nil
+            parts[index].sharedSides = copies.sides > 0 ? copies.sides : nil
         }
         for part in parts where part.split == .train && part.count == 0 {
             throw DataError(
@@ -114,16 +130,29 @@ private struct Preparation {
     }
 
     /// Reads every part once, so that text that must be refused is found before the tokenizer is trained: usable pairs a part.
-    private func countUsable(_ progress: (PreparationProgress) -> Void) throws -> [Int] {
-        try text.parts.enumerated().map { index, part in
+    ///
+    /// Training text comes last, so that what it shares with valid and test is seen.
+    private mutating func countUsable(_ progress: (PreparationProgress) -> Void) throws -> [Int] {
+        var counts = [Int](repeating: 0, count: text.parts.count)
+        let order = counts.indices.sorted {
+            (text.parts[$0].split == .train ? 1 : 0, $0) < (text.parts[$1].split == .train ? 1 : 0, $1)
+        }
+        for (done, index) in order.enumerated() {
+            let part = text.parts[index]
             progress(
                 PreparationProgress(
-                    phase: .reading, done: index, total: text.parts.count, detail: "\(part.split.rawValue) \(part.pair)"))
+                    phase: .reading, done: done, total: text.parts.count, detail: "\(part.split.rawValue) \(part.pair)"))
             let reader = try part.source.makeReader()
             var filter = LineFilter(configuration)
             var count = 0
             while let pair = try reader.next() {
-                if try filter.text(of: pair, in: reader) != nil { count += 1 }
+                guard let usable = try filter.text(of: pair, in: reader) else { continue }
+                count += 1
+                if part.split == .train {
+                    heldOut.compare(usable, part.pair)
+                } else {
+                    heldOut.add(usable, part.pair, part: index)
+                }
             }
             if count == 0, part.split == .train {
                 throw DataError(
@@ -131,8 +160,9 @@ private struct Preparation {
                     "\(reader.location(1, .source)): must hold training sentences of \(part.pair), but none is usable "
                         + "(\(filter.skipped.empty) empty, \(filter.skipped.long) too long, \(filter.skipped.invalid) invalid)")
             }
-            return count
+            counts[index] = count
         }
+        return counts
     }
 
     private mutating func trainTokenizer(
@@ -174,9 +204,13 @@ private struct Preparation {
                 let longest = max(tokens.source.count, tokens.target.count)
                 if longest > configuration.maximumLength {
                     let side: LinePair.Side = tokens.source.count == longest ? .source : .target
-                    try filter.countLong(
-                        reader.location(pair.number, side), tokens: longest, maximum: configuration.maximumLength)
-                    if part.split == .train { continue }
+                    let location = reader.location(pair.number, side)
+                    guard part.split != .train else {
+                        try filter.countLong(location, tokens: longest, maximum: configuration.maximumLength)
+                        continue
+                    }
+                    try filter.allowLong(location, tokens: longest, maximum: configuration.maximumLength)
+                    result.longKept = (result.longKept ?? 0) + 1
                 }
                 try sources.append(tokens.source)
                 try targets.append(tokens.target)

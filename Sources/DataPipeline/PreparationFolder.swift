@@ -77,7 +77,7 @@ final class PreparationFolder {
         }
         let suffixes = [".tokens", ".offsets", ".text"]
         let strangers = names.filter { name in
-            ![PreparationManifest.fileName, PreparationManifest.modelName, lockName].contains(name)
+            ![PreparationManifest.fileName, PreparationManifest.modelName, TrainedRuns.fileName, lockName].contains(name)
                 && !suffixes.contains(where: name.hasSuffix)
         }
         if let stranger = strangers.sorted().first {

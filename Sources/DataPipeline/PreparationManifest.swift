@@ -39,7 +39,14 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         public internal(set) var count = 0
         public internal(set) var source = Lengths()
         public internal(set) var target = Lengths()
+        /// Pairs that were left out.
         public internal(set) var skipped = SkippedPairs()
+        /// Of valid and test: pairs over `data.maximum_length`. They stay, for a score must cover the whole set; only validation
+        /// loss leaves them out. nil for none.
+        public internal(set) var longKept: Int?
+        /// Of valid and test: pairs that the training text has too, and others of which it has one side. nil for none.
+        public internal(set) var copies: Int?
+        public internal(set) var sharedSides: Int?
 
         init(pair: Direction, split: Split) {
             self.pair = pair.description

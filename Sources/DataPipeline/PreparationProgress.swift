@@ -18,6 +18,16 @@ public struct PreparationProgress: Sendable {
     public let detail: String
 }
 
+extension PreparationManifest.Part {
+    /// What is to be said of a held-out part that the training text shares pairs with.
+    fileprivate var remark: String? {
+        guard copies != nil || sharedSides != nil else { return nil }
+        let copied = copies.map { "\($0) of the \(count) pairs are in the training text too" }
+        let shared = sharedSides.map { "of \($0) \(copies == nil ? "pairs" : "others") one side is in the training text" }
+        return "\(split.rawValue) of \(pair): \([copied, shared].compactMap { $0 }.joined(separator: "; "))"
+    }
+}
+
 /// What a preparation did.
 public struct PreparationReport: Sendable {
     /// The prepared folder.
@@ -25,6 +35,12 @@ public struct PreparationReport: Sendable {
     /// The folder already held this text prepared this way, undamaged: nothing was done.
     public let alreadyPrepared: Bool
     public let manifest: PreparationManifest
-    /// What the user may not expect: files that are not used, pairs and splits that are not there.
+    /// What the user may not expect: files that are not used, pairs and splits that are not there, held-out pairs that the
+    /// training text has.
     public let remarks: [String]
+
+    init(path: String, alreadyPrepared: Bool, manifest: PreparationManifest, text: ParallelText) {
+        (self.path, self.alreadyPrepared, self.manifest) = (path, alreadyPrepared, manifest)
+        remarks = text.remarks + manifest.parts.compactMap(\.remark)
+    }
 }

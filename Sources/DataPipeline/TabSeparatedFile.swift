@@ -12,7 +12,10 @@ private final class TabSeparatedReader: PairReader {
     init(file: LineReader) { self.file = file }
 
     func next() throws -> LinePair? {
-        guard let line = try file.next() else { return nil }
+        guard let line = try file.next() else {
+            try file.checkLineEnds()
+            return nil
+        }
         guard line.mending.isDisjoint(with: [.invalidUTF8, .cut]) else {
             return LinePair(number: line.number, source: line, target: line)
         }

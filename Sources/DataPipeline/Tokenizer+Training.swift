@@ -24,9 +24,7 @@ extension Tokenizer {
                 "data.vocabulary must be more than the \(specialTokens) special tokens, but is \(vocabulary)")
         }
         let feed = SentenceFeed(sentences)
-        guard feed.hasText else {
-            throw DataError(.tokenizer, "training a tokenizer takes sentences, but there are none: check the training files")
-        }
+        guard feed.hasText else { throw feed.fault }
         let options = [
             "model_type": "unigram", "vocab_size": String(vocabulary), "hard_vocab_limit": "false",
             "character_coverage": String(characterCoverage), "normalization_rule_name": "identity",
@@ -49,40 +47,80 @@ extension Tokenizer {
             }
         }
         guard let model else {
-            let reason = takeMessage(error)
-            let advice =
-                reason.contains("required_chars")
-                ? "raise data.vocabulary, or lower data.character_coverage so that rare characters become unknown"
-                : "check the training files"
-            throw DataError(
-                .tokenizer, "training a tokenizer of \(vocabulary) tokens failed: \(reason): \(advice)")
+            throw fault(takeMessage(error), vocabulary: vocabulary)
         }
         return Data(bytesNoCopy: model, count: count, deallocator: .custom { memory, _ in sentencepiece_release(memory) })
+    }
+
+    /// What SentencePiece's message means for the user.
+    private static func fault(_ message: String, vocabulary: Int) -> DataError {
+        if message.contains("required_chars"), let numbers = message.firstMatch(of: /(\d+) vs (\d+)/) {
+            return DataError(
+                .tokenizer,
+                "data.vocabulary must hold every character of the text and the special tokens, \(numbers.2) together, but is "
+                    + "\(vocabulary): raise it, or lower data.character_coverage so that rare characters become unknown")
+        }
+        // After the place in SentencePiece's source and the condition that failed.
+        let reason = message.split(separator: "] ").last.map(String.init) ?? message
+        return DataError(
+            .tokenizer,
+            "training a tokenizer of \(vocabulary) tokens failed: the text is too little or too uniform (SentencePiece: \(reason)): "
+                + "check the training files, or change data.vocabulary")
     }
 }
 
 /// Hands sentences to the C callback one at a time.
 private final class SentenceFeed {
+    /// Longer sentences SentencePiece leaves out.
+    private static let maximumBytes = 4192
+
     private var iterator: AnyIterator<String>
     private var upcoming: String?
+    /// Sentences that were too long.
+    private var long = 0
     private var buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4096)
 
     init(_ sentences: some Sequence<String>) {
-        // U+2581 is SentencePiece's own sign for a space. On spaces alone its trainer does not fail: it ends the process.
-        var iterator = sentences.lazy
-            .filter { !$0.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0 == "\u{2581}" } }.makeIterator()
+        var iterator = sentences.makeIterator()
         self.iterator = AnyIterator { iterator.next() }
-        upcoming = self.iterator.next()
+        advance()
     }
 
     deinit { buffer.deallocate() }
 
     var hasText: Bool { upcoming != nil }
 
+    /// Why there is no text at all.
+    var fault: DataError {
+        guard long > 0 else {
+            return DataError(.tokenizer, "training a tokenizer takes sentences, but there are none: check the training files")
+        }
+        return DataError(
+            .tokenizer,
+            "training a tokenizer takes sentences of at most \(Self.maximumBytes) bytes, but all \(long) of the training text are "
+                + "longer: split the text into sentences, one a line")
+    }
+
+    /// Goes to the next sentence that SentencePiece's trainer would use.
+    private func advance() {
+        while true {
+            upcoming = iterator.next()
+            guard let sentence = upcoming else { return }
+            if sentence.utf8.count > Self.maximumBytes { long += 1 } else if isText(sentence) { return }
+        }
+    }
+
+    /// U+2581 is SentencePiece's own sign for a space. On spaces alone its trainer does not fail: it ends the process. U+2585
+    /// is its sign for what is unknown, and a sentence that has it is not trained on.
+    private func isText(_ sentence: String) -> Bool {
+        !sentence.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0 == "\u{2581}" }
+            && !sentence.unicodeScalars.contains("\u{2585}")
+    }
+
     /// The next sentence, valid until the next call; nil at the end.
     func next(_ count: inout Int) -> UnsafePointer<CChar>? {
         guard var sentence = upcoming else { return nil }
-        upcoming = iterator.next()
+        advance()
         sentence.withUTF8 { utf8 in
             count = utf8.count
             if buffer.count < count {

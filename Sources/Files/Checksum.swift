@@ -26,6 +26,11 @@ public struct Checksum: ~Copyable {
         return checksum.text
     }
 
+    /// The checksum of bytes in memory, as a number.
+    public static func value(of bytes: UnsafeRawBufferPointer, seed: UInt64 = 0) -> UInt64 {
+        XXH3_64bits_withSeed(bytes.baseAddress, bytes.count, seed)
+    }
+
     /// The checksum of a file's content, in bounded memory.
     ///
     /// - Throws: `FileError`.

@@ -142,7 +142,8 @@ import Testing
         let test = try #require(report.manifest.parts.first { $0.split == .test })
         #expect(train.count == 60 && train.skipped.long == 1)
         #expect(train.source.longest <= 256)
-        #expect(test.count == 2 && test.skipped.long == 1)
+        // What is kept is not counted as skipped.
+        #expect(test.count == 2 && test.skipped.total == 0 && test.longKept == 1 && train.longKept == nil)
         let corpus = try PreparedCorpus(path: report.path)
         #expect(try corpus.references(Direction("en-de")!, .test).references == [long, "kurz"])
 

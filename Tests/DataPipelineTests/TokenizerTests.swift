@@ -115,12 +115,23 @@ import Testing
         expectError(.tokenizer, "no", "sentences") {
             _ = try Tokenizer.train(sentences: ["", "  "], vocabulary: 100, languages: ["eng"])
         }
-        expectError(.tokenizer, "data.vocabulary", "character_coverage") {
+        expectError(.tokenizer, "data.vocabulary must hold", "19 together, but is 10", "data.character_coverage") {
             _ = try Tokenizer.train(sentences: ["abcdefghijklmnop"], vocabulary: 10, languages: ["eng"])
         }
         expectError(.configuration, "data.vocabulary", "3") {
             _ = try Tokenizer.train(sentences: ["abc"], vocabulary: 3, languages: ["eng"])
         }
+    }
+
+    @Test func sentencesThatTheTrainerLeavesOutAreLeftOut() throws {
+        let long = String(repeating: "word ", count: 2000)
+        expectError(.tokenizer, "at most 4192 bytes", "all 3", "longer", "one a line") {
+            _ = try Tokenizer.train(sentences: [long, long, long], vocabulary: 50, languages: ["eng"])
+        }
+        let left = ["the house", "a small house"]
+        let model = try Tokenizer.train(sentences: left, vocabulary: 30, languages: ["eng"])
+        let mixed = [long, "the house", "\u{2585} reserved \u{2585}", "a small house", "  "]
+        #expect(try Tokenizer.train(sentences: mixed, vocabulary: 30, languages: ["eng"]) == model)
     }
 
     @Test func whatIsNoModelIsAnError() {

@@ -10,7 +10,8 @@ struct PrepareCommand: ParsableCommand {
         abstract: "Train the tokenizer and write the token shards that training reads.",
         discussion: """
             Reads the text that the configuration's data section names, reports what cannot be used, and writes the \
-            folder data.prepared. Done again with the same text and settings, it does nothing.
+            folder data.prepared. Done again with the same text and settings, it does nothing. A folder that a run was \
+            trained on is not made anew from other text or settings unless --force is given.
 
             Example:
               strata prepare configs/quickstart.yaml
@@ -18,10 +19,13 @@ struct PrepareCommand: ParsableCommand {
 
     @OptionGroup var options: ConfigurationOptions
 
+    @Flag(help: "Replace prepared data of other text or settings even if runs were trained on them.")
+    var force = false
+
     func run() throws {
         let data = try options.load().data
         let display = ProgressDisplay(interval: 5)
-        let report = try PreparedCorpus.prepare(configuration: data) { progress in
+        let report = try PreparedCorpus.prepare(configuration: data, force: force) { progress in
             display.show(Self.line(progress))
         }
         for remark in report.remarks { display.note("warning: \(remark)") }
@@ -49,13 +53,23 @@ struct PrepareCommand: ParsableCommand {
         let manifest = report.manifest
         var text = "vocabulary \(NumberText.count(manifest.vocabularySize)), "
         text += "languages \(manifest.languages.joined(separator: " "))\n"
+        // What is 0 everywhere has no column.
+        let columns = Self.columns.filter { column in column.isAlways || manifest.parts.contains { column.value($0) > 0 } }
         text +=
             Table(
-                header: ["pair", "split", "pairs", "skipped"],
+                header: ["pair", "split"] + columns.map(\.name),
                 rows: manifest.parts.map { part in
-                    [part.pair, part.split.rawValue, NumberText.count(part.count), NumberText.count(part.skipped.total)]
+                    [part.pair, part.split.rawValue] + columns.map { NumberText.count($0.value(part)) }
                 }
             ).text
         return text
     }
+
+    private typealias Column = (name: String, isAlways: Bool, value: @Sendable (PreparationManifest.Part) -> Int)
+
+    private static let columns: [Column] = [
+        ("pairs", true, { $0.count }), ("skipped", true, { $0.skipped.total }), ("empty", false, { $0.skipped.empty }),
+        ("too long", false, { $0.skipped.long }), ("invalid", false, { $0.skipped.invalid }),
+        ("long, kept", false, { $0.longKept ?? 0 }),
+    ]
 }

@@ -83,6 +83,12 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) } else { try folder.removeFindings() }
             try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
+            corpus.recordRun(folder.path)
+            for file in corpus.changedText(configuration.data) {
+                display?.note(
+                    "warning: \(file): was changed after it was prepared; training uses \(corpus.path) as it is: "
+                        + "run strata prepare again to use the new text")
+            }
             return try MetricsLog(path: folder.metrics, continuingAfter: start)
         }
         let events = try ranks.together { () -> TensorBoardLog? in
