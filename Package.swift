@@ -21,7 +21,9 @@ let swiftSettings: [SwiftSetting] = [
     .unsafeFlags(architectureFlags),
     .unsafeFlags(["-O", "-disable-batch-mode", "-wmo", "-num-threads", "2"], .when(configuration: .debug)),
 ]
-let cSettings: [CSetting] = [.unsafeFlags(architectureCFlags)]
+let cSettings: [CSetting] = [
+    .unsafeFlags(architectureCFlags), .unsafeFlags(["-O2"], .when(configuration: .debug)),
+]
 let cxxSettings: [CXXSetting] = [.unsafeFlags(architectureCFlags)]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {

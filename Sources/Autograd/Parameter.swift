@@ -8,6 +8,16 @@ public enum ParameterPlacement: Sendable {
     case expert
 }
 
+/// How layers use a parameter's values.
+public enum ParameterUse: Sendable {
+    /// Only as w of products x · wᵀ, by `Parameter.multiply` and the tape's operations.
+    case factor
+    /// So, and element by element too.
+    case factorAndElements
+    /// In any other way.
+    case elements
+}
+
 /// How a parameter's values are drawn before training.
 public enum ParameterInitializer: Sendable {
     case constant(Float)
@@ -31,25 +41,29 @@ public struct ParameterSlice: Sendable {
 }
 
 /// A trained matrix [rows, columns] (a vector is one row) and its gradient. Both are views into the flat buffers of a
-/// `ParameterStore`, and exist from `ParameterStore.materialize` on.
+/// `ParameterStore`, and exist from `ParameterStore.materialize` on; `ParameterStore.packForInference` leaves packed weights alone.
 public final class Parameter {
     public let rows: Int
     public let columns: Int
     public let placement: ParameterPlacement
     public let slices: [ParameterSlice]
-    private var storage: (value: Tensor, gradient: Tensor)?
+    /// How layers use it.
+    public let use: ParameterUse
+    private var storage: (value: Tensor, gradient: Tensor?)?
+    /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
+    public private(set) var packed: PackedWeights?
 
     /// A weight [outputs, inputs] made of one slice for each name, stacked along the outputs.
     public convenience init(
         weights names: [String], outputsEach outputs: Int, inputs: Int, placement: ParameterPlacement = .replicated,
-        initializer: ParameterInitializer
+        use: ParameterUse = .elements, initializer: ParameterInitializer
     ) {
         let slices = names.enumerated().map { index, name in
             ParameterSlice(
                 name: name, shape: [outputs, inputs], range: index * outputs * inputs..<(index + 1) * outputs * inputs,
                 initializer: initializer)
         }
-        self.init(rows: names.count * outputs, columns: inputs, placement: placement, slices: slices)
+        self.init(rows: names.count * outputs, columns: inputs, placement: placement, use: use, slices: slices)
     }
 
     /// A vector made of one slice of `countEach` elements for each name.
@@ -61,10 +75,13 @@ public final class Parameter {
             ParameterSlice(
                 name: name, shape: [count], range: index * count..<(index + 1) * count, initializer: initializer)
         }
-        self.init(rows: 1, columns: names.count * count, placement: placement, slices: slices)
+        self.init(rows: 1, columns: names.count * count, placement: placement, use: .elements, slices: slices)
     }
 
-    private init(rows: Int, columns: Int, placement: ParameterPlacement, slices: [ParameterSlice]) {
+    private init(
+        rows: Int, columns: Int, placement: ParameterPlacement, use: ParameterUse, slices: [ParameterSlice]
+    ) {
+        self.use = use
         self.rows = rows
         self.columns = columns
         self.placement = placement
@@ -73,17 +90,31 @@ public final class Parameter {
 
     public var count: Int { rows * columns }
     public var value: Tensor { materialized.value }
-    public var gradient: Tensor { materialized.gradient }
+    public var gradient: Tensor {
+        guard let gradient = materialized.gradient else {
+            preconditionFailure("\(slices[0].name) has no gradient: its store is for inference")
+        }
+        return gradient
+    }
     /// The elements of its placement's section.
     public var elements: Range<Int> { value.offset..<value.offset + count }
 
-    private var materialized: (value: Tensor, gradient: Tensor) {
-        guard let storage else { preconditionFailure("\(slices[0].name) is used before its store is materialized") }
+    private var materialized: (value: Tensor, gradient: Tensor?) {
+        guard let storage else {
+            preconditionFailure("\(slices[0].name) must be materialized, and not packed, where its values are used")
+        }
         return storage
     }
 
-    func materialize(value: Tensor, gradient: Tensor) {
+    func materialize(value: Tensor, gradient: Tensor?) {
         storage = (value, gradient)
+    }
+
+    /// Packs the values if `use` says that products need them so, and keeps what else is needed in memory of its own.
+    func packForInference(_ context: ComputeContext) {
+        let value = value
+        if use != .elements { packed = PackedWeights(context, value) }
+        storage = use == .factor ? nil : (context.copy(value), nil)
     }
 
     /// Draws every slice's values under a key made from its name, so that they do not depend on which rank draws them.

@@ -6,6 +6,7 @@ public final class ParameterStore {
     /// One placement's parameters: values and gradients, each [1, n], in the order they were added.
     public struct Section {
         public let values: Tensor
+        /// Empty in a store for inference.
         public let gradients: Tensor
     }
 
@@ -36,10 +37,18 @@ public final class ParameterStore {
         return (result, Array(parameters[first...]))
     }
 
-    /// Reserves the buffers and draws the initial values.
-    public func materialize(_ context: ComputeContext, seed: UInt64) {
+    /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
+    /// store is for inference with values that are loaded.
+    public func materialize(_ context: ComputeContext, seed: UInt64?) {
         precondition(sections == nil, "a store is materialized once")
         sections = (materialize(context, .replicated, seed), materialize(context, .expert, seed))
+    }
+
+    /// Packs the factors of products, and lets the buffers go: from now on values are only used.
+    public func packForInference(_ context: ComputeContext) {
+        precondition(sections != nil, "a store is packed once, when it is materialized")
+        for parameter in parameters { parameter.packForInference(context) }
+        sections = nil
     }
 
     public func section(_ placement: ParameterPlacement) -> Section {
@@ -62,17 +71,19 @@ public final class ParameterStore {
     /// The number of parameters that this rank holds.
     public var count: Int { parameters.reduce(0) { $0 + $1.count } }
 
-    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64) -> Section {
+    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?) -> Section {
         let members = parameters.filter { $0.placement == placement }
         let offsets = Self.offsets(members)
         let total = offsets.last ?? 0
-        let section = Section(values: context.zeros(1, total), gradients: context.zeros(1, total))
+        let section = Section(
+            values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total),
+            gradients: context.zeros(1, seed == nil ? 0 : total))
         for (parameter, offset) in zip(members, offsets) {
             func view(_ tensor: Tensor) -> Tensor {
                 Tensor(storage: tensor.storage, offset: offset, rows: parameter.rows, columns: parameter.columns)
             }
-            parameter.materialize(value: view(section.values), gradient: view(section.gradients))
-            parameter.initialize(seed: seed)
+            parameter.materialize(value: view(section.values), gradient: seed == nil ? nil : view(section.gradients))
+            if let seed { parameter.initialize(seed: seed) }
         }
         return section
     }

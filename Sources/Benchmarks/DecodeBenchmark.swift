@@ -38,15 +38,16 @@ public struct DecodeBenchmark {
         let model = TranslationModel(
             configuration: configuration.model, vocabulary: words, context: context,
             expertGroup: try world.split(color: world.rank, key: 0), seed: 1)
+        model.packForInference()
         let key = RandomKey(seed: 1)
         let sources = (0..<sentences).map { sentence in
             (sentence * length..<(sentence + 1) * length).map { SyntheticSentences.word(key, $0, vocabulary: words) }
         }
         // No token ends a sentence, so that the limit ends every search.
-        let vocabulary = BeamSearch.Vocabulary(
+        let vocabulary = SearchVocabulary(
             start: Int32(SyntheticSentences.firstWord), endOfSentence: -1, forbidden: [])
         var limited = search
-        limited.lengthLimit = length
+        limited.limit = LengthLimit(ratio: 0, margin: length)
         let seconds = try Stopwatch.median(repetitions: 3) {
             _ = try limited.translate(ModelScorer(model), sources, vocabulary: vocabulary)
         }

@@ -1,52 +1,140 @@
 import DataPipeline
+import Foundation
+import TensorCore
 import TransformerModel
 
-/// Translates text with a model whose experts are all on this rank.
-public struct Translator {
-    public let model: TranslationModel
+/// Translates text with a model, or with several as an ensemble, whose experts are all on this rank.
+///
+/// Sentences of about one length make a batch, and each thread has batches of its own; few sentences share the threads. Neither
+/// changes a translation.
+public final class Translator {
+    public let models: [TranslationModel]
     public let tokenizer: Tokenizer
-    public let search: BeamSearch
+    public let search: any Search
     /// Source tokens of a batch, over all its sentences.
-    private static let batchTokens = 1536
+    public let batchTokens: Int
+    public static let defaultBatchTokens = 1536
     /// Longer sentences are cut: attention's memory grows with the square.
     public static let longestSource = 1024
+    /// Memory that threads have used, for the next batches.
+    private let idleContexts = IdleContexts()
 
-    public init(model: TranslationModel, tokenizer: Tokenizer, search: BeamSearch) {
-        self.model = model
+    /// The models have the tokenizer's vocabulary.
+    public init(
+        models: [TranslationModel], tokenizer: Tokenizer, search: any Search,
+        batchTokens: Int = Translator.defaultBatchTokens
+    ) {
+        precondition(!models.isEmpty && batchTokens >= 1)
+        self.models = models
         self.tokenizer = tokenizer
         self.search = search
+        self.batchTokens = batchTokens
+    }
+
+    public convenience init(model: TranslationModel, tokenizer: Tokenizer, search: any Search) {
+        self.init(models: [model], tokenizer: tokenizer, search: search)
     }
 
     /// One translation for each text, in order; an empty text for an empty one. `progress` is told how many are done.
     ///
     /// The target language is one of the tokenizer's.
     public func translate(_ texts: [String], to language: String, progress: (Int) -> Void = { _ in }) throws -> [String] {
+        let tokens = texts.map { Array(tokenizer.encode($0).prefix(Self.longestSource)) }
+        return try translations(of: tokens, firstNumber: 0, to: language, progress: progress)
+            .map { $0.first.map { tokenizer.decode($0.tokens) } ?? "" }
+    }
+
+    /// The translations of each sentence, best first; none of one without tokens. Sentences are numbered from `firstNumber` on.
+    public func translations(
+        of sentences: [[Int32]], firstNumber: Int, to language: String, progress: (Int) -> Void = { _ in }
+    ) throws -> [[Translation]] {
         guard let languageToken = tokenizer.languageToken(language) else {
             preconditionFailure("\(language) is not a language of this model")
         }
-        let vocabulary = BeamSearch.Vocabulary(
+        let vocabulary = SearchVocabulary(
             start: languageToken, endOfSentence: tokenizer.endOfSentence,
             forbidden: tokenizer.languages.compactMap { tokenizer.languageToken($0) })
-        let tokens = texts.map { Array(tokenizer.encode($0).prefix(Self.longestSource)) }
-        var result = [String](repeating: "", count: texts.count), done = 0
-        // Sentences of one length end at about the same step.
-        let order = texts.indices.filter { !tokens[$0].isEmpty }.sorted { (tokens[$0].count, $0) < (tokens[$1].count, $1) }
-        done = texts.count - order.count
-        var start = 0
-        while start < order.count {
-            var end = start, rows = 0
-            while end < order.count, end == start || rows + tokens[order[end]].count + 2 <= Self.batchTokens {
-                rows += tokens[order[end]].count + 2
-                end += 1
+        let batches = batches(of: sentences), empty = sentences.count - batches.reduce(0) { $0 + $1.count }
+        let outcome = Outcome(sentences: sentences.count, done: empty)
+        func translate(_ batch: [Int], _ context: ComputeContext?) {
+            let found = Result {
+                try search.translations(
+                    scorer(context), batch.map { [languageToken] + sentences[$0] + [tokenizer.endOfSentence] },
+                    numbers: batch.map { firstNumber + $0 }, vocabulary: vocabulary)
             }
-            let batch = order[start..<end]
-            let sources = batch.map { [languageToken] + tokens[$0] + [tokenizer.endOfSentence] }
-            let translations = try search.translate(ModelScorer(model), sources, vocabulary: vocabulary)
-            for (index, translation) in zip(batch, translations) { result[index] = tokenizer.decode(translation) }
-            done += batch.count
-            progress(done)
-            start = end
+            outcome.add(found, of: batch, progress)
         }
-        return result
+        let pool = models[0].context.pool
+        if batches.count < pool.threads {
+            for batch in batches { translate(batch, nil) }
+        } else {
+            pool.parallelFor(batches.count) { index in
+                let context = idleContexts.take()
+                translate(batches[index], context)
+                idleContexts.giveBack(context)
+            }
+        }
+        return try outcome.result()
+    }
+
+    /// The sentences with tokens, by batch, the longest first: what is left for one thread at the end is short.
+    private func batches(of sentences: [[Int32]]) -> [[Int]] {
+        let order = sentences.indices.filter { !sentences[$0].isEmpty }
+            .sorted { (-sentences[$0].count, $0) < (-sentences[$1].count, $1) }
+        var batches: [[Int]] = [], tokens = 0
+        for index in order {
+            let length = sentences[index].count + 2
+            if batches.isEmpty || tokens + length > batchTokens {
+                batches.append([])
+                tokens = 0
+            }
+            batches[batches.count - 1].append(index)
+            tokens += length
+        }
+        return batches
+    }
+
+    private func scorer(_ context: ComputeContext?) -> any NextTokenScorer {
+        let scorers = models.map { ModelScorer($0, context: context ?? models[0].context) }
+        return scorers.count == 1 ? scorers[0] : EnsembleScorer(scorers)
+    }
+
+    /// Contexts of one thread each.
+    private final class IdleContexts {
+        private let lock = NSLock()
+        private var contexts: [ComputeContext] = []
+
+        func take() -> ComputeContext { lock.withLock { contexts.popLast() } ?? ComputeContext() }
+
+        func giveBack(_ context: ComputeContext) { lock.withLock { contexts.append(context) } }
+    }
+
+    /// What the threads have found so far.
+    private final class Outcome {
+        private let lock = NSLock()
+        private var translations: [[Translation]]
+        private var done: Int
+        private var error: (any Error)?
+
+        init(sentences: Int, done: Int) {
+            translations = [[Translation]](repeating: [], count: sentences)
+            self.done = done
+        }
+
+        func add(_ found: Result<[[Translation]], any Error>, of batch: [Int], _ progress: (Int) -> Void) {
+            lock.lock()
+            defer { lock.unlock() }
+            done += batch.count
+            switch found {
+            case .success(let found): for (index, found) in zip(batch, found) { translations[index] = found }
+            case .failure(let failure): error = error ?? failure
+            }
+            progress(done)
+        }
+
+        func result() throws -> [[Translation]] {
+            if let error { throw error }
+            return translations
+        }
     }
 }

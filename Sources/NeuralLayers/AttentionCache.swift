@@ -13,7 +13,7 @@ public final class AttentionCache {
         self.dim = dim
     }
 
-    /// slot `slots[r]` ← columns `column ..< column + 2 d` of row r of `rows`: its key and its value.
+    /// Slot `slots[r]` ← columns `column ..< column + 2 d` of row r of `rows`: its key and its value.
     func store(_ rows: Tensor, from column: Int, in slots: [Int32]) {
         precondition(slots.count == rows.rows && column + 2 * dim <= rows.columns)
         for (row, slot) in slots.enumerated() {
@@ -41,9 +41,10 @@ public struct SeenSlots: Sendable {
 
     public init() {}
 
-    /// The next row.
-    public mutating func append(_ row: some Sequence<Int32>) {
-        slots.append(contentsOf: row)
+    /// The next row: what `row` of `before` saw, if it continues one, and `slot`.
+    public mutating func append(row: Int?, of before: SeenSlots, then slot: Int32) {
+        if let row { slots.append(contentsOf: before[row]) }
+        slots.append(slot)
         offsets.append(slots.count)
     }
 

@@ -1,15 +1,17 @@
 import Autograd
+import Synchronization
 import TensorCore
 
 /// Token embeddings shared by both embeddings and the output projection: parameter `embedding.weight` [V, d].
 public final class Embedding {
     public let weight: Parameter
-    private var sinusoids: Tensor?
+    /// Several threads may translate at a time.
+    private let sinusoids = Mutex<Tensor?>(nil)
 
     public init(vocabulary: Int, dim: Int, store: ParameterStore) {
         weight = store.add(
             Parameter(
-                weights: ["embedding.weight"], outputsEach: vocabulary, inputs: dim,
+                weights: ["embedding.weight"], outputsEach: vocabulary, inputs: dim, use: .factorAndElements,
                 initializer: .normal(deviation: 1 / Float(dim).squareRoot())))
     }
 
@@ -31,9 +33,11 @@ public final class Embedding {
 
     /// The sinusoids of at least `length` positions; the table grows as longer sentences come.
     public func positions(_ length: Int, _ context: ComputeContext) -> Tensor {
-        if let sinusoids, sinusoids.rows >= length { return sinusoids }
-        let table = EmbeddingKernel.sinusoids(context, length: max(256, length * 2), dim: weight.columns)
-        sinusoids = table
-        return table
+        sinusoids.withLock { sinusoids in
+            if let sinusoids, sinusoids.rows >= length { return sinusoids }
+            let table = EmbeddingKernel.sinusoids(context, length: max(256, length * 2), dim: weight.columns)
+            sinusoids = table
+            return table
+        }
     }
 }

@@ -13,14 +13,14 @@ public struct FeedForward {
         weight1 = store.add(
             Parameter(
                 weights: ["\(name).fc1.weight"], outputsEach: ffnDim, inputs: dim, placement: placement,
-                initializer: initializer))
+                use: .factor, initializer: initializer))
         bias1 = store.add(
             Parameter(
                 vectors: ["\(name).fc1.bias"], countEach: ffnDim, placement: placement, initializer: .constant(0)))
         weight2 = store.add(
             Parameter(
                 weights: ["\(name).fc2.weight"], outputsEach: dim, inputs: ffnDim, placement: placement,
-                initializer: initializer))
+                use: .factor, initializer: initializer))
         bias2 = store.add(
             Parameter(
                 vectors: ["\(name).fc2.bias"], countEach: dim, placement: placement, initializer: .constant(0)))

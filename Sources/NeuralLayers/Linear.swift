@@ -10,7 +10,7 @@ public struct Linear {
     public init(names: [String], inputSize: Int, outputSizeEach: Int, gain: Float = 1, store: ParameterStore) {
         weight = store.add(
             Parameter(
-                weights: names.map { "\($0).weight" }, outputsEach: outputSizeEach, inputs: inputSize,
+                weights: names.map { "\($0).weight" }, outputsEach: outputSizeEach, inputs: inputSize, use: .factor,
                 initializer: .xavier(inputs: inputSize, outputs: outputSizeEach, gain: gain)))
         bias = store.add(
             Parameter(

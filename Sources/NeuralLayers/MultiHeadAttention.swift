@@ -38,7 +38,12 @@ public struct SelfAttention {
     ) -> Variable {
         let projected = projections(h, pass).value
         cache.store(projected, from: h.columns, in: slots)
-        return cache.attend(projected, heads: heads, seen: seen, through: output, addedTo: residual, pass)
+        let entries = cache.entries(seen), d = residual.columns, mixed = pass.context.uninitialized(residual.rows, d)
+        pass.context.clock.measure(.attention, "attention") {
+            CachedAttentionKernel.run(
+                pass.context, queries: projected, entries: entries, heads: heads, headDim: d / heads, into: mixed)
+        }
+        return output.project(Variable(mixed), addedTo: residual, pass, mask: .none)
     }
 }
 
@@ -69,16 +74,19 @@ public struct CrossAttention {
         return output.project(mixed, addedTo: residual, pass, mask: residualMask)
     }
 
-    /// Puts the keys and values of memory [T, d] into `slots` of `cache`, once for all steps.
-    public func remember(_ memory: Variable, _ pass: ForwardPass, cache: AttentionCache, slots: [Int32]) {
-        cache.store(keysAndValues(memory, pass).value, from: 0, in: slots)
-    }
+    /// The keys and values of memory [T, d], once for all steps: [T, 2 d].
+    public func remember(_ memory: Variable, _ pass: ForwardPass) -> Tensor { keysAndValues(memory, pass).value }
 
-    /// One position of decoding, h [R, d]: residual + attention of each row to what it sees of `cache`.
+    /// One position of decoding, h [R, d]: residual + attention of each row to what it sees of what `remember` gave.
     public func step(
-        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, cache: AttentionCache, seen: SeenSlots
+        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, seen: CachedAttentionKernel.Spans
     ) -> Variable {
-        cache.attend(queries(h, pass).value, heads: heads, seen: seen, through: output, addedTo: residual, pass)
+        let queries = queries(h, pass).value, d = residual.columns, mixed = pass.context.uninitialized(residual.rows, d)
+        pass.context.clock.measure(.attention, "attention") {
+            CachedAttentionKernel.run(
+                pass.context, queries: queries, spans: seen, heads: heads, headDim: d / heads, into: mixed)
+        }
+        return output.project(Variable(mixed), addedTo: residual, pass, mask: .none)
     }
 }
 
@@ -89,20 +97,5 @@ extension Linear {
     ) -> Variable {
         let y = pass.tape.linear(x, weight: weight, bias: nil)
         return pass.tape.residualDropout(residual: residual, y: y, bias: bias, mask: mask)
-    }
-}
-
-extension AttentionCache {
-    /// residual + what the first d columns of `queries` find in the slots that each row sees.
-    fileprivate func attend(
-        _ queries: Tensor, heads: Int, seen: SeenSlots, through output: Linear, addedTo residual: Variable,
-        _ pass: ForwardPass
-    ) -> Variable {
-        let d = residual.columns, mixed = pass.context.uninitialized(residual.rows, d)
-        pass.context.clock.measure(.attention, "attention") {
-            CachedAttentionKernel.run(
-                pass.context, queries: queries, entries: entries(seen), heads: heads, headDim: d / heads, into: mixed)
-        }
-        return output.project(Variable(mixed), addedTo: residual, pass, mask: .none)
     }
 }

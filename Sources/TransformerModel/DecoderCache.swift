@@ -4,68 +4,74 @@ import TensorCore
 
 /// What the decoder's layers remember for the hypotheses of a search, and what each row of the step under way sees of it.
 ///
-/// Each row that was ever stepped has a slot in every layer; a hypothesis is the list of its ancestors' slots. A sentence's
-/// slots are free for others once it has ended.
+/// Each row that was ever stepped has a slot in every layer; a hypothesis is the list of its ancestors' slots, and nothing moves
+/// when hypotheses change places. A sentence's slots are free for others once it has ended.
 final class DecoderCache {
-    /// The two attentions of a layer.
-    struct Layer {
-        let own: AttentionCache
-        let memory: AttentionCache
-    }
-
-    let layers: [Layer]
+    /// Each layer's keys and values of earlier positions.
+    let own: [AttentionCache]
     /// The slots of the step under way, a slot a row.
     private(set) var slots: [Int32] = []
     /// By row of the step under way: the slots of its hypothesis, its own at last.
-    private(set) var own = SeenSlots()
-    /// By row of the step under way: the slots of its sentence's memory.
-    private(set) var memory = SeenSlots()
-    private var ownSlots = SlotNumbers(), memorySlots = SlotNumbers()
+    private(set) var seen = SeenSlots()
+    /// The position of each row of the step under way.
+    private(set) var positions: [Int] = []
+    private var rows: [DecodingRow] = []
+    private var freeSlots = SlotNumbers()
     private var sentences: [Int: Sentence] = [:]
     private var begun = 0
 
     private struct Sentence {
-        let memory: [Int32]
-        var own: [Int32] = []
+        /// By layer, [T, 2 d]: keys and values of all tokens of the sentences that began together.
+        let memory: [Tensor]
+        /// The rows that are this sentence's.
+        let tokens: Range<Int>
+        var slots: [Int32] = []
     }
 
     init(_ context: ComputeContext, layers: Int, dim: Int) {
-        self.layers = (0..<layers).map { _ in
-            Layer(own: AttentionCache(context, dim: dim), memory: AttentionCache(context, dim: dim))
-        }
+        own = (0..<layers).map { _ in AttentionCache(context, dim: dim) }
     }
 
-    /// Takes in sentences; returns their numbers, and the slots of all their tokens for what every layer makes of them.
-    func begin(_ segments: Segments) -> (sentences: Range<Int>, slots: [Int32]) {
+    /// Takes in sentences and what every layer's attention remembers of them; returns their numbers.
+    func begin(_ segments: Segments, memory: [Tensor]) -> Range<Int> {
         let numbers = begun..<begun + segments.count
         begun += segments.count
-        let slots = (0..<segments.rows).map { _ in memorySlots.take() }
         for (index, number) in numbers.enumerated() {
-            sentences[number] = Sentence(memory: Array(slots[segments.range(index)]))
+            sentences[number] = Sentence(memory: memory, tokens: segments.range(index))
         }
-        return (numbers, slots)
+        return numbers
     }
 
     /// Gives each row its slot, and finds what it sees.
     func beginStep(_ rows: [DecodingRow]) {
-        let before = own
-        (slots, own, memory) = ([], SeenSlots(), SeenSlots())
+        let before = seen
+        (slots, seen, self.rows) = ([], SeenSlots(), rows)
         for row in rows {
-            guard let sentence = sentences[row.sentence] else {
-                preconditionFailure("sentence \(row.sentence) has ended, or has not begun")
-            }
-            let slot = ownSlots.take()
+            precondition(sentences[row.sentence] != nil, "sentence \(row.sentence) has ended, or has not begun")
+            let slot = freeSlots.take()
             slots.append(slot)
-            sentences[row.sentence]?.own.append(slot)
-            own.append((row.parent.map { Array(before[$0]) } ?? []) + [slot])
-            memory.append(sentence.memory)
+            sentences[row.sentence]?.slots.append(slot)
+            seen.append(row: row.parent, of: before, then: slot)
         }
+        positions = rows.indices.map { seen[$0].count - 1 }
+    }
+
+    /// The source tokens that each row of the step under way sees in a layer.
+    func memory(layer: Int) -> CachedAttentionKernel.Spans {
+        var starts: [UnsafePointer<Float>] = [], counts: [Int] = [], width = 0
+        for row in rows {
+            guard let sentence = sentences[row.sentence] else { preconditionFailure("checked when the step began") }
+            let tensor = sentence.memory[layer]
+            width = tensor.columns
+            starts.append(UnsafePointer(tensor.row(sentence.tokens.lowerBound)))
+            counts.append(sentence.tokens.count)
+        }
+        return CachedAttentionKernel.Spans(starts: starts, counts: counts, stride: width, valueOffset: width / 2)
     }
 
     func end(_ sentence: Int) {
         guard let ended = sentences.removeValue(forKey: sentence) else { return }
-        ownSlots.giveBack(ended.own)
-        memorySlots.giveBack(ended.memory)
+        freeSlots.giveBack(ended.slots)
     }
 }
 

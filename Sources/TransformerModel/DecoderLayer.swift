@@ -47,9 +47,9 @@ struct DecoderLayer {
     /// last position of each hypothesis. `layer` is this layer's index.
     func step(_ x: Variable, _ cache: DecoderCache, layer: Int, _ pass: ForwardPass) throws -> Variable {
         let attended = selfAttention.step(
-            selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.layers[layer].own, slots: cache.slots, seen: cache.own)
+            selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.own[layer], slots: cache.slots, seen: cache.seen)
         let informed = crossAttention.step(
-            crossAttentionNorm(attended, pass), addedTo: attended, pass, cache: cache.layers[layer].memory, seen: cache.memory)
+            crossAttentionNorm(attended, pass), addedTo: attended, pass, seen: cache.memory(layer: layer))
         return try feedForward(informed, pass)
     }
 }

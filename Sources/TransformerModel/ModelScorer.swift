@@ -8,37 +8,52 @@ public final class ModelScorer: NextTokenScorer {
     private let model: TranslationModel
     private let pass: ForwardPass
     private let cache: DecoderCache
+    public let context: ComputeContext
 
-    public init(_ model: TranslationModel) {
+    /// `context` nil: the model's own. Several scorers may share a model, each with a context and a thread of its own, if its
+    /// experts are all on this rank.
+    public init(_ model: TranslationModel, context: ComputeContext? = nil) {
+        let context = context ?? model.context
         self.model = model
-        pass = ForwardPass(tape: Tape(model.context, recording: false), isTraining: false, key: RandomKey(seed: 0))
-        cache = DecoderCache(model.context, layers: model.decoder.count, dim: model.configuration.dim)
+        self.context = context
+        pass = ForwardPass(tape: Tape(context, recording: false), isTraining: false, key: RandomKey(seed: 0))
+        cache = DecoderCache(context, layers: model.decoder.count, dim: model.configuration.dim)
     }
 
-    public var context: ComputeContext { model.context }
     public var vocabulary: Int { model.vocabulary }
 
     public func begin(_ sources: [[Int32]]) throws -> Range<Int> {
         let segments = Segments(lengths: sources.map(\.count))
         let encoded = try model.encode(source: sources.flatMap { $0 }, segments: segments, pass)
-        let (sentences, slots) = cache.begin(segments)
-        for (layer, cache) in zip(model.decoder, cache.layers) {
-            layer.crossAttention.remember(encoded, pass, cache: cache.memory, slots: slots)
-        }
-        return sentences
+        return cache.begin(segments, memory: model.decoder.map { $0.crossAttention.remember(encoded, pass) })
     }
 
-    public func step(_ rows: [DecodingRow]) throws -> Tensor {
+    public func logits(_ rows: [DecodingRow]) throws -> Tensor {
+        let states = try states(rows), logits = context.uninitialized(rows.count, vocabulary)
+        context.clock.measure(.loss, "output projection") {
+            model.embedding.weight.multiply(context, x: states, into: logits)
+        }
+        return logits
+    }
+
+    public func best(_ count: Int, of rows: [DecodingRow], forbidden: [Int32]) throws -> [[TopLogProbabilities.Candidate]] {
+        guard let weights = model.embedding.weight.packed else {
+            return TopLogProbabilities.select(context, logits: try logits(rows), count: count, forbidden: forbidden)
+        }
+        let states = try states(rows)
+        return context.clock.measure(.loss, "output projection") {
+            TopLogProbabilities.select(context, states: states, weights: weights, count: count, forbidden: forbidden)
+        }
+    }
+
+    /// The decoder's output for the next position of each row, [rows, d].
+    private func states(_ rows: [DecodingRow]) throws -> Tensor {
         cache.beginStep(rows)
-        var x = model.embedding(tokens: rows.map(\.token), positions: rows.indices.map { cache.own[$0].count - 1 }, pass)
+        var x = model.embedding(tokens: rows.map(\.token), positions: cache.positions, pass)
         for index in model.decoder.indices { x = try model.decoder[index].step(x, cache, layer: index, pass) }
         let states = model.decoderNorm(x, pass).value
-        let logits = context.uninitialized(rows.count, vocabulary)
-        context.clock.measure(.loss, "output projection") {
-            MatrixProduct.forward(context, x: states, w: model.embedding.weight.value, into: logits)
-        }
         context.clock.countProducts(m: rows.count, n: vocabulary, k: states.columns)
-        return logits
+        return states
     }
 
     public func end(_ sentence: Int) { cache.end(sentence) }

@@ -27,9 +27,18 @@ public protocol NextTokenScorer: AnyObject {
     /// stand in one step.
     func begin(_ sources: [[Int32]]) throws -> Range<Int>
 
-    /// Logits of the next token for each row, [rows, V]; the caller may write over them.
-    func step(_ rows: [DecodingRow]) throws -> Tensor
+    /// A step: logits of the next token for each row, [rows, V]; the caller may write over them.
+    func logits(_ rows: [DecodingRow]) throws -> Tensor
+
+    /// A step of which only each row's `count` likeliest next tokens are asked for, as `TopLogProbabilities.select` orders them.
+    func best(_ count: Int, of rows: [DecodingRow], forbidden: [Int32]) throws -> [[TopLogProbabilities.Candidate]]
 
     /// Forgets a sentence: no later row translates it.
     func end(_ sentence: Int)
+}
+
+extension NextTokenScorer {
+    public func best(_ count: Int, of rows: [DecodingRow], forbidden: [Int32]) throws -> [[TopLogProbabilities.Candidate]] {
+        TopLogProbabilities.select(context, logits: try logits(rows), count: count, forbidden: forbidden)
+    }
 }

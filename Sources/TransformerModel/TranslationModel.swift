@@ -26,6 +26,17 @@ public final class TranslationModel {
         store.materialize(context, seed: seed)
     }
 
+    /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.
+    public convenience init(
+        forInference configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator
+    ) {
+        self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
+        store.materialize(context, seed: nil)
+    }
+
+    /// Lays the weights out for inference. What they compute is the same to rounding; they can be neither trained nor stored.
+    public func packForInference() { store.packForInference(context) }
+
     /// The parameters that a rank of the group holds, by name and shape, without any memory for them.
     public static func parameters(
         configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator

@@ -14,7 +14,7 @@ enum SearchModel {
     /// 0 unknown, 1 end of sentence, 2 and 3 languages, then words.
     static let endOfSentence: Int32 = 1
     static let languages: [Int32] = [2, 3]
-    static let searchVocabulary = BeamSearch.Vocabulary(start: 3, endOfSentence: endOfSentence, forbidden: languages)
+    static let searchVocabulary = SearchVocabulary(start: 3, endOfSentence: endOfSentence, forbidden: languages)
 
     /// `sharpness` is what logits are multiplied by.
     static func make(

@@ -28,7 +28,7 @@ import _TestSupport
     /// The likeliest word, again and again, until the end of sentence or the limit.
     private static func greedy(_ model: TranslationModel, _ source: [Int32]) throws -> [Int32] {
         var tokens: [Int32] = []
-        while tokens.count < BeamSearch.longest(source: source.count) {
+        while tokens.count < LengthLimit().longest(source: source.count) {
             let next = try SearchModel.nextLogProbabilities(model, source: source, tokens: tokens).last!
             let best = Int32(next.indices.max { next[$0] < next[$1] }!)
             if best == SearchModel.endOfSentence { return tokens }
@@ -97,7 +97,7 @@ import _TestSupport
             for seed in 1...16 as ClosedRange<UInt64> {
                 let model = try SearchModel.make(on: rank, vocabulary: 6, seed: seed, sharpness: 1.5)
                 let source = Self.sources([3], vocabulary: 6, seed: seed)[0]
-                let vocabulary = BeamSearch.Vocabulary(
+                let vocabulary = SearchVocabulary(
                     start: 3, endOfSentence: SearchModel.endOfSentence, forbidden: example.forbidden)
                 for penalty in [0, 0.5, 1] as [Float] {
                     func search(_ beam: Int) throws -> [Int32] {
@@ -111,7 +111,7 @@ import _TestSupport
                         #expect(found == best.key, "seed \(seed), penalty \(penalty)")
                         lengths.insert(found.count)
                         if try search(1) != found { greedyDiffers += 1 }
-                    } else if found.count + 1 < BeamSearch.longest(source: source.count) {
+                    } else if found.count + 1 < LengthLimit().longest(source: source.count) {
                         // Longer ones are found only if they are better. (Those cut off at the limit have no end to score.)
                         let score = try SearchModel.logProbability(
                             model, source: source, tokens: found, forbidden: example.forbidden)
@@ -135,7 +135,7 @@ import _TestSupport
                 let source = Self.sources([2], vocabulary: 8, seed: seed)[0]
                 let found = try penalties.map { try Self.translate(model, [source], beam: 8, penalty: $0)[0] }
                 // A translation cut off at the limit has no end of sentence to score.
-                guard found.allSatisfy({ $0.count + 1 < BeamSearch.longest(source: source.count) }) else { continue }
+                guard found.allSatisfy({ $0.count + 1 < LengthLimit().longest(source: source.count) }) else { continue }
                 for (penalty, own) in zip(penalties, found) {
                     for other in found {
                         #expect(
@@ -155,7 +155,7 @@ import _TestSupport
     @Test(arguments: [1, 3]) func translationsEndAtTheLimit(beam: Int) throws {
         try alone { rank in
             let model = try SearchModel.make(on: rank, vocabulary: 9, seed: 2)
-            let vocabulary = BeamSearch.Vocabulary(
+            let vocabulary = SearchVocabulary(
                 start: 3, endOfSentence: SearchModel.endOfSentence, forbidden: [2, 3, SearchModel.endOfSentence])
             let sources = Self.sources([1, 4], vocabulary: 9)
             let translations = try BeamSearch(beam: beam).translate(ModelScorer(model), sources, vocabulary: vocabulary)
@@ -192,8 +192,75 @@ import _TestSupport
             let all = try Self.translate(model, sources, beam: 3)
             #expect(all.count == 3)
             #expect(try all[0] == Self.translate(model, [sources[0]], beam: 3)[0])
-            #expect(all[1].count <= BeamSearch.longest(source: 0))
+            #expect(all[1].count <= LengthLimit().longest(source: 0))
         }
+    }
+
+    /// The plain search with unpacked weights, and this one with packed ones, on one thread and on two.
+    @Test(arguments: [[], [4], [2, 3]]) func thePlainSearchFindsTheSame(strata: [Int]) throws {
+        try alone { rank in
+            for (beam, penalty) in [(1, 1), (4, 1), (5, 0.6)] as [(Int, Float)] {
+                let model = try SearchModel.make(Self.mixture(strata), on: rank, vocabulary: 150, seed: 6)
+                let sources = Self.sources([4, 1, 9, 4, 2, 7, 12, 3], vocabulary: 150, seed: UInt64(beam))
+                let plain = try SimpleBeamSearch(beam: beam, lengthPenalty: penalty).translate(
+                    ModelScorer(model), sources, vocabulary: SearchModel.searchVocabulary)
+                #expect(try Self.translate(model, sources, beam: beam, penalty: penalty) == plain)
+                model.packForInference()
+                #expect(try Self.translate(model, sources, beam: beam, penalty: penalty) == plain)
+                let shared = try BeamSearch(beam: beam, lengthPenalty: penalty).translate(
+                    ModelScorer(model, context: ComputeContext(threads: 2)), sources, vocabulary: SearchModel.searchVocabulary)
+                #expect(shared == plain)
+                #expect(Set(plain).count > 4, "the examples must differ")
+            }
+        }
+    }
+
+    @Test func allThatFinishedIsThereBestFirst() throws {
+        try alone { rank in
+            let model = try SearchModel.make(on: rank, vocabulary: 20, seed: 3)
+            let sources = Self.sources([4, 6], vocabulary: 20)
+            let found = try BeamSearch(beam: 4).translations(
+                ModelScorer(model), sources, numbers: [0, 1], vocabulary: SearchModel.searchVocabulary)
+            let best = try Self.translate(model, sources, beam: 4)
+            for (index, translations) in found.enumerated() {
+                #expect(translations.count >= 4 && translations[0].tokens == best[index])
+                #expect(translations.map(\.score) == translations.map(\.score).sorted(by: >))
+                #expect(Set(translations.map(\.tokens)).count == translations.count)
+                for translation in translations where translation.tokens.count < LengthLimit().longest(source: 4) {
+                    let reference = try SearchModel.logProbability(
+                        model, source: sources[index], tokens: translation.tokens)
+                    #expect(abs(Double(translation.logProbability) - reference) < 1e-3)
+                }
+            }
+        }
+    }
+
+    @Test func noNGramComesTwice() throws {
+        try alone { rank in
+            var repeats = 0
+            for seed in 1...6 as ClosedRange<UInt64> {
+                let model = try SearchModel.make(on: rank, vocabulary: 9, seed: seed)
+                let sources = Self.sources([5, 9], vocabulary: 9, seed: seed)
+                func repeated(_ n: Int) throws -> Int {
+                    try BeamSearch(beam: 3, noRepeatNGram: n).translate(
+                        ModelScorer(model), sources, vocabulary: SearchModel.searchVocabulary
+                    ).reduce(0) { count, tokens in
+                        let grams = tokens.count < 2 ? [] : (0...tokens.count - 2).map { Array(tokens[$0..<$0 + 2]) }
+                        return count + grams.count - Set(grams).count
+                    }
+                }
+                repeats += try repeated(0)
+                #expect(try repeated(2) == 0, "seed \(seed)")
+            }
+            #expect(repeats > 0, "there must be something to forbid")
+        }
+    }
+
+    @Test func completionsOfNGrams() {
+        #expect(NGramRepetition.completions(of: [1, 2, 3, 1, 2], 3) == [3])
+        #expect(NGramRepetition.completions(of: [1, 2, 1, 3, 1], 2) == [2, 3])
+        #expect(NGramRepetition.completions(of: [1, 2], 1) == [1, 2])
+        #expect(NGramRepetition.completions(of: [1, 2], 3).isEmpty && NGramRepetition.completions(of: [1, 1], 0).isEmpty)
     }
 
     /// Who else is in the batch changes nothing: routing is dropless.

@@ -41,6 +41,24 @@ import _TestSupport
         }
     }
 
+    /// Keys one after another: what a list of them gives.
+    @Test(arguments: [(heads: 2, headDim: 5), (3, 16), (2, 80), (1, 64)]) func spans(_ size: (heads: Int, headDim: Int)) {
+        let context = ComputeContext(threads: 2), d = size.heads * size.headDim, counts = [3, 0, 17, 16, 1]
+        let queries = context.tensor(normalValues(5 * d, seed: 1), rows: 5, columns: d)
+        let keys = context.tensor(normalValues(20 * 2 * d, seed: 2), rows: 20, columns: 2 * d)
+        let spans = CachedAttentionKernel.Spans(
+            starts: (0..<5).map { UnsafePointer(keys.row($0 % 3)) }, counts: counts, stride: 2 * d, valueOffset: d)
+        let entries = CachedAttentionKernel.Entries(
+            offsets: Segments(lengths: counts).offsets,
+            rows: (0..<5).flatMap { row in (0..<counts[row]).map { UnsafePointer(keys.row(row % 3 + $0)) } }, valueOffset: d)
+        let (out, expected) = (context.uninitialized(5, d), context.uninitialized(5, d))
+        CachedAttentionKernel.run(
+            context, queries: queries, spans: spans, heads: size.heads, headDim: size.headDim, into: out)
+        CachedAttentionKernel.run(
+            context, queries: queries, entries: entries, heads: size.heads, headDim: size.headDim, into: expected)
+        #expect(out.elements == expected.elements)
+    }
+
     @Test func noQueries() {
         let context = ComputeContext(threads: 1)
         CachedAttentionKernel.run(

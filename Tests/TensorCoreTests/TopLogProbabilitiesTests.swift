@@ -36,6 +36,27 @@ import _TestSupport
         }
     }
 
+    /// Of logits that are computed chunk by chunk: what the whole matrix gives.
+    @Test(arguments: [1, 127, 128, 300, 1000], [1, 2]) func ofStates(vocabulary: Int, threads: Int) {
+        let context = ComputeContext(threads: threads), rows = 7, d = 24
+        let states = context.tensor(normalValues(rows * d, seed: 1), rows: rows, columns: d)
+        let matrix = context.tensor(normalValues(vocabulary * d, seed: 2), rows: vocabulary, columns: d)
+        let weights = PackedWeights(context, matrix)
+        for forbidden in [[], [Int32(vocabulary - 1), Int32(vocabulary / 2)]] as [[Int32]] where forbidden.count < vocabulary {
+            let logits = context.uninitialized(rows, vocabulary)
+            weights.multiply(context, x: states, into: logits)
+            let count = min(10, vocabulary)
+            let expected = TopLogProbabilities.select(context, logits: logits, count: count, forbidden: forbidden)
+            #expect(
+                TopLogProbabilities.select(context, states: states, weights: weights, count: count, forbidden: forbidden)
+                    == expected)
+            // Alone a row has the same.
+            #expect(
+                TopLogProbabilities.select(
+                    context, states: states.rows(3..<4), weights: weights, count: count, forbidden: forbidden) == [expected[3]])
+        }
+    }
+
     @Test func betweenEqualLogitsTheLowerToken() {
         let context = ComputeContext(threads: 1)
         let logits = context.zeros(1, 130)

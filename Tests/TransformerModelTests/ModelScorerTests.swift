@@ -65,7 +65,7 @@ import _TestSupport
             var paths = Self.sources.indices.map { Path(sentence: $0, parent: 0, tokens: [Int32(20 + $0 % 2)]) }
             var reordered = false
             for step in 0..<12 {
-                let logits = try scorer.step(
+                let logits = try scorer.logits(
                     paths.map {
                         DecodingRow(
                             token: $0.tokens.last!, sentence: sentences.lowerBound + $0.sentence,

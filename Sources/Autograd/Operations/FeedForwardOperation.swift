@@ -6,14 +6,13 @@ extension Tape {
         let context = context
         func activate() -> Tensor {
             let activation = context.uninitialized(h.rows, weight1.rows)
-            MatrixProduct.forward(
-                context, x: h.value, w: weight1.value, epilogue: .rectifiedBias(bias1.value.pointer), into: activation)
+            weight1.multiply(context, x: h.value, epilogue: .rectifiedBias(bias1.value.pointer), into: activation)
             return activation
         }
         let y = context.uninitialized(h.rows, weight2.rows)
         let saved: Tensor? = context.clock.measure(.gemm, "feed-forward") {
             let activation = activate()
-            MatrixProduct.forward(context, x: activation, w: weight2.value, into: y)
+            weight2.multiply(context, x: activation, into: y)
             return recomputes ? nil : activation
         }
         context.clock.countProducts(2, m: h.rows, n: weight1.rows, k: weight1.columns)

@@ -5,21 +5,19 @@ extension Tape {
     public func linear(_ x: Variable, weight: Parameter, bias: Parameter?) -> Variable {
         let context = context
         let y = context.uninitialized(x.rows, weight.rows)
-        let w = weight.value
         context.clock.measure(.gemm, "linear") {
-            MatrixProduct.forward(
-                context, x: x.value, w: w, epilogue: bias.map { .bias($0.value.pointer) } ?? .none, into: y)
+            weight.multiply(context, x: x.value, epilogue: bias.map { .bias($0.value.pointer) } ?? .none, into: y)
         }
-        context.clock.countProducts(m: x.rows, n: w.rows, k: w.columns)
+        context.clock.countProducts(m: x.rows, n: weight.rows, k: weight.columns)
         return record(y, parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
             context.clock.measure(.gemm, "linear backward") {
                 MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
                 if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
                 let target = x.gradientTarget(context)
                 MatrixProduct.backwardInput(
-                    context, dy: dy, w: w, accumulate: target.accumulate, into: target.tensor)
+                    context, dy: dy, w: weight.value, accumulate: target.accumulate, into: target.tensor)
             }
-            context.clock.countProducts(2, m: x.rows, n: w.rows, k: w.columns)
+            context.clock.countProducts(2, m: x.rows, n: weight.rows, k: weight.columns)
         }
     }
 }

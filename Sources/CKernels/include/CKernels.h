@@ -8,6 +8,8 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
+#include "PackedWeights.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -65,17 +65,11 @@ public struct FeedForwardExpert: ExpertNetwork {
 
     /// relu(w1 x + b1).
     public func hidden(_ rows: UnsafePointer<Float>, count: Int, into hidden: UnsafeMutablePointer<Float>) {
-        GEMM.multiply(
-            m: count, n: hiddenWidth, k: dim, GEMM.Factor(rows, stride: dim),
-            GEMM.Factor(network.weight1.value.pointer, stride: dim, transposed: true),
-            epilogue: .rectifiedBias(network.bias1.value.pointer), into: hidden, stride: hiddenWidth)
+        network.weight1.multiply(rows, rows: count, epilogue: .rectifiedBias(network.bias1.value.pointer), into: hidden)
     }
 
     public func outputs(_ hidden: UnsafePointer<Float>, count: Int, into outputs: UnsafeMutablePointer<Float>) {
-        GEMM.multiply(
-            m: count, n: dim, k: hiddenWidth, GEMM.Factor(hidden, stride: hiddenWidth),
-            GEMM.Factor(network.weight2.value.pointer, stride: hiddenWidth, transposed: true),
-            epilogue: .bias(network.bias2.value.pointer), into: outputs, stride: dim)
+        network.weight2.multiply(hidden, rows: count, epilogue: .bias(network.bias2.value.pointer), into: outputs)
     }
 
     public func backward(

@@ -26,7 +26,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
     @OptionGroup var search: SearchOptions
 
     /// Lines translated together: enough for one batch of products, few enough that output follows input.
-    private static let linesAtOnce = 64
+    private static let linesAtOnce = 1024
 
     func run() throws {
         let status = try RankWorld.run { ranks in

@@ -61,9 +61,10 @@ struct TrainedModel {
         (configuration, step, dataFingerprint) = (stored.configuration, stored.step, stored.dataFingerprint)
         tokenizer = try Tokenizer(modelFile: stored.tokenizer)
         model = TranslationModel(
-            configuration: configuration.model, vocabulary: tokenizer.vocabularySize,
+            forInference: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
-            expertGroup: alone, seed: configuration.training.seed)
+            expertGroup: alone)
         try stored.parameters.load(into: model.store, path: stored.path)
+        model.packForInference()
     }
 }

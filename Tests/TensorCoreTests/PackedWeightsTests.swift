@@ -1,0 +1,58 @@
+import Foundation
+import Testing
+import _TestSupport
+
+@testable import TensorCore
+
+/// Products with packed weights, against a chain of fused multiplications and additions: equal to the bit.
+@Suite struct PackedWeightsTests {
+    private static func naive(_ x: Tensor, _ w: Tensor, bias: [Float]?, rectified: Bool) -> [Float] {
+        (0..<x.rows).flatMap { row in
+            (0..<w.rows).map { column in
+                var sum: Float = 0
+                for k in 0..<x.columns { sum = sum.addingProduct(x[row, k], w[column, k]) }
+                if let bias { sum += bias[column] }
+                return rectified && !(sum > 0) ? 0 : sum
+            }
+        }
+    }
+
+    @Test(arguments: [1, 5, 6, 7, 13, 100], [1, 15, 16, 40, 257]) func products(rows: Int, outputs: Int) {
+        for (inputs, threads) in [(1, 1), (7, 1), (64, 2), (1500, 3)] {
+            let context = ComputeContext(threads: threads)
+            let x = context.tensor(normalValues(rows * inputs, seed: 1), rows: rows, columns: inputs)
+            let w = context.tensor(normalValues(outputs * inputs, seed: 2), rows: outputs, columns: inputs)
+            let bias = normalValues(outputs, seed: 3), packed = PackedWeights(context, w)
+            bias.withUnsafeBufferPointer { pointer in
+                let epilogues: [(GEMM.Epilogue, [Float]?, Bool)] = [
+                    (.none, nil, false), (.bias(pointer.baseAddress!), bias, false),
+                    (.rectifiedBias(pointer.baseAddress!), bias, true),
+                ]
+                for (epilogue, bias, isRectified) in epilogues {
+                    let out = context.uninitialized(rows, outputs)
+                    out.fill(.nan)
+                    packed.multiply(context, x: x, epilogue: epilogue, into: out)
+                    #expect(
+                        out.elements == Self.naive(x, w, bias: bias, rectified: isRectified),
+                        "\(inputs) inputs, \(threads) threads")
+                }
+            }
+        }
+    }
+
+    @Test func noRows() {
+        let context = ComputeContext(threads: 2), w = context.zeros(20, 8)
+        PackedWeights(context, w).multiply(context, x: context.zeros(0, 8), into: context.zeros(0, 20))
+    }
+
+    /// A rectifier makes 0 of what is no number, as `GEMM` does.
+    @Test func notANumber() {
+        let context = ComputeContext(), x = context.tensor([.nan, 1], rows: 1, columns: 2), w = context.zeros(3, 2)
+        let out = context.uninitialized(1, 3), bias = [Float](repeating: 1, count: 3)
+        let packed = PackedWeights(context, w)
+        packed.multiply(context, x: x, into: out)
+        #expect(out.elements.allSatisfy(\.isNaN))
+        bias.withUnsafeBufferPointer { packed.multiply(context, x: x, epilogue: .rectifiedBias($0.baseAddress!), into: out) }
+        #expect(out.elements == [0, 0, 0])
+    }
+}
