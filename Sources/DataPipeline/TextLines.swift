@@ -7,13 +7,13 @@ public enum TextLines {
         let reader = try LineReader(path: path)
         var lines: [String] = []
         while let line = try reader.next() {
-            switch line {
-            case let .text(text): lines.append(text)
-            case .invalid: throw DataError(.text, "\(path):\(reader.number): must be UTF-8 text, but holds other bytes")
-            case .overlong:
-                throw DataError(
-                    .text, "\(path):\(reader.number): must be at most \(LineReader.maximumBytes) bytes, but is longer")
+            guard !line.mending.contains(.invalidUTF8) else {
+                throw DataError(.text, "\(path):\(line.number): must be UTF-8 text, but holds other bytes")
             }
+            guard !line.mending.contains(.cut) else {
+                throw DataError(.text, "\(path):\(line.number): must be at most \(reader.maximumBytes) bytes, but is longer")
+            }
+            lines.append(line.text)
         }
         return lines
     }

@@ -51,7 +51,7 @@ import _TestSupport
         let out = context.uninitialized(1, 3), bias = [Float](repeating: 1, count: 3)
         let packed = PackedWeights(context, w)
         packed.multiply(context, x: x, into: out)
-        #expect(out.elements.allSatisfy(\.isNaN))
+        #expect(out.elements.allSatisfy { $0.isNaN })
         bias.withUnsafeBufferPointer { packed.multiply(context, x: x, epilogue: .rectifiedBias($0.baseAddress!), into: out) }
         #expect(out.elements == [0, 0, 0])
     }
