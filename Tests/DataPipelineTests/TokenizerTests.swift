@@ -115,7 +115,7 @@ import Testing
         expectError(.tokenizer, "no", "sentences") {
             _ = try Tokenizer.train(sentences: ["", "  "], vocabulary: 100, languages: ["eng"])
         }
-        expectError(.tokenizer, "data.vocabulary must hold", "19 together, but is 10", "data.character_coverage") {
+        expectError(.tokenizer, "data.vocabulary must hold", "20 together, but is 10", "data.character_coverage") {
             _ = try Tokenizer.train(sentences: ["abcdefghijklmnop"], vocabulary: 10, languages: ["eng"])
         }
         expectError(.configuration, "data.vocabulary", "3") {

@@ -151,7 +151,9 @@ import _TestSupport
 
     @Test func dataThatWasPreparedAnew() throws {
         try runOnACopyOfTheData()
-        let again = try Launch.alone.strata(["prepare", "\(folder.path)/run/config.yaml", "--set", "data.vocabulary=150"])
+        let again = try Launch.alone.strata([
+            "prepare", "\(folder.path)/run/config.yaml", "--force", "--set", "data.vocabulary=150",
+        ])
         #expect(again.status == 0, "\(again)")
         expectError(
             try Launch.alone.strata(["evaluate", "\(folder.path)/run"]), 65,

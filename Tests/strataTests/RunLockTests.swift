@@ -45,7 +45,8 @@ import _TestSupport
             trap 'kill -KILL $first $second 2>/dev/null' EXIT
             "$STRATA" train "$CONFIG" --out "$OUT" --set training.updates=1000000 2>/dev/null & first=$!
             until [ -e "$OUT/checkpoints/latest" ]; do sleep 0.02; kill -0 $first || exit 1; done
-            "$STRATA" train "$CONFIG" --out "$OUT" --resume --set training.max_minutes=0.001 2>"$OUT/log" &
+            "$STRATA" train "$CONFIG" --out "$OUT" --resume --set training.updates=1000000 \
+                --set training.max_minutes=0.001 2>"$OUT/log" &
             second=$!
             until grep -q waiting "$OUT/log"; do sleep 0.02; kill -0 $second || exit 2; done
             before=$(wc -l <"$OUT/metrics.jsonl")

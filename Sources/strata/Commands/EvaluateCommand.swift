@@ -20,7 +20,7 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
             Example:
               strata evaluate runs/quickstart
               strata evaluate runs/smoe --against runs/dense --metric ter --json
-              strata evaluate runs/m4 --source news.en --reference news.de --direction en-de
+              strata evaluate runs/m4 --source a --reference b --direction en-de
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
