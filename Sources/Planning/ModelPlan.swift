@@ -50,7 +50,11 @@ public struct ModelPlan {
         var counts = [(parameters: Int, products: Int)](repeating: (0, 0), count: configuration.mixture?.experts ?? 0)
         let blocks = configuration.encoderBlocks + configuration.decoderBlocks
         for slice in parameters.filter({ $0.placement == .expert }).flatMap(\.slices) {
-            guard let id = slice.name.firstMatch(of: /\.experts\.(\d+)\./).flatMap({ Int($0.1) }) else { continue }
+            // A pattern would be read anew for each of what may be a hundred thousand experts.
+            let names = slice.name.split(separator: ".")
+            guard let place = names.firstIndex(of: "experts"), place + 1 < names.count, let id = Int(names[place + 1]) else {
+                continue
+            }
             counts[id].parameters += slice.range.count
             if slice.shape.count == 2 { counts[id].products += slice.range.count }
         }

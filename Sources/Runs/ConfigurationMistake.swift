@@ -7,10 +7,11 @@ enum ConfigurationMistake {
         let lines = text.split(separator: "\n", maxSplits: line, omittingEmptySubsequences: false).prefix(line)
         for (index, line) in lines.enumerated().reversed() {
             let content = line.drop { $0 == " " || $0 == "\t" }
-            guard let first = content.first, first != "#" else { continue }
+            guard let first = content.first else { continue }
             if line.prefix(line.count - content.count).contains("\t") {
                 return (index + 1, "must be indented with spaces, but this line begins with a tab: put spaces in its place")
             }
+            if first == "#" { continue }
             if let blank = blank(in: content.prefix { $0 != "#" }) { return (index + 1, blank) }
             if let missing = missingSpace(in: content) { return (index + 1, missing) }
         }

@@ -113,7 +113,7 @@ import _TestSupport
     }
 
     @Test func whatOnlyLooksWrongLoads() throws {
-        let text = "# a\u{A0}comment\n\t# another\ndata: {format: moses, path: \"x:y\u{A0}z\", prepared: 'a:b'}\n"
+        let text = "# a\u{A0}comment\n  # another\ndata: {format: moses, path: \"x:y\u{A0}z\", prepared: 'a:b'}\n"
         #expect(try problems(text) == [])
         #expect(try problems("data: {format: moses, path: x:y, prepared: s3://z}\n") == [])
     }
