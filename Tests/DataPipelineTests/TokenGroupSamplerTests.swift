@@ -46,7 +46,9 @@ import Testing
     }
 
     /// Of powers of the shares none may be left, nor all be the same power of nothing.
-    @Test(arguments: [Double.leastNonzeroMagnitude, 1e-300, 0.0005, 0.007, 0.1, 1e300, .infinity]) func anyTemperatureMayBe(temperature: Double)
+    @Test(arguments: [Double.leastNonzeroMagnitude, 1e-300, 0.0005, 0.007, 0.1, 1e300, .infinity]) func anyTemperatureMayBe(
+        temperature: Double
+    )
         throws
     {
         let sampler = try sampler(temperature: temperature)
