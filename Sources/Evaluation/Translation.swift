@@ -1,7 +1,7 @@
 import TransformerModel
 
 /// What a search found for a sentence.
-public struct Translation: Equatable, Sendable {
+public struct Translation: Codable, Equatable, Sendable {
     /// Without the end of sentence.
     public var tokens: [Int32]
     /// log p of the tokens and, unless the limit of length cut them off, of the end of sentence.

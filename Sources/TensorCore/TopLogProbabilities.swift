@@ -5,6 +5,11 @@ public enum TopLogProbabilities {
     public struct Candidate: Equatable, Sendable {
         public let token: Int32
         public let logProbability: Float
+
+        public init(token: Int32, logProbability: Float) {
+            self.token = token
+            self.logProbability = logProbability
+        }
     }
 
     /// Columns that are looked at together. Where a distribution's sum is cut depends on this alone.

@@ -42,8 +42,8 @@ import _TestSupport
     }
 
     @Test(arguments: [Launch.alone, .mpirun(2)]) func impossibleSearches(launch: Launch) throws {
-        expectError(try translate(launch, "one\n", "--beam", "0"), 64, "--beam must be 1 to 64, but is 0")
-        expectError(try translate(launch, "one\n", "--beam", "-1"), 64, "--beam must be 1 to 64, but is -1")
+        expectError(try translate(launch, "one\n", "--beam", "0"), 64, "--beam must be at least 1, but is 0")
+        expectError(try translate(launch, "one\n", "--beam", "-1"), 64, "--beam must be at least 1, but is -1")
     }
 
     @Test func aFolderThatIsNoRun() throws {
