@@ -111,9 +111,9 @@ public final class Parameter {
     }
 
     /// Packs the values if `use` says that products need them so, and keeps what else is needed in memory of its own.
-    func packForInference(_ context: ComputeContext) {
+    func packForInference(_ context: ComputeContext, _ precision: PackedWeights.Precision) {
         let value = value
-        if use != .elements { packed = PackedWeights(context, value) }
+        if use != .elements { packed = PackedWeights(context, value, precision: precision) }
         storage = use == .factor ? nil : (context.copy(value), nil)
     }
 

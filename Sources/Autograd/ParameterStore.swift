@@ -45,9 +45,9 @@ public final class ParameterStore {
     }
 
     /// Packs the factors of products, and lets the buffers go: from now on values are only used.
-    public func packForInference(_ context: ComputeContext) {
+    public func packForInference(_ context: ComputeContext, precision: PackedWeights.Precision = .float32) {
         precondition(sections != nil, "a store is packed once, when it is materialized")
-        for parameter in parameters { parameter.packForInference(context) }
+        for parameter in parameters { parameter.packForInference(context, precision) }
         sections = nil
     }
 

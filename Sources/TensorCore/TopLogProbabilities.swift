@@ -48,18 +48,18 @@ public enum TopLogProbabilities {
         best.withEach(context, grain: grain) { rows, best in
             let logits = context.uninitialized(rows.count, chunk)
             defer { withExtendedLifetime(logits) {} }
-            var banned = sorted[...]
-            for start in stride(from: 0, to: vocabulary, by: chunk) {
-                let columns = start..<min(start + chunk, vocabulary)
-                weights.multiply(
-                    states.row(rows.lowerBound), stride: states.columns, rows: rows.count, columns: columns,
-                    into: logits.pointer, outStride: chunk)
-                while let token = banned.first, Int(token) < columns.upperBound {
-                    for row in 0..<rows.count { logits[row, Int(token) - start] = -.infinity }
-                    banned.removeFirst()
-                }
-                for row in rows {
-                    best.add(logits.row(row - rows.lowerBound), columns.count, firstToken: start, row: row)
+            weights.withRows(states.row(rows.lowerBound), stride: states.columns, count: rows.count) { inputs in
+                var banned = sorted[...]
+                for start in stride(from: 0, to: vocabulary, by: chunk) {
+                    let columns = start..<min(start + chunk, vocabulary)
+                    weights.multiply(inputs, count: rows.count, columns: columns, into: logits.pointer, outStride: chunk)
+                    while let token = banned.first, Int(token) < columns.upperBound {
+                        for row in 0..<rows.count { logits[row, Int(token) - start] = -.infinity }
+                        banned.removeFirst()
+                    }
+                    for row in rows {
+                        best.add(logits.row(row - rows.lowerBound), columns.count, firstToken: start, row: row)
+                    }
                 }
             }
         }

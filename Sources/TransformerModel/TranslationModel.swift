@@ -34,8 +34,11 @@ public final class TranslationModel {
         store.materialize(context, seed: nil)
     }
 
-    /// Lays the weights out for inference. What they compute is the same to rounding; they can be neither trained nor stored.
-    public func packForInference() { store.packForInference(context) }
+    /// Lays the weights out for inference: they can be neither trained nor stored any more. In 32 bits what they compute is the
+    /// same to rounding; in 8 it is close. Gates stay as they are.
+    public func packForInference(precision: PackedWeights.Precision = .float32) {
+        store.packForInference(context, precision: precision)
+    }
 
     /// The parameters that a rank of the group holds, by name and shape, without any memory for them.
     public static func parameters(

@@ -40,6 +40,38 @@ import _TestSupport
         }
     }
 
+    /// Integers of x to 127, of weights to 63, and their exact sum.
+    @Test(arguments: [1, 4, 5, 6, 23, 100], [1, 16, 40, 257]) func productsOfIntegers(rows: Int, outputs: Int) {
+        for (inputs, threads) in [(1, 1), (7, 1), (64, 2), (1500, 3)] {
+            let context = ComputeContext(threads: threads)
+            let x = context.tensor(normalValues(rows * inputs, seed: 1), rows: rows, columns: inputs)
+            let w = context.tensor(normalValues(outputs * inputs, seed: 2), rows: outputs, columns: inputs)
+            let out = context.uninitialized(rows, outputs)
+            out.fill(.nan)
+            PackedWeights(context, w, precision: .int8).multiply(context, x: x, into: out)
+            func quantized(_ row: UnsafePointer<Float>, _ bound: Float) -> (integers: [Int], scale: Float) {
+                let largest = (0..<inputs).reduce(Float(0)) { max($0, abs(row[$1])) }
+                return ((0..<inputs).map { Int((row[$0] * (bound / largest)).rounded(.toNearestOrEven)) }, largest / bound)
+            }
+            let (left, right) = ((0..<rows).map { quantized(x.row($0), 127) }, (0..<outputs).map { quantized(w.row($0), 63) })
+            for row in 0..<rows {
+                for column in 0..<outputs {
+                    let sum = zip(left[row].integers, right[column].integers).reduce(0) { $0 + $1.0 * $1.1 }
+                    let expected = Float(sum) * (left[row].scale * right[column].scale)
+                    #expect(out[row, column] == expected, "\(inputs) inputs, \(threads) threads")
+                }
+            }
+        }
+    }
+
+    /// Rows of zeros and of what is no number.
+    @Test func integersOfOddRows() {
+        let context = ComputeContext(), x = context.tensor([0, 0, .nan, 1, .infinity, 2, 1e-42, 0], rows: 4, columns: 2)
+        let out = context.uninitialized(4, 1)
+        PackedWeights(context, context.tensor([1, 1], rows: 1, columns: 2), precision: .int8).multiply(context, x: x, into: out)
+        #expect(out[0, 0] == 0 && out[1, 0].isNaN && out[2, 0].isNaN && abs(out[3, 0]) < 1e-41)
+    }
+
     @Test func noRows() {
         let context = ComputeContext(threads: 2), w = context.zeros(20, 8)
         PackedWeights(context, w).multiply(context, x: context.zeros(0, 8), into: context.zeros(0, 20))

@@ -130,6 +130,7 @@ import _TestSupport
 
     @Test(arguments: [
         (["--n-best", "3"], "--n-best must be at most 2, but is 3"), (["--top-k", "3"], "--top-k must be given with --sample"),
+        (["--compute", "int4"], "--compute must be float32 or int8, but is int4"),
         (["--sample", "0"], "--sample must be 0.01 to 100, but is 0.0"),
         (["--batch-tokens", "-5"], "--batch-tokens must be at least 1, but is -5"),
         (["--maximum-length-ratio", "nan"], "--maximum-length-ratio must be above 0 and at most 100, but is nan"),

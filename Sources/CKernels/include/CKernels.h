@@ -9,6 +9,7 @@
 #define CKERNELS_H
 
 #include "PackedWeights.h"
+#include "QuantizedWeights.h"
 
 #include <stdbool.h>
 #include <stddef.h>

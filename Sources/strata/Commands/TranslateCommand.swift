@@ -46,8 +46,10 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
 
     func run() throws {
         let status = try RankWorld.run { ranks in
-            let search = try ranks.together { try options.chosen() }
-            let models = try folders.map { try TrainedModel.load($0, checkpoint.choice(), on: ranks) }
+            let (search, precision) = try ranks.together { (try options.chosen(), try options.precision()) }
+            let models = try folders.map {
+                try TrainedModel.load($0, checkpoint.choice(), on: ranks, precision: precision)
+            }
             let direction = try ranks.together {
                 try requireOneTokenizer()
                 return try models[0].direction(self.direction)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Evaluation
+import TensorCore
 
 /// What `strata translate` writes for a line, and how it is chosen.
 struct TranslationOptions: ParsableArguments {
@@ -17,6 +18,11 @@ struct TranslationOptions: ParsableArguments {
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Source tokens of a batch.", valueName: "n"))
     var batchTokens = Translator.defaultBatchTokens
+
+    @Option(
+        help: ArgumentHelp(
+            "What products are computed in: float32, or int8, which is faster and nearly the same.", valueName: "type"))
+    var compute = PackedWeights.Precision.float32.rawValue
 
     @Option(
         parsing: .unconditional,
@@ -40,6 +46,14 @@ struct TranslationOptions: ParsableArguments {
         help: ArgumentHelp("Tokens of a translation for each source token, at most; without it 3, and 20 more.", valueName: "x")
     )
     var maximumLengthRatio: Float?
+
+    /// - Throws: `CommandFailure` for what is no precision.
+    func precision() throws -> PackedWeights.Precision {
+        guard let precision = PackedWeights.Precision(rawValue: compute) else {
+            throw CommandFailure(.usage, "--compute must be float32 or int8, but is \(compute)")
+        }
+        return precision
+    }
 
     /// The search that the options ask for.
     ///

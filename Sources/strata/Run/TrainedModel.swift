@@ -20,9 +20,10 @@ struct TrainedModel {
 
     /// From a checkpoint of a run, or an export, named by its folder: the same on every rank, whatever a training does to the run
     /// meanwhile. A collective operation.
-    static func load(_ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, on ranks: RankWorld) throws
-        -> TrainedModel
-    {
+    static func load(
+        _ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, on ranks: RankWorld,
+        precision: PackedWeights.Precision = .float32
+    ) throws -> TrainedModel {
         // Ranks translate different sentences, and need not keep step.
         let alone = try ranks.alone()
         let (run, choice) = try ranks.together { (try RunFolder(existing: folder), try choice()) }
@@ -33,7 +34,7 @@ struct TrainedModel {
             let model = try ranks.together { () -> TrainedModel? in
                 do {
                     let stored = try first ?? open(run, run.isExport ? choice : .step(step))
-                    return try TrainedModel(stored, ranks: ranks, alone: alone)
+                    return try TrainedModel(stored, ranks: ranks, alone: alone, precision)
                 } catch CheckpointError.absent where !ranks.isFirst {
                     return nil
                 }
@@ -57,7 +58,9 @@ struct TrainedModel {
     }
 
     /// `alone` is a communicator of this rank alone. No collective operation.
-    private init(_ stored: StoredModel, ranks: RankWorld, alone: any Communicator) throws {
+    private init(
+        _ stored: StoredModel, ranks: RankWorld, alone: any Communicator, _ precision: PackedWeights.Precision
+    ) throws {
         (configuration, step, dataFingerprint) = (stored.configuration, stored.step, stored.dataFingerprint)
         tokenizer = try Tokenizer(modelFile: stored.tokenizer)
         model = TranslationModel(
@@ -65,6 +68,6 @@ struct TrainedModel {
             context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
             expertGroup: alone)
         try stored.parameters.load(into: model.store, path: stored.path)
-        model.packForInference()
+        model.packForInference(precision: precision)
     }
 }
