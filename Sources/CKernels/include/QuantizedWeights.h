@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// As CKernels_multiplyWeights, but rows of x are integers of -127 to 127 times a scale, and of weights -63 to 63. Sums are exact, so that every
+// Rows of x are integers of -127 to 127 times a scale, rows of weights -63 to 63 times another. Sums are exact, so that every
 // processor has the same bits.
 enum { CKernels_quantizedGroup = 4 };
 
@@ -27,8 +27,7 @@ float CKernels_quantizeRow(const float *x, ptrdiff_t count, ptrdiff_t padded, in
 // quantized += 128, as unsigned bytes.
 void CKernels_makeUnsigned(int8_t *quantized, ptrdiff_t count);
 
-// out [rows, columns] ← (x · wᵀ) · scales + bias, as there; rows of x
-// are k bytes apart, and unsigned.
+// out [rows, columns] ← (x · wᵀ) · scales + bias, as CKernels_multiplyWeights; rows of x are k bytes apart, and unsigned.
 void CKernels_multiplyQuantized(
     const int8_t *x, const float *xScales, ptrdiff_t rows, CKernels_QuantizedWeights weights, ptrdiff_t columns,
     const float *bias, bool rectified, float *out, ptrdiff_t outStride);

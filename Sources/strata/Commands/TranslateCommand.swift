@@ -65,29 +65,30 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
 
     private func translate(_ shared: SharedTranslation, _ tokenizer: Tokenizer) throws {
         let ranks = shared.ranks
-        let files = try ranks.together {
-            ranks.isFirst ? (try SourceLines(path: sourceFile), try TargetLines(path: outputFile, options)) : nil
+        let files: (source: SourceLines, target: TargetLines)? = try ranks.together {
+            guard ranks.isFirst else { return nil }
+            return (try SourceLines(path: sourceFile), try TargetLines(path: outputFile, options))
         }
         let display =
             ranks.isFirst && (progress || isatty(STDERR_FILENO) == 1 && isatty(STDIN_FILENO) == 0) ? ProgressDisplay() : nil
         let speed = TranslationSpeed(sourceFile: sourceFile)
         while true {
-            let first = files?.0.count ?? 0
+            let first = files?.source.count ?? 0
             let sentences = try ranks.together {
-                try files?.0.next(
+                try files?.source.next(
                     atMost: Self.linesAtOnce * ranks.world.size, tokenizer, longest: Translator.longestSource) ?? []
             }
             guard try shared.agreed(!sentences.isEmpty) else { break }
             let found = try shared.translations(of: sentences, firstNumber: first) { _ in }
             try ranks.together {
                 guard let files else { return }
-                try files.1.write(found, tokenizer)
-                display?.show(speed.text(lines: files.0.count, bytes: files.0.bytes))
+                try files.target.write(found, tokenizer)
+                display?.show(speed.text(lines: files.source.count, bytes: files.source.bytes))
             }
         }
         if let files {
-            files.0.warnAtEnd()
-            display?.note(speed.text(lines: files.0.count, bytes: files.0.bytes))
+            files.source.warnAtEnd()
+            display?.note(speed.text(lines: files.source.count, bytes: files.source.bytes))
         }
     }
 

@@ -26,8 +26,14 @@ struct SharedTranslation {
         let found = try ranks.together {
             try translator.translations(of: own, firstNumber: firstNumber, to: language, progress: progress)
         }
-        let parts = try ranks.world.allGather(varying: [UInt8](JSONEncoder().encode(found)))
-        let decoded = try parts.map { try JSONDecoder().decode([[Translation]].self, from: Data($0)) }
+        // Scores of a model that has diverged are not finite.
+        let encoder = JSONEncoder(), decoder = JSONDecoder()
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        let parts = try ranks.world.allGather(varying: [UInt8](encoder.encode(found)))
+        let decoded = try parts.map { try decoder.decode([[Translation]].self, from: Data($0)) }
         return (0..<all.count).map { decoded[$0 % ranks.world.size][$0] }
     }
 
