@@ -17,7 +17,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
 
             Example:
               echo "forty-two" | strata translate runs/quickstart --direction eng-cat
-              strata translate runs/a runs/b --direction en-de --source-file in.txt --output-file out.txt --n-best 5
+              strata translate runs/a runs/b --direction en-de --n-best 5 <in.txt
             """)
 
     @Argument(help: ArgumentHelp("The folder of a run, or of an export; several: an ensemble.", valueName: "run"))
