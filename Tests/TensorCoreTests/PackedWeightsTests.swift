@@ -66,10 +66,11 @@ import _TestSupport
 
     /// Rows of zeros and of what is no number.
     @Test func integersOfOddRows() {
-        let context = ComputeContext(), x = context.tensor([0, 0, .nan, 1, .infinity, 2, 1e-42, 0], rows: 4, columns: 2)
+        let context = ComputeContext(),
+            x = context.tensor([0, 0, .nan, 1, .infinity, 2, 700 * .leastNonzeroMagnitude, 0], rows: 4, columns: 2)
         let out = context.uninitialized(4, 1)
         PackedWeights(context, context.tensor([1, 1], rows: 1, columns: 2), precision: .int8).multiply(context, x: x, into: out)
-        #expect(out[0, 0] == 0 && out[1, 0].isNaN && out[2, 0].isNaN && abs(out[3, 0]) < 1e-41)
+        #expect(out[0, 0] == 0 && out[1, 0].isNaN && out[2, 0].isNaN && abs(out[3, 0]) < .leastNormalMagnitude)
     }
 
     @Test func noRows() {
