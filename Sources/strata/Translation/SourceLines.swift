@@ -27,11 +27,12 @@ final class SourceLines {
         var sentences: [[Int32]] = [], taken = 0
         var line = try reader.next()
         while let read = line {
-            for warning in reader.warnings(read) { Self.warn(warning) }
+            for warning in reader.warnings(read) { warn(warning) }
             taken += read.text.utf8.count + 1
-            var tokens = tokenizer.encode(read.text)
+            // Blanks of some kinds are pieces to SentencePiece, but no text to a reader.
+            var tokens = read.isBlank ? [] : tokenizer.encode(read.text)
             if tokens.count > longest {
-                Self.warn(
+                warn(
                     "\(reader.name):\(read.number): must be at most \(longest) tokens, but has more: only those are translated")
                 tokens = Array(tokens.prefix(longest))
             }
@@ -46,11 +47,7 @@ final class SourceLines {
     }
 
     /// What is said once, at the end.
-    func warnAtEnd() { if let text = notice.text(of: reader.name) { Self.warn(text) } }
-
-    private static func warn(_ text: String) {
-        FileHandle.standardError.write(Data("strata: warning: \(text)\n".utf8))
-    }
+    func warnAtEnd() { if let text = notice.text(of: reader.name) { warn(text) } }
 }
 
 /// Lines with characters that the model has never seen.
