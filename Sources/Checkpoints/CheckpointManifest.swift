@@ -21,6 +21,26 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var expertParallel: Int
     /// The validation loss of this very update; nil if it was not validated, or the loss was not finite.
     public var validationLoss: Double?
+    /// How the validations so far went; nil unless the run ends for want of a better one.
+    public var patience: Patience?
+
+    /// The lowest validation loss, and the validations since.
+    public struct Patience: Codable, Equatable, Sendable {
+        public var best: Double?
+        public var since = 0
+
+        public init() {}
+
+        /// Takes in the next validation's loss.
+        public mutating func add(_ loss: Double) {
+            if loss.isFinite, best.map({ loss < $0 }) ?? true {
+                (best, since) = (loss, 0)
+            } else {
+                since += 1
+            }
+        }
+    }
+
     /// What the parameters' shapes and the data's meaning depend on, by name: a checkpoint is loaded only where all agree.
     public var identity: [String: String]
     public var files: [FileRecord]
@@ -60,6 +80,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         }
         if let applied = manifest.applied, applied < 0 || applied > manifest.step {
             throw damaged("applied must be at most the step, \(manifest.step), but is \(applied)")
+        }
+        if let since = manifest.patience?.since, since < 0 || since > manifest.step {
+            throw damaged("patience.since must be at most the step, \(manifest.step), but is \(since)")
         }
         // Names lead to nothing outside the folder.
         guard manifest.files.allSatisfy({ !$0.name.utf8.contains(UInt8(ascii: "/")) && !$0.name.utf8.contains(0) }) else {

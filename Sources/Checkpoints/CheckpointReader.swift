@@ -100,18 +100,25 @@ public final class CheckpointReader {
         guard differences.isEmpty else { throw CheckpointError.incompatible(path: path, differences: differences) }
     }
 
+    /// Whether it has a moving average of the parameters.
+    public var hasAverage: Bool { tensors.names.contains { $0.hasPrefix("average.") } }
+
     /// Reads the parameters of a store.
     public func load(into store: ParameterStore) throws { try tensors.load(into: store, path: path) }
 
-    /// Reads the parameters of a rank, and of the moments the elements that it covers, however they were spread when saved.
+    /// Reads the parameters of a rank, and of moments and averages the elements that it covers, however they were spread when
+    /// saved. An average that the checkpoint does not have begins at its parameters.
     public func load(into state: RankState) throws {
         try load(into: state.store)
+        let averages = Set(tensors.names.filter { $0.hasPrefix("average.") }.map { String($0.dropFirst("average.".count)) })
         for placement in [ParameterPlacement.replicated, .expert] {
             let moments = state.moments(placement)
             for location in state.store.locations(placement) {
                 let held = location.range.clamped(to: moments.elements), start = location.range.lowerBound
                 guard !held.isEmpty else { continue }
-                for (prefix, tensor) in [("adam.m.", moments.first), ("adam.v.", moments.second)] {
+                let kept = [("adam.m.", moments.first), ("adam.v.", moments.second)]
+                let average = moments.average.map { (averages.contains(location.slice.name) ? "average." : "", $0) }
+                for (prefix, tensor) in kept + [average].compactMap(\.self) {
                     try tensors.load(
                         prefix + location.slice.name, location.slice.shape,
                         elements: held.lowerBound - start..<held.upperBound - start,

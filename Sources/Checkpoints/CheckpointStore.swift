@@ -69,7 +69,8 @@ public final class CheckpointStore {
     ///
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
     public func begin(
-        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?, state: RankState, isSound: Bool = true,
+        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?,
+        patience: CheckpointManifest.Patience? = nil, state: RankState, isSound: Bool = true,
         copying: Bool
     ) throws {
         precondition(pending == nil, "one save at a time")
@@ -82,9 +83,10 @@ public final class CheckpointStore {
         try require(step, gather(reason))
         var content = ShardContent(state, groups, shares: shares)
         if copying { content = context.clock.measure(.other, "snapshot") { snapshot(content) } }
-        let manifest = CheckpointManifest(
+        var manifest = CheckpointManifest(
             step: step, applied: applied, seed: seed, ranks: groups.world.size, expertParallel: groups.layout.expertParallel,
             validationLoss: validationLoss, identity: identity, files: [])
+        manifest.patience = patience
         pending = PendingSave(manifest: manifest, start: start)
         guard !content.parts.isEmpty else { return }
         let path = "\(partial)/\(Self.shardName(groups.world.rank))"

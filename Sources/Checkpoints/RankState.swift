@@ -2,7 +2,7 @@ import Autograd
 import TensorCore
 import Training
 
-/// What a checkpoint keeps of a rank: its parameters, and the moments of those elements that its optimizer covers.
+/// What a checkpoint keeps of a rank: its parameters, and the moments and averages of those elements that its optimizer covers.
 public struct RankState {
     /// One placement's moments, of the section's elements `elements`.
     public struct Moments {
@@ -10,9 +10,13 @@ public struct RankState {
         /// First moments, [1, elements.count].
         public let first: Tensor
         public let second: Tensor
+        /// The parameters' moving average, likewise; nil where none is kept.
+        public let average: Tensor?
 
-        public init(elements: Range<Int>, first: Tensor, second: Tensor) {
+        public init(elements: Range<Int>, first: Tensor, second: Tensor, average: Tensor? = nil) {
             precondition(first.count == elements.count && second.count == elements.count, "a moment an element")
+            precondition(average.map { $0.count == elements.count } ?? true, "an average an element")
+            self.average = average
             self.elements = elements
             self.first = first
             self.second = second
@@ -29,10 +33,12 @@ public struct RankState {
         self.expert = expert
     }
 
-    public init(store: ParameterStore, optimizer: Adam) {
+    public init(store: ParameterStore, optimizer: Adam, average: ParameterAverage? = nil) {
         func moments(_ placement: ParameterPlacement) -> Moments {
             let moments = optimizer.moments(placement)
-            return Moments(elements: optimizer.share(placement), first: moments.first, second: moments.second)
+            return Moments(
+                elements: optimizer.share(placement), first: moments.first, second: moments.second,
+                average: average?.values(placement))
         }
         self.init(store: store, replicated: moments(.replicated), expert: moments(.expert))
     }

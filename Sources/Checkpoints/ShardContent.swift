@@ -5,7 +5,8 @@ import Foundation
 import TensorCore
 import Training
 
-/// What one rank writes of a checkpoint, tensor after tensor: parameters, and under `adam.m.` and `adam.v.` their moments.
+/// What one rank writes of a checkpoint, tensor after tensor: parameters, and under `adam.m.` and `adam.v.` their moments, and
+/// under `average.` their moving average where one is kept.
 struct ShardContent: Sendable {
     /// A tensor, or a piece of one.
     struct Part: Sendable {
@@ -58,6 +59,7 @@ struct ShardContent: Sendable {
                 let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range : 0..<0)
                 add("adam.m.", moments.first, from: moments.elements.lowerBound, held)
                 add("adam.v.", moments.second, from: moments.elements.lowerBound, held)
+                if let average = moments.average { add("average.", average, from: moments.elements.lowerBound, held) }
             }
         }
         self.parts = parts

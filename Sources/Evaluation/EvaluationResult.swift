@@ -44,6 +44,8 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public var split: String
     /// Updates that the model was trained for.
     public var update: Int
+    /// True where the moving average of the parameters was evaluated; nil: they themselves.
+    public var ofAverage: Bool?
     public var beam: Int
     /// Of beam search; 1 in results of before it was kept.
     public var lengthPenalty: Float
@@ -81,6 +83,7 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case split, update, beam, average, directions, signature, tokenizers, comparison, earlier
+        case ofAverage = "of_average"
         case bleuByTokenizer = "bleu_by_tokenizer"
         case furtherSignatures = "further_signatures"
         case lengthPenalty = "length_penalty"
@@ -91,7 +94,8 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public func replacing(_ previous: EvaluationResult) -> EvaluationResult {
         var copy = self
         guard previous.split == split, previous.beam == beam, previous.lengthPenalty == lengthPenalty,
-            previous.directions.keys == directions.keys, previous.averagedTokenizer == averagedTokenizer
+            previous.ofAverage == ofAverage, previous.directions.keys == directions.keys,
+            previous.averagedTokenizer == averagedTokenizer
         else { return copy }
         let known = (previous.earlier ?? []) + [Earlier(update: previous.update, average: previous.average)]
         copy.earlier = known.filter { $0.update != update }.sorted { $0.update < $1.update }
@@ -120,6 +124,7 @@ extension EvaluationResult {
             directions: try result.decode([String: Scores].self, forKey: .directions),
             signature: try result.decode(String.self, forKey: .signature),
             chrfSignature: try result.decodeIfPresent(String.self, forKey: .chrfSignature))
+        ofAverage = try result.decodeIfPresent(Bool.self, forKey: .ofAverage)
         tokenizers = try result.decodeIfPresent([String: String].self, forKey: .tokenizers)
         bleuByTokenizer = try result.decodeIfPresent([String: Double].self, forKey: .bleuByTokenizer)
         furtherSignatures = try result.decodeIfPresent([String: String].self, forKey: .furtherSignatures)

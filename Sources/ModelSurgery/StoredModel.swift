@@ -35,47 +35,65 @@ public struct StoredModel: Sendable {
         self.path = path
     }
 
-    /// A checkpoint of a run, or an export, verified. `report` is told of damaged checkpoints that are passed over.
+    /// A checkpoint of a run, or an export, verified. `report` is told of damaged checkpoints that are passed over. `averaged`: the
+    /// moving average of the parameters in their place.
     ///
-    /// - Throws: `RunError` if a checkpoint is chosen of an export; `CheckpointError`, `ConfigurationError`, `FileError`.
+    /// - Throws: `RunError` if a checkpoint or an average is chosen of an export, or the checkpoint has no average;
+    ///   `CheckpointError`, `ConfigurationError`, `FileError`.
     public init(
-        _ run: RunFolder, _ choice: CheckpointChoice = .latest, report: (CheckpointError) -> Void = { _ in }
+        _ run: RunFolder, _ choice: CheckpointChoice = .latest, averaged: Bool = false,
+        report: (CheckpointError) -> Void = { _ in }
     ) throws {
         guard run.isExport else {
-            try self.init(CheckpointStore.open(run.checkpoints, choice, report: report), of: run)
+            try self.init(CheckpointStore.open(run.checkpoints, choice, report: report), of: run, averaged: averaged)
             return
         }
         guard choice == .latest else {
             throw RunError(.usage, "--checkpoint is for the folder of a run, but \(run.path) is an export of one model")
+        }
+        guard !averaged else {
+            throw RunError(.usage, "--average is for the folder of a run, but \(run.path) is an export of one model")
         }
         try self.init(ModelExport(path: run.path), configuration: RunConfiguration.load(file: run.configuration))
     }
 
     /// A checkpoint of a run.
     ///
-    /// - Throws: `ConfigurationError` if the run's configuration cannot be used.
-    public init(_ checkpoint: CheckpointReader, of run: RunFolder) throws {
+    /// - Throws: `ConfigurationError` if the run's configuration cannot be used; `RunError` if the average is asked for, and there is
+    ///   none.
+    public init(_ checkpoint: CheckpointReader, of run: RunFolder, averaged: Bool = false) throws {
+        guard !averaged || checkpoint.hasAverage else {
+            throw RunError(
+                .usage,
+                "\(checkpoint.path): has no average of the parameters: train with training.average_decay, or leave --average out"
+            )
+        }
         self.init(
             configuration: try RunConfiguration.load(file: run.configuration),
-            parameters: ParametersAlone(checkpoint.tensors), step: checkpoint.manifest.step,
+            parameters: ParametersAlone(checkpoint.tensors, averaged: averaged), step: checkpoint.manifest.step,
             dataFingerprint: checkpoint.manifest.identity[RunConfiguration.dataIdentity] ?? "", tokenizer: run.tokenizer,
+            history: averaged ? ["moving average of the parameters after update \(checkpoint.manifest.step)"] : [],
             path: checkpoint.path)
     }
 }
 
-/// The tensors of a checkpoint that are parameters.
+/// The tensors of a checkpoint that are parameters, or their averages under the parameters' names.
 private struct ParametersAlone: NamedTensors {
     private let tensors: TensorCatalog
+    private let prefix: String
     let names: [String]
 
-    init(_ tensors: TensorCatalog) {
+    init(_ tensors: TensorCatalog, averaged: Bool) {
         self.tensors = tensors
-        names = tensors.names.filter { !$0.hasPrefix("adam.") }
+        prefix = averaged ? "average." : ""
+        names = tensors.names.filter { !Self.isState($0) }
     }
 
-    func shape(_ name: String) -> [Int]? { name.hasPrefix("adam.") ? nil : tensors.shape(name) }
+    private static func isState(_ name: String) -> Bool { name.hasPrefix("adam.") || name.hasPrefix("average.") }
+
+    func shape(_ name: String) -> [Int]? { Self.isState(name) ? nil : tensors.shape(prefix + name) }
 
     func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
-        try tensors.read(name, elements, into: target)
+        try tensors.read(prefix + name, elements, into: target)
     }
 }

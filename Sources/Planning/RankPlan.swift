@@ -17,7 +17,7 @@ public struct RankPlan {
     public struct Memory: Encodable {
         public let parameters: Int
         public let gradients: Int
-        /// Adam's two moments.
+        /// Adam's two moments, and the moving average where one is kept.
         public let optimizerState: Int
         /// What forward keeps of one token group, and the largest that is computed with it.
         public let activations: Int
@@ -46,11 +46,13 @@ public struct RankPlan {
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
             isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
+        let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
-            parameters: held, gradients: held, optimizerState: 2 * moments * float,
+            parameters: held, gradients: held, optimizerState: kept * moments * float,
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
-            // Parameters with their moments: dense ones are dealt out, experts are the first replica's.
-            snapshot: configuration.checkpoint.asynchronous ? 3 * (plan.replicatedParameters / ranks + experts) * float : 0)
+            // Parameters with their moments and averages: dense ones are dealt out, experts are the first replica's.
+            snapshot: configuration.checkpoint.asynchronous
+                ? (1 + kept) * (plan.replicatedParameters / ranks + experts) * float : 0)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         // Whole rows: parts of one are as many floats.
         let rows =

@@ -96,7 +96,7 @@ extension Report {
 
     private var rateChart: LineChart {
         LineChart(
-            title: "Learning rate", note: "Rises linearly in warm-up, then falls with the inverse square root of the update.",
+            title: "Learning rate", note: "Rises linearly in warm-up, then goes on as training.schedule says.",
             measure: "learning rate", extent: .from(0), series: trained(\.learningRate))
     }
 

@@ -52,7 +52,8 @@ extension Report {
     private func scoreNote(_ split: String) -> String {
         let scored = scored(split)
         let places = scored.map { index, result in
-            "\(runs[index].name) at update \(NumberText.count(result.update)), beam \(result.beam)"
+            "\(runs[index].name) at update \(NumberText.count(result.update))"
+                + (result.ofAverage == true ? ", moving average of the parameters" : "") + ", beam \(result.beam)"
         }
         let signatures = Set(scored.map(\.result.signature)).sorted()
         return places.joined(separator: "; ") + ". BLEU: " + signatures.joined(separator: "; ")

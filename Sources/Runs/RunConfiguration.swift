@@ -71,6 +71,7 @@ public struct RunConfiguration: Equatable, Sendable {
             // Without a data section there is nothing that its values could contradict.
             if root.contains("data") { configuration.data.validate("data", problems) }
             configuration.model.validate("model", problems)
+            configuration.training.validate("training", problems)
             configuration.requireCountableChoices(problems)
             if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
                 let smallest = strata.min() ?? 0

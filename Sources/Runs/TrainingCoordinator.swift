@@ -27,16 +27,19 @@ public final class TrainingCoordinator {
     /// The first rank's alone.
     private let log: MetricsLog?
     private var failedSaves = 0
+    /// How the validations went, where training is to end when they no longer improve.
+    private var patience: CheckpointManifest.Patience?
 
     public init(
         trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
-        log: MetricsLog?
+        log: MetricsLog?, patience: CheckpointManifest.Patience? = nil
     ) {
         self.trainer = trainer
         self.checkpoints = checkpoints
         self.cadence = cadence
         self.heldOut = heldOut
         self.log = log
+        if trainer.configuration.patience > 0 { self.patience = patience ?? .init() }
     }
 
     /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is a committed
@@ -57,18 +60,23 @@ public final class TrainingCoordinator {
     private func lead(_ isInterrupted: () -> Bool, _ report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
         let configuration = trainer.configuration
         let start = ContinuousClock.now
+        if isExhausted { return .patience }
         while trainer.update < configuration.updates {
             let minutes = (ContinuousClock.now - start) / .seconds(60)
             let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
-            let (metrics, end) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
+            let (metrics, stop) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             try append(metrics, report)
             try report(.update(metrics))
             if !metrics.skipped { checkpoints.confirm() }
             try poll(report)
+            var end = stop
             let isLast = trainer.update == configuration.updates
             // Validation comes before the checkpoint: a run that is resumed from it need not validate again.
             let isValidated = isLast || end == .timeLimit || isDue(configuration.validateEvery)
             let validation = isValidated ? try validate(report) : nil
+            // A validation that an end of training brought about is none of the run that had not ended there.
+            if let validation, isDue(configuration.validateEvery) { patience?.add(validation.validLoss) }
+            if isExhausted, end == nil { end = .patience }
             if isLast || end != nil {
                 if !metrics.skipped || isSound(validation) { try saveLast(validation, report) } else { try settle(report) }
             } else if isDue(cadence.every), !metrics.skipped {
@@ -83,6 +91,11 @@ public final class TrainingCoordinator {
     /// Whether it shows that training can go on from the state as it is. A skipped update shows that it cannot, or nothing: its
     /// state is that of the update before, and is saved only where this is known.
     private func isSound(_ validation: ValidationMetrics?) -> Bool { validation?.validLoss.isFinite ?? false }
+
+    private var isExhausted: Bool {
+        let most = trainer.configuration.patience
+        return most > 0 && (patience?.since ?? 0) >= most
+    }
 
     private func isDue(_ every: Int) -> Bool { every > 0 && trainer.update % every == 0 }
 
@@ -134,9 +147,9 @@ public final class TrainingCoordinator {
         try log(report) { $0.sync() }
         try checkpoints.begin(
             step: trainer.update, applied: trainer.applied, seed: trainer.configuration.seed,
-            validationLoss: validation?.validLoss,
-            state: RankState(store: trainer.model.store, optimizer: trainer.optimizer), isSound: isSound(validation),
-            copying: copying)
+            validationLoss: validation?.validLoss, patience: patience,
+            state: RankState(store: trainer.model.store, optimizer: trainer.optimizer, average: trainer.average),
+            isSound: isSound(validation), copying: copying)
     }
 
     /// Sees whether the save that is under way has ended.

@@ -12,6 +12,8 @@ public final class TrainingRun {
     public let groups: ParallelGroups
     public let model: TranslationModel
     public let optimizer: Adam
+    /// nil where the configuration asks for none.
+    public let average: ParameterAverage?
     /// The manifest of the checkpoint that the run goes on from; nil for one that begins.
     public private(set) var resumed: CheckpointManifest?
 
@@ -30,14 +32,18 @@ public final class TrainingRun {
             seed: training.seed)
         optimizer = Adam(
             store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon, shardedOver: parallel.shardOptimizer ? groups : nil)
+            epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
+            shardedOver: parallel.shardOptimizer ? groups : nil)
+        average =
+            training.averageDecay > 0
+            ? ParameterAverage(of: model.store, optimizer: optimizer, decay: training.averageDecay, context: context) : nil
     }
 
     /// The last update done when the trainer is made.
     public var start: Int { resumed?.step ?? 0 }
 
     /// What a checkpoint keeps of this rank.
-    public var state: RankState { RankState(store: model.store, optimizer: optimizer) }
+    public var state: RankState { RankState(store: model.store, optimizer: optimizer, average: average) }
 
     /// The run's checkpoints in a folder; `identity` is what they are bound to.
     public func checkpoints(in directory: String, identity: [String: String]) -> CheckpointStore {
@@ -59,7 +65,8 @@ public final class TrainingRun {
         on source: any TokenGroupSource, bucketBytes: Int = GradientSynchronizer.bucketBytes
     ) throws -> Trainer {
         try Trainer(
-            model: model, optimizer: optimizer, groups: groups, source: source, configuration: configuration.training,
+            model: model, optimizer: optimizer, average: average, groups: groups, source: source,
+            configuration: configuration.training,
             startingAfter: start, applied: resumed?.applied, bucketBytes: bucketBytes)
     }
 }

@@ -7,6 +7,8 @@ public final class Adam {
     public let beta1: Float
     public let beta2: Float
     public let epsilon: Float
+    /// What matrices shrink by in an update, times the learning rate (AdamW, Loshchilov and Hutter 2019).
+    public let weightDecay: Float
     /// Whether shares are less than what the ranks hold.
     public let isSharded: Bool
     private let store: ParameterStore
@@ -27,7 +29,7 @@ public final class Adam {
 
     /// `groups`, if given, are those whose ranks share the work: the world that of dense parameters, replicas their experts'.
     public init(
-        store: ParameterStore, context: ComputeContext, beta1: Float, beta2: Float, epsilon: Float,
+        store: ParameterStore, context: ComputeContext, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float = 0,
         shardedOver groups: ParallelGroups? = nil
     ) {
         self.store = store
@@ -35,6 +37,7 @@ public final class Adam {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
+        self.weightDecay = weightDecay
         isSharded = groups != nil
         func part(_ placement: ParameterPlacement) -> Part {
             let count = store.section(placement).values.count, holders = groups?.holders(placement)
@@ -55,12 +58,28 @@ public final class Adam {
     /// The moments of `share(placement)`, which begin with its first element's.
     public func moments(_ placement: ParameterPlacement) -> Moments { part(placement).moments }
 
+    /// Shrinks the matrices of the share. Biases, and the scales and shifts of norms, stay: what is to be small is what multiplies.
+    private func decay(_ learningRate: Float) {
+        guard weightDecay > 0 else { return }
+        let factor = 1 - learningRate * weightDecay
+        for placement in [ParameterPlacement.replicated, .expert] {
+            let values = store.section(placement).values.pointer, share = share(placement)
+            for location in store.locations(placement) where location.slice.shape.count == 2 {
+                let range = location.range.clamped(to: share), first = values + range.lowerBound
+                context.pool.parallelRanges(range.count, grain: 1 << 15) { part in
+                    for index in part { first[index] *= factor }
+                }
+            }
+        }
+    }
+
     /// Update number `update`, from 1, of those that the moments have seen: skipped ones do not count. Gradients are multiplied
     /// by `gradientScale` first, and all are zero afterwards.
     public func step(update: Int, learningRate: Float, gradientScale: Float) {
         let step = AdamKernel.Step(
             update: update, learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
             gradientScale: gradientScale)
+        decay(learningRate)
         for placement in [ParameterPlacement.replicated, .expert] {
             let section = store.section(placement), share = share(placement), moments = moments(placement)
             let gradients = section.gradients.buffer

@@ -14,6 +14,8 @@ import TransformerModel
 public final class Trainer {
     public let model: TranslationModel
     public let optimizer: Adam
+    /// Of the parameters; nil where none is kept.
+    public let average: ParameterAverage?
     public let configuration: TrainingConfiguration
     private let groups: ParallelGroups
     private let synchronizer: GradientSynchronizer
@@ -32,12 +34,14 @@ public final class Trainer {
     /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
     /// up to it were not skipped; nil: all. Gradients are summed in buckets of `bucketBytes`.
     public init(
-        model: TranslationModel, optimizer: Adam, groups: ParallelGroups, source: any TokenGroupSource,
+        model: TranslationModel, optimizer: Adam, average: ParameterAverage? = nil, groups: ParallelGroups,
+        source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
         applied: Int? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes
     ) throws {
         self.model = model
         self.optimizer = optimizer
+        self.average = average
         self.groups = groups
         self.source = source
         self.configuration = configuration
@@ -46,7 +50,7 @@ public final class Trainer {
         synchronizer = try GradientSynchronizer(
             groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
             bucketBytes: bucketBytes)
-        schedule = LearningRateSchedule(peak: configuration.learningRate, warmup: configuration.warmup)
+        schedule = LearningRateSchedule(configuration)
     }
 
     /// Does the next update. If any rank is interrupted or overdue, all are told so: they end alike, whatever a rank's own
@@ -75,7 +79,10 @@ public final class Trainer {
         }
         let loss = sums.smoothed / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
-        if !isSkipped { model.update(loads: sums.blocks) }
+        if !isSkipped {
+            model.update(loads: sums.blocks)
+            average?.update(applied: applied)
+        }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens),
@@ -130,6 +137,20 @@ public final class Trainer {
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
     /// `afterRound` is called on all ranks alike, after each.
     public func validate(_ heldOut: EvaluationGroups, afterRound: () throws -> Void = {}) throws -> ValidationMetrics {
+        guard configuration.validatesAverage, let average else { return try measure(heldOut, afterRound) }
+        // A save under way has a copy of its own.
+        try exchange(average)
+        let metrics = try measure(heldOut, afterRound)
+        try exchange(average)
+        return metrics
+    }
+
+    private func exchange(_ average: ParameterAverage) throws {
+        average.exchange()
+        if optimizer.isSharded { try synchronizer.gatherValues() }
+    }
+
+    private func measure(_ heldOut: EvaluationGroups, _ afterRound: () throws -> Void) throws -> ValidationMetrics {
         var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
         let ranks = groups.world.size
         for round in 0..<(heldOut.count + ranks - 1) / ranks {

@@ -9,6 +9,13 @@ extension TrainingConfiguration {
                 .init("tokens_per_group", \.tokensPerGroup, .integer(1...16_777_216)),
                 .init("learning_rate", \.learningRate, .number(.above(0))),
                 .init("warmup", \.warmup, .integer(0...1_000_000_000)),
+                .init("schedule", \.schedule, .choice),
+                .init("minimum_learning_rate", \.minimumLearningRate, .number(.atLeast(0))),
+                .init("decay_share", \.decayShare, .number(.between(0, 1))),
+                .init("weight_decay", \.weightDecay, .number(.atLeast(0))),
+                .init("average_decay", \.averageDecay, .number(.from(0, below: 1))),
+                .init("validate_average", \.validatesAverage, .boolean),
+                .init("patience", \.patience, .integer(0...1_000_000)),
                 .init("label_smoothing", \.labelSmoothing, .number(.from(0, below: 1))),
                 .init("clip_norm", \.clipNorm, .number(.atLeast(0))),
                 .init("adam_beta1", \.adamBeta1, .number(.from(0, below: 1))),
@@ -20,6 +27,23 @@ extension TrainingConfiguration {
                 .init("recompute", \.recompute, .boolean),
             ],
             over: TrainingConfiguration())
+    }
+
+    /// Values that do not go together.
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            !validatesAverage || averageDecay > 0, "\(path).validate_average", "\(path).average_decay",
+            text: "must be false without \(path).average_decay, for there is no average, but is true")
+        problems.require(
+            minimumLearningRate <= learningRate, "\(path).minimum_learning_rate", "\(path).learning_rate",
+            text: "must be at most \(path).learning_rate, \(learningRate), but is \(minimumLearningRate)")
+        problems.require(
+            weightDecay * learningRate < 1, "\(path).weight_decay", "\(path).learning_rate",
+            text: "must be below 1 / \(path).learning_rate, \(1 / learningRate), for else an update turns weights over, but is "
+                + "\(weightDecay)")
+        problems.require(
+            patience == 0 || validateEvery > 0, "\(path).patience", "\(path).validate_every",
+            text: "must be 0 where \(path).validate_every is 0, for nothing is validated on the way, but is \(patience)")
     }
 }
 

@@ -7,6 +7,20 @@ public struct TrainingConfiguration: Equatable, Sendable {
     public var tokensPerGroup = 3328
     public var learningRate: Float = 8e-4
     public var warmup = 8000
+    /// How the rate goes on after the warm-up.
+    public var schedule = LearningRateShape.inverseSquareRoot
+    /// The rate at the last update, of schedules that have an end.
+    public var minimumLearningRate: Float = 0
+    /// Of the updates, those at the end in which warmup-stable-decay decays.
+    public var decayShare = 0.2
+    /// What matrices shrink by in an update, times the learning rate, apart from their gradients (AdamW); 0: not at all.
+    public var weightDecay: Float = 0
+    /// Decay of the parameters' exponential moving average; 0: there is none.
+    public var averageDecay: Float = 0
+    /// Whether validation is of the average.
+    public var validatesAverage = false
+    /// Validations in a row without a lower loss after which training ends; 0: it goes on.
+    public var patience = 0
     public var labelSmoothing: Float = 0.1
     /// Gradients are scaled down to this norm; 0: never.
     public var clipNorm: Float = 0

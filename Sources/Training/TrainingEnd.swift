@@ -2,6 +2,8 @@
 public enum TrainingEnd: Equatable, Sendable {
     /// All updates are done.
     case finished
+    /// `training.patience` validations did not improve on the best before them.
+    case patience
     /// `training.max_minutes` have passed.
     case timeLimit
     /// Someone asked it to stop; it can be resumed.

@@ -146,7 +146,7 @@ public final class TranslationModel {
     }
 
     /// The decoder's output for a batch, [target tokens, d].
-    private func states(of batch: SentenceBatch, _ pass: ForwardPass) throws -> Variable {
+    func states(of batch: SentenceBatch, _ pass: ForwardPass) throws -> Variable {
         let memory = try encode(source: batch.source, segments: batch.sourceSegments, pass)
         return try decode(
             targetInput: batch.targetInput, segments: batch.targetSegments, memory: memory,

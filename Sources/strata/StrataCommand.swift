@@ -22,8 +22,8 @@ struct StrataCommand: ParsableCommand {
         version: "strata \(programVersion)",
         subcommands: [
             PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
-            AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self, ExportCommand.self,
-            BenchCommand.self, DoctorCommand.self,
+            ScoreCommand.self, AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self,
+            ExportCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

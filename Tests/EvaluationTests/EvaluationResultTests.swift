@@ -55,6 +55,9 @@ import Testing
         var other = earlier
         other.directions = ["b-a": other.average]
         #expect(result(update: 20, bleu: 2).replacing(other).earlier == nil)
+        var average = result(update: 20, bleu: 2)
+        average.ofAverage = true
+        #expect(average.replacing(earlier).earlier == nil && earlier.replacing(average).earlier == nil)
     }
 
     /// A mean of scores by other tokens is none of the same curve.

@@ -70,4 +70,21 @@ import Training
             }
         }
     }
+
+    /// AdamW: with no gradient a matrix shrinks by rate × decay, and nothing else changes.
+    @Test func weightsDecayApartFromTheirGradients() {
+        let context = ComputeContext(threads: 2), store = ParameterStore()
+        _ = store.add(Parameter(weights: ["matrix"], outputsEach: 5, inputs: 7, initializer: .normal(deviation: 1)))
+        _ = store.add(Parameter(vectors: ["vector"], countEach: 9, initializer: .normal(deviation: 1)))
+        store.materialize(context, seed: 3)
+        let before = store.section(.replicated).values.elements
+        let adam = Adam(store: store, context: context, beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.1)
+        adam.step(update: 1, learningRate: 0.5, gradientScale: 1)
+        for location in store.locations(.replicated) {
+            let factor: Float = location.slice.name == "matrix" ? 0.95 : 1
+            for element in location.range {
+                #expect(abs(store.section(.replicated).values.buffer[element] - factor * before[element]) < 1e-6)
+            }
+        }
+    }
 }

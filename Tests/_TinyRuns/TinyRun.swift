@@ -105,7 +105,8 @@ package final class TinyRun {
         interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }, beforeUpdate: (Int) -> Void = { _ in }
     ) throws -> TrainingEnd {
         let coordinator = TrainingCoordinator(
-            trainer: trainer, checkpoints: checkpoints, cadence: plan.cadence, heldOut: heldOut, log: log)
+            trainer: trainer, checkpoints: checkpoints, cadence: plan.cadence, heldOut: heldOut, log: log,
+            patience: run.resumed?.patience)
         let isInterrupted = {
             beforeUpdate(self.trainer.update + 1)
             return self.trainer.update + 1 == interruption
@@ -135,7 +136,7 @@ package final class TinyRun {
     package func validate() throws -> ValidationMetrics { try trainer.validate(heldOut!) }
 
     /// Parameters and moments that this rank holds.
-    package var state: ModelState { ModelState(model.store, optimizer) }
+    package var state: ModelState { ModelState(model.store, optimizer, run.average) }
 }
 
 extension CheckpointStore {
@@ -155,13 +156,14 @@ extension CheckpointStore {
 package struct ModelState: Equatable, Sendable {
     package private(set) var tensors: [String: [UInt32?]] = [:]
 
-    package init(_ store: ParameterStore, _ optimizer: Adam) {
+    package init(_ store: ParameterStore, _ optimizer: Adam, _ average: ParameterAverage? = nil) {
         for placement in [ParameterPlacement.replicated, .expert] {
             let values = store.section(placement).values, moments = optimizer.moments(placement)
             let share = optimizer.share(placement)
+            let kept = average.map { [("average.", $0.values(placement), share)] } ?? []
             for (prefix, tensor, present) in [
                 ("", values, 0..<values.count), ("adam.m.", moments.first, share), ("adam.v.", moments.second, share),
-            ] {
+            ] + kept {
                 for location in store.locations(placement) {
                     tensors[prefix + location.slice.name] = location.range.map {
                         present.contains($0) ? tensor.buffer[$0 - present.lowerBound].bitPattern : nil

@@ -53,6 +53,26 @@ import _TestSupport
         #expect(model.entries.values.allSatisfy { $0.shape == whole.entries[$0.name]?.shape })
     }
 
+    /// The moving average under the parameters' names, and what takes it.
+    @Test func theAverageInTheParametersPlace() throws {
+        let trained = try Launch.alone.strata([
+            "train", TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "training.updates=4", "--set",
+            "training.average_decay=0.9", "--set", "training.schedule=cosine", "--set", "training.weight_decay=0.01",
+        ])
+        try #require(trained.status == 0, "\(trained)")
+        #expect(try export("\(folder.path)/run", "--average").status == 0)
+        let model = try SafeTensorsFile(path: "\(out)/model.safetensors")
+        let shard = try SafeTensorsFile(path: "\(folder.path)/run/checkpoints/step-00000004/shard-00000.safetensors")
+        #expect(model.entries.count * 4 == shard.entries.count)
+        #expect(model.entries.keys.allSatisfy { model.floats($0) == shard.floats("average.\($0)") })
+        #expect(model.floats("embedding.weight") != shard.floats("embedding.weight"))
+        let evaluated = try Launch.alone.strata(["evaluate", "\(folder.path)/run", "--average", "--beam", "1"])
+        #expect(evaluated.status == 0, "\(evaluated)")
+        expectError(
+            try Launch.alone.strata(["evaluate", TinyCommandLine.run, "--average"]), 64, "has no average of the parameters")
+        expectError(try Launch.alone.strata(["evaluate", out, "--average"]), 64, "--average is for the folder of a run")
+    }
+
     @Test func anExportTranslatesAndIsEvaluatedAsTheRun() throws {
         #expect(try export(TinyCommandLine.run, "--checkpoint", "10").status == 0)
         func run(_ arguments: [String]) throws -> String {

@@ -26,7 +26,7 @@ import _TestSupport
         #expect(
             Set(onRanks) == [
                 "strata train", "strata evaluate", "strata translate", "strata analyze", "strata doctor", "strata bench step",
-                "strata bench alltoall", "strata bench decode",
+                "strata bench alltoall", "strata bench decode", "strata score",
             ])
         #expect(Set(StrataCommand.leaves.map(\.name)) == Set(onRanks).union(Self.once.map(Self.name)))
     }

@@ -97,7 +97,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
     }
 
     private func analyze(on ranks: RankWorld) throws -> ExitStatus {
-        let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
+        let trained = try TrainedModel.load(folder, checkpoint.choice(), averaged: checkpoint.average, on: ranks)
         let (text, directions, training) = try ranks.together {
             let (text, directions) = try open(trained, verify: ranks.isFirst)
             return (text, directions, try trainingText(text, trained))

@@ -59,7 +59,7 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     }
 
     private func evaluate(_ metrics: ScoreMetrics, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
-        let trained = try TrainedModel.load(folder, checkpoint.choice(), on: ranks)
+        let trained = try TrainedModel.load(folder, checkpoint.choice(), averaged: checkpoint.average, on: ranks)
         let (text, directions) = try ranks.together {
             let opened = try self.text.open(trained, of: folder, isFirst: ranks.isFirst)
             try checkAgainst(opened.1)
@@ -78,8 +78,11 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
         }
         let other = try against.map { try self.otherTranslations($0, scores, search, display, on: ranks) }
         guard ranks.isFirst else { return .done }
-        display?.note("update \(trained.step), \(text.title), beam \(search.beam)")
-        var report = EvaluationReport(scores: scores, metrics: metrics, text: text.name, update: trained.step, search: search)
+        display?.note(
+            "update \(trained.step)\(checkpoint.average ? ", moving average" : ""), \(text.title), beam \(search.beam)")
+        var report = EvaluationReport(
+            scores: scores, metrics: metrics, text: text.name, update: trained.step, ofAverage: checkpoint.average,
+            search: search)
         if self.text.isWhole, case let .split(_, split) = text {
             save(report.result, RunFolder(path: folder).evaluation(split))
         }
@@ -108,10 +111,8 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
 
     /// Every rank's translations, put in the order of the text, on every rank.
     private static func gather(_ translations: [String], count: Int, _ ranks: RankWorld) throws -> [String] {
-        let bytes = try JSONEncoder().encode(translations)
         var result = [String](repeating: "", count: count)
-        for (rank, part) in try ranks.world.allGather(varying: [UInt8](bytes)).enumerated() {
-            let texts = try JSONDecoder().decode([String].self, from: Data(part))
+        for (rank, texts) in try ranks.gather(translations).enumerated() {
             for (offset, text) in texts.enumerated() { result[rank + offset * ranks.world.size] = text }
         }
         return result

@@ -30,7 +30,7 @@ struct ExportCommand: ParsableCommand {
         try requirePath(out, of: "--out")
         let run = try RunFolder(trained: folder), choice = try options.choice()
         try requireNew(out)
-        let model = try StoredModel(run, choice) { error in
+        let model = try StoredModel(run, choice, averaged: options.average) { error in
             warn("\(error); using another one")
         }
         let bytes = try ModelExport.write(model, to: out)

@@ -72,6 +72,14 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let (sampler, heldOut) = try ranks.together {
             (try configuration.sampler(of: corpus), try configuration.heldOut(of: corpus))
         }
+        try ranks.together {
+            guard training.patience == 0 || heldOut != nil else {
+                throw CommandFailure(
+                    .usage,
+                    "training.patience must be 0 where there is no text to validate on, but is \(training.patience): "
+                        + "\(corpus.path) has no valid split")
+            }
+        }
         let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
         let run = try TrainingRun(configuration, vocabulary: corpus.vocabularySize, world: ranks.world, context: context)
         let checkpoints = run.checkpoints(
@@ -98,7 +106,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         let trainer = try run.trainer(on: sampler)
         let coordinator = TrainingCoordinator(
-            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log)
+            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log,
+            patience: run.resumed?.patience)
         if let display { try announce(display, run, corpus) }
         let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
         let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }

@@ -48,7 +48,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
         let status = try RankWorld.run { ranks in
             let (search, precision) = try ranks.together { (try options.chosen(), try options.precision()) }
             let models = try folders.map {
-                try TrainedModel.load($0, checkpoint.choice(), on: ranks, precision: precision)
+                try TrainedModel.load($0, checkpoint.choice(), averaged: checkpoint.average, on: ranks, precision: precision)
             }
             let direction = try ranks.together {
                 try requireOneTokenizer()

@@ -9,6 +9,9 @@ struct CheckpointOptions: ParsableArguments {
         ))
     var checkpoint = "latest"
 
+    @Flag(help: "Take the moving average of the parameters, which training.average_decay keeps.")
+    var average = false
+
     /// - Throws: `CommandFailure` for what names no checkpoint.
     func choice() throws -> CheckpointChoice {
         switch checkpoint {

@@ -9,8 +9,10 @@ struct EvaluationReport {
     private let metrics: ScoreMetrics
     private(set) var result: EvaluationResult
 
-    /// `update`: how long the model was trained; `text`: the name of what was translated.
-    init(scores: [DirectionScore], metrics: ScoreMetrics, text: String, update: Int, search: BeamSearch) {
+    /// `update`: how long the model was trained, whose moving average it is if `ofAverage`; `text`: the name of what was translated.
+    init(
+        scores: [DirectionScore], metrics: ScoreMetrics, text: String, update: Int, ofAverage: Bool = false, search: BeamSearch
+    ) {
         self.scores = scores
         self.metrics = metrics
         let figures = scores.map { $0.figures(metrics) }
@@ -28,6 +30,7 @@ struct EvaluationReport {
             split: text, update: update, beam: search.beam, lengthPenalty: search.lengthPenalty, average: average,
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
             signature: Self.signature(metrics, main), chrfSignature: ChrF().signature(version: programVersion))
+        if ofAverage { result.ofAverage = true }
         result.tokenizers = Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), tokenizers))
         if byTokenizer.count > 1 {
             result.bleuByTokenizer = byTokenizer.mapValues { indices in
@@ -116,10 +119,12 @@ struct EvaluationReport {
         for score in scores {
             let name = score.direction.description
             for figure in comparison.directions[name] ?? [] {
+                // sacreBLEU's tests find scores that are equal significantly so.
+                let isEqual = figure.score == figure.against
+                func p(_ result: SignificanceResult) -> String { isEqual ? "-" : NumberText.decimal(result.pValue, 4) }
                 rows.append([
                     name, figure.metric, NumberText.decimal(figure.score, 2), NumberText.decimal(figure.against, 2),
-                    NumberText.decimal(figure.score - figure.against, 2), NumberText.decimal(figure.bootstrap.pValue, 4),
-                    NumberText.decimal(figure.randomization.pValue, 4),
+                    NumberText.decimal(figure.score - figure.against, 2), p(figure.bootstrap), p(figure.randomization),
                 ])
                 for signature in [figure.bootstrapSignature, figure.randomizationSignature] {
                     let line = "\(figure.metric): \(signature)\n"

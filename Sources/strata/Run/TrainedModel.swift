@@ -21,7 +21,7 @@ struct TrainedModel {
     /// From a checkpoint of a run, or an export, named by its folder: the same on every rank, whatever a training does to the run
     /// meanwhile. A collective operation.
     static func load(
-        _ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, on ranks: RankWorld,
+        _ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, averaged: Bool = false, on ranks: RankWorld,
         precision: PackedWeights.Precision = .float32
     ) throws -> TrainedModel {
         // Ranks translate different sentences, and need not keep step.
@@ -29,11 +29,11 @@ struct TrainedModel {
         let (run, choice) = try ranks.together { (try RunFolder(existing: folder), try choice()) }
         for _ in 0..<mostAttempts {
             // What the first rank has open is the choice of all.
-            let first = try ranks.together { ranks.isFirst ? try open(run, choice) : nil }
+            let first = try ranks.together { ranks.isFirst ? try open(run, choice, averaged) : nil }
             let step = Int(try ranks.world.broadcast(Int64(first?.step ?? 0), root: 0))
             let model = try ranks.together { () -> TrainedModel? in
                 do {
-                    let stored = try first ?? open(run, run.isExport ? choice : .step(step))
+                    let stored = try first ?? open(run, run.isExport ? choice : .step(step), averaged)
                     return try TrainedModel(stored, ranks: ranks, alone: alone, precision)
                 } catch CheckpointError.absent where !ranks.isFirst {
                     return nil
@@ -51,8 +51,8 @@ struct TrainedModel {
     /// So often another checkpoint is taken where one was removed before every rank had it open.
     private static let mostAttempts = 10
 
-    private static func open(_ run: RunFolder, _ choice: CheckpointChoice) throws -> StoredModel {
-        try StoredModel(run, choice) { error in
+    private static func open(_ run: RunFolder, _ choice: CheckpointChoice, _ averaged: Bool) throws -> StoredModel {
+        try StoredModel(run, choice, averaged: averaged) { error in
             warn("\(error); using another one")
         }
     }

@@ -63,6 +63,7 @@ final class TrainingProgress {
         let why =
             switch end {
             case .finished: "finished"
+            case .patience: "training.patience: validation improves no more"
             case .timeLimit: "training.max_minutes reached"
             case .interrupted: "stopped as asked; add --resume to go on"
             }

@@ -1,6 +1,5 @@
 import Collectives
 import Evaluation
-import Foundation
 
 /// Sentences that the first rank has, translated by all ranks together.
 struct SharedTranslation {
@@ -26,14 +25,7 @@ struct SharedTranslation {
         let found = try ranks.together {
             try translator.translations(of: own, firstNumber: firstNumber, to: language, progress: progress)
         }
-        // Scores of a model that has diverged are not finite.
-        let encoder = JSONEncoder(), decoder = JSONDecoder()
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        let parts = try ranks.world.allGather(varying: [UInt8](encoder.encode(found)))
-        let decoded = try parts.map { try decoder.decode([[Translation]].self, from: Data($0)) }
+        let decoded = try ranks.gather(found)
         return (0..<all.count).map { decoded[$0 % ranks.world.size][$0] }
     }
 

@@ -1,0 +1,62 @@
+import Autograd
+import TensorCore
+
+/// The exponential moving average of parameters: after every update that is applied, average += (1 − decay) (value − average). While
+/// there are few updates the decay is less, (1 + n) / (10 + n) after n of them, so that the beginning is soon forgotten.
+///
+/// A rank averages the elements that its optimizer updates: all that it holds, or where that is sharded its share.
+public final class ParameterAverage {
+    public let decay: Float
+    private let store: ParameterStore
+    private let optimizer: Adam
+    private let context: ComputeContext
+    private let replicated: Tensor
+    private let expert: Tensor
+
+    /// Begins at the parameters as they are.
+    public init(of store: ParameterStore, optimizer: Adam, decay: Float, context: ComputeContext) {
+        self.decay = decay
+        self.store = store
+        self.optimizer = optimizer
+        self.context = context
+        func copy(_ placement: ParameterPlacement) -> Tensor {
+            let share = optimizer.share(placement), copy = context.uninitialized(1, share.count)
+            _ = copy.buffer.update(fromContentsOf: store.section(placement).values.buffer[share])
+            return copy
+        }
+        replicated = copy(.replicated)
+        expert = copy(.expert)
+    }
+
+    /// [1, n]: the average of the elements that the optimizer's share of a section has.
+    public func values(_ placement: ParameterPlacement) -> Tensor { placement == .replicated ? replicated : expert }
+
+    /// Takes in the parameters after the `applied`-th update, from 1.
+    func update(applied: Int) {
+        let step = 1 - min(decay, Float(1 + applied) / Float(10 + applied))
+        for placement in [ParameterPlacement.replicated, .expert] {
+            let (average, value, count) = pointers(placement)
+            context.pool.parallelRanges(count, grain: 1 << 15) { range in
+                for index in range { average[index] += step * (value[index] - average[index]) }
+            }
+        }
+    }
+
+    /// Puts the average in the parameters' place, and them in its own; done again, all is as before. Of a sharded optimizer's
+    /// parameters, the other ranks' shares are then to be gathered.
+    func exchange() {
+        for placement in [ParameterPlacement.replicated, .expert] {
+            let (average, value, count) = pointers(placement)
+            context.pool.parallelRanges(count, grain: 1 << 15) { range in
+                for index in range { (average[index], value[index]) = (value[index], average[index]) }
+            }
+        }
+    }
+
+    private func pointers(
+        _ placement: ParameterPlacement
+    ) -> (average: UnsafeMutablePointer<Float>, value: UnsafeMutablePointer<Float>, count: Int) {
+        let share = optimizer.share(placement)
+        return (values(placement).pointer, store.section(placement).values.pointer + share.lowerBound, share.count)
+    }
+}
