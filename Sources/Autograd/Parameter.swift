@@ -23,6 +23,8 @@ public enum ParameterInitializer: Sendable {
     case constant(Float)
     case normal(deviation: Float)
     case uniform(bound: Float)
+    /// A matrix with rows of length 1 that are orthogonal to one another; of more rows than columns, each so many of them.
+    case orthonormalRows
 
     /// Glorot and Bengio's uniform distribution for a weight [out, in], times `gain`.
     public static func xavier(inputs: Int, outputs: Int, gain: Float = 1) -> ParameterInitializer {
@@ -127,9 +129,35 @@ public final class Parameter {
                 values.update(repeating: constant, count: slice.range.count)
             case let .normal(deviation):
                 for i in 0..<slice.range.count { values[i] = key.normal(i) * deviation }
+            case .orthonormalRows:
+                slice.fillOrthonormalRows(values, key: key)
             case let .uniform(bound):
                 for i in 0..<slice.range.count { values[i] = (2 * key.uniform(i) - 1) * bound }
             }
+        }
+    }
+}
+
+extension ParameterSlice {
+    /// Rows of normal draws, each made orthogonal to those before it (Gram–Schmidt, twice for rounding) and of length 1.
+    fileprivate func fillOrthonormalRows(_ values: UnsafeMutablePointer<Float>, key: RandomKey) {
+        let columns = shape[shape.count - 1], rows = range.count / columns
+        var before: [[Double]] = []
+        for row in 0..<rows {
+            if before.count == columns { before = [] }
+            var draw = (0..<columns).map { Double(key.normal(row * columns + $0)) }
+            for _ in 0..<2 {
+                for other in before {
+                    let along = zip(draw, other).reduce(0) { $0 + $1.0 * $1.1 }
+                    for column in draw.indices { draw[column] -= along * other[column] }
+                }
+            }
+            let length = draw.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            for column in draw.indices {
+                draw[column] /= length
+                values[row * columns + column] = Float(draw[column])
+            }
+            before.append(draw)
         }
     }
 }

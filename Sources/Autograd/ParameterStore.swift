@@ -41,6 +41,8 @@ public final class ParameterStore {
     /// store is for inference with values that are loaded.
     public func materialize(_ context: ComputeContext, seed: UInt64?) {
         precondition(sections == nil, "a store is materialized once")
+        let names = parameters.flatMap { $0.slices.map(\.name) }
+        precondition(Set(names).count == names.count, "every slice has a name of its own")
         sections = (materialize(context, .replicated, seed), materialize(context, .expert, seed))
     }
 

@@ -18,6 +18,10 @@ public struct RouterEntropy: RoutingLoss {
         [.init("router_entropy", \.weight, .number(.atLeast(0)), isWritten: { $0.weight != 0 })]
     }
 
+    public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {
+        requireProbabilities(configuration, path, key: "router_entropy", problems)
+    }
+
     public func addition(to configuration: MixtureConfiguration) -> String? { isInUse ? "router entropy" : nil }
 
     public var isInUse: Bool { weight > 0 }

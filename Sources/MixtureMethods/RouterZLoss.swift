@@ -17,6 +17,10 @@ public struct RouterZLoss: RoutingLoss {
         [.init("router_z_loss", \.weight, .number(.atLeast(0)), isWritten: { $0.weight != 0 })]
     }
 
+    public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {
+        requireProbabilities(configuration, path, key: "router_z_loss", problems)
+    }
+
     public func addition(to configuration: MixtureConfiguration) -> String? { isInUse ? "z-loss" : nil }
 
     public var isInUse: Bool { weight > 0 }

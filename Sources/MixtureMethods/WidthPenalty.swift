@@ -47,6 +47,10 @@ public struct WidthPenalty: RoutingLoss {
         return [.init("width_penalty", \.settings, .either("none", or: settings), isWritten: { $0.settings != nil })]
     }
 
+    public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {
+        requireProbabilities(configuration, path, key: "width_penalty", problems)
+    }
+
     public func addition(to configuration: MixtureConfiguration) -> String? { settings == nil ? nil : "width penalty" }
 
     public var isInUse: Bool { settings != nil }

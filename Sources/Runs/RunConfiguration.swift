@@ -86,7 +86,7 @@ public struct RunConfiguration: Equatable, Sendable {
     /// A token group's choices of experts are counted in 32 bits.
     private func requireCountableChoices(_ problems: ConfigurationProblems) {
         guard let mixture = model.mixture else { return }
-        let each = mixture.rule.choicesQueue ? min(mixture.topK, mixture.experts) : mixture.experts
+        let each = mixture.rule.choicesQueue && mixture.rule.readsTopK ? min(mixture.topK, mixture.experts) : mixture.experts
         let most = Int(Int32.max) / max(each, 1)
         problems.require(
             training.tokensPerGroup <= most, "training.tokens_per_group", "model.moe.top_k", "model.moe.strata",

@@ -67,7 +67,7 @@ import _TestSupport
                 }, tolerance: 1e-6, "shares")
             if isOn { try expectClose(decision.gate.scores.elements, exponentials, tolerance: 1e-6, "scores") }
             let none = [Float](repeating: 0, count: decision.experts.count)
-            gradients.append(router.backward(context, decision, dweights: none, lossScale: 0.7).elements)
+            gradients.append(router.backward(context, decision, dweights: none, lossScale: 0.7).logits.elements)
         }
         #expect(gradients[0].contains { abs($0) > 0.01 })
         try expectClose(gradients[1], gradients[0], tolerance: 1e-5, "gradient of the loss")
@@ -143,7 +143,7 @@ import _TestSupport
         #expect(decision.tokens == 0 && decision.experts.isEmpty && decision.weights.isEmpty && decision.offsets == [0])
         #expect(decision.leadingFractions == [0, 0, 0])
         #expect(router.losses(decision) == [BlockFigure("test_balance", 0)])
-        #expect(router.backward(context, decision, dweights: [], lossScale: 1).count == 0)
+        #expect(router.backward(context, decision, dweights: [], lossScale: 1).logits.count == 0)
     }
 
     @Test func oneToken() throws {

@@ -38,7 +38,7 @@ public enum BlockGradients {
             if result.statistics.tokens == 0 {
                 throw Disagreement("\(what): a group that is left out has no gradients to compare")
             }
-            let losses = configuration.methods(for: (any RoutingLoss).self).filter(\.isInUse)
+            let losses = configuration.losses.filter(\.isInUse)
                 .reduce(into: figureWeights) { $0[type(of: $1).figure] = $1.weight }
             func objective() throws -> (Double, Discrete) {
                 let outcome = try tiny.forward(x)

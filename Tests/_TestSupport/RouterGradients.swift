@@ -27,8 +27,8 @@ public enum RouterGradients {
             throw Disagreement("\(what): \(decision.kept.count { !$0 }) choices dropped")
         }
         let dweights = normalValues(decision.experts.count, seed: 2)
-        let gradient = router.backward(context, decision, dweights: dweights, lossScale: lossScale)
-        let losses = configuration.methods(for: (any RoutingLoss).self).filter(\.isInUse)
+        let gradient = router.backward(context, decision, dweights: dweights, lossScale: lossScale).logits
+        let losses = configuration.losses.filter(\.isInUse)
         try CentralDifferences().check(gradient.elements, at: logits.buffer, what) {
             let decision = decide()
             let weighted = zip(decision.weights, dweights).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }

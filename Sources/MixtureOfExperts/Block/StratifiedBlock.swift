@@ -28,23 +28,20 @@ public struct StratifiedBlock {
         let block = BlockSite(name: name, configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: dropout)
         self.configuration = configuration
         entryNorm = LayerNorm(name: "\(name).norms.0", dim: dim, store: store)
+        let sites = configuration.strata.indices.map {
+            GateSite(name: "\(name).gates.\($0)", configuration: configuration, stratum: $0, dim: width)
+        }
         let ((norms, gates, experts), parameters) = store.collect {
             let laterNorms = configuration.strataOrder == .stacked ? 0 : configuration.strata.count - 1
             let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: width, store: store) }
-            let gates = configuration.strata.indices.map {
-                store.add(
-                    Parameter(
-                        weights: ["\(name).gates.\($0).weight"],
-                        outputsEach: configuration.visibleExperts(atStratum: $0).count, inputs: width,
-                        initializer: .uniform(bound: 1 / Float(width).squareRoot())))
-            }
+            let gates = sites.map { configuration.rule.gate(of: $0, store: store) ?? LinearGate($0, store: store) }
             let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { inner.expert($0, store: store) }
             return (norms, gates, GroupedExperts(experts, dim: width))
         }
         self.parameters = parameters
         self.experts = experts
-        strata = gates.enumerated().map { index, gate in
-            let site = GateSite(name: "\(name).gates.\(index)", configuration: configuration, stratum: index, dim: width)
+        strata = zip(sites, gates).enumerated().map { index, next in
+            let (site, gate) = next
             let adjustments = configuration.methods(for: (any SelectionMethod).self).compactMap {
                 $0.adjustment(of: site, store: store)
             }
@@ -57,7 +54,7 @@ public struct StratifiedBlock {
     }
 
     /// W_i of each stratum, [V_i, width of the rows that it scores].
-    public var gates: [Parameter] { strata.map(\.gate) }
+    public var gates: [Parameter] { strata.map { $0.gate.weight } }
     /// The LayerNorm of each stratum that has one, the first's before.
     public var norms: [LayerNorm] { [entryNorm] + strata.compactMap(\.norm) }
 
@@ -71,7 +68,7 @@ public struct StratifiedBlock {
             let (output, made) = try enter(x, h, pass)
             guard pass.isReporting else { return output }
             for (stratum, decision) in made.enumerated() { statistics.add(decision, stratum: stratum) }
-            figures.insert(.combined(zip(strata, made).map { $0.router.figures($1) }), at: 0)
+            figures.insert(.combined(zip(strata, made).map { $0.router.figures($1) + $0.gate.losses }), at: 0)
             if pass.keepsDecisions { decisions = made }
             return output
         }
@@ -96,6 +93,8 @@ public struct StratifiedBlock {
         var passages = forward.passages
         let gateScale = pass.auxiliaryScale / Float(strata.count)
         let output = pass.tape.record(forward.output, parameters: parameters) { dx in
+            // Every token group has its share of the losses of gates' parameters, an empty one none.
+            if dx.rows > 0 { for stratum in strata { stratum.gate.addLossGradient(scale: gateScale) } }
             h.receive(try walk.backward(strata, &passages, dx: dx, lossScale: gateScale, context), context)
             x.receive(dx, context)
         }
@@ -115,8 +114,10 @@ extension BlockSite {
     /// The expert of a global id, as a method makes it or as the paper has it.
     fileprivate func expert(_ id: Int, store: ParameterStore) -> any ExpertNetwork {
         let name = "\(name).experts.\(id)"
-        return configuration.methods(for: (any ExpertMethod).self).lazy
-            .compactMap { $0.expert(id, name: name, of: self, store: store) }.first
-            ?? FeedForwardExpert(name: name, dim: dim, ffnDim: configuration.expertWidths?[id] ?? ffnDim, store: store)
+        // Each is asked once: a lazy search would ask the one that answers twice, and add its parameters twice.
+        for method in configuration.methods(for: (any ExpertMethod).self) {
+            if let expert = method.expert(id, name: name, of: self, store: store) { return expert }
+        }
+        return FeedForwardExpert(name: name, dim: dim, ffnDim: configuration.expertWidths?[id] ?? ffnDim, store: store)
     }
 }

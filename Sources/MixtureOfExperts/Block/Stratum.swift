@@ -8,8 +8,7 @@ struct Stratum {
     let index: Int
     /// LayerNorm of the stratum's rows; nil where they come normalised, or are another stratum's.
     let norm: LayerNorm?
-    /// The gate's weight W, [V, d].
-    let gate: Parameter
+    let gate: any Gate
     let router: StratifiedRouter
     let experts: GroupedExperts
     let dispatcher: any TokenDispatcher
@@ -42,11 +41,11 @@ struct Stratum {
         let (normalized, statistics) = normalize(input, context)
         let key = pass.key.derived(index)
         let decision = context.clock.measure(.dispatch, "route") {
-            let logits = context.uninitialized(rows.count, gate.rows)
-            MatrixProduct.forward(context, x: normalized, w: gate.value, into: logits)
-            return router.route(context, logits: logits, rows: rows, key: key, isTraining: pass.isTraining)
+            router.route(
+                context, logits: gate.logits(normalized, context), thresholds: gate.thresholds, rows: rows, key: key,
+                isTraining: pass.isTraining)
         }
-        context.clock.countProducts(m: rows.count, n: gate.rows, k: x.columns)
+        context.clock.count(flops: 2 * rows.count * gate.work)
         let plan = try dispatcher.plan(context, decision)
         let expertInput = try dispatcher.toExperts(context, context.gathered(normalized, plan.rowTokens), plan)
         let activations = context.clock.measure(.experts, "experts") {
@@ -89,11 +88,12 @@ struct Stratum {
         let dnormalized = context.uninitialized(passage.rows.count, d)
         context.clock.measure(.dispatch, "route backward") {
             RowKernels.sumChoices(context, drows, slots: plan.slots, offsets: decision.offsets, into: dnormalized)
-            let dlogits = router.backward(context, decision, dweights: dweights, lossScale: lossScale)
-            MatrixProduct.backwardWeight(context, dy: dlogits, x: normalized, into: gate.gradient)
-            MatrixProduct.backwardInput(context, dy: dlogits, w: gate.value, accumulate: true, into: dnormalized)
+            let (dlogits, dthresholds) = router.backward(context, decision, dweights: dweights, lossScale: lossScale)
+            gate.backward(
+                dlogits, dthresholds: dthresholds, rows: normalized, logits: decision.gate.logits, addingTo: dnormalized,
+                context)
         }
-        context.clock.countProducts(2, m: passage.rows.count, n: gate.rows, k: d)
+        context.clock.count(flops: 4 * passage.rows.count * gate.work)
         guard let norm, let statistics = passage.statistics else { return dnormalized }
         let dinput = context.uninitialized(passage.rows.count, d)
         LayerNormKernel.backward(

@@ -13,6 +13,8 @@ public struct GateScores: Sendable {
     public let key: RandomKey
     /// The products of rows and gate, [T, V].
     public let logits: Tensor
+    /// What an expert's logit must exceed for a token to choose it, [V], where the gate has thresholds.
+    public let thresholds: [Float]?
     /// What weights are made of, [T, V]: the softmax of the logits, where no method says otherwise.
     public let scores: Tensor
     /// The scores over their sum, [T, V]: what losses take for probabilities.
@@ -25,7 +27,8 @@ public struct GateScores: Sendable {
     /// `shares` and `selection` nil: the scores.
     public init(
         configuration: MixtureConfiguration, stratum: Int, visible: Range<Int>, isTraining: Bool, rows: [Int32],
-        key: RandomKey, logits: Tensor, scores: Tensor, shares: Tensor? = nil, selection: Tensor? = nil
+        key: RandomKey, logits: Tensor, scores: Tensor, thresholds: [Float]? = nil, shares: Tensor? = nil,
+        selection: Tensor? = nil
     ) {
         precondition(logits.columns == visible.count && logits.rows == rows.count && scores.count == logits.count)
         self.configuration = configuration
@@ -36,6 +39,7 @@ public struct GateScores: Sendable {
         self.key = key
         self.logits = logits
         self.scores = scores
+        self.thresholds = thresholds
         self.shares = shares ?? scores
         self.selection = selection ?? scores
         capacity = ExpertCapacity.limit(

@@ -1,3 +1,4 @@
+import Foundation
 import TensorCore
 
 /// A function from a gate's logits to its scores, row by row.
@@ -17,9 +18,9 @@ public protocol ScoringMethod: MixtureMethod {
 }
 
 extension MixtureConfiguration {
-    /// What its gates' scores are: the softmax, where no method says otherwise.
+    /// What its gates' scores are: the softmax, where neither the rule nor a method says otherwise.
     public var scoreFunction: any ScoreFunction {
-        methods(for: (any ScoringMethod).self).lazy.compactMap(\.scoreFunction).first ?? SoftmaxScores()
+        rule.scoreFunction ?? methods(for: (any ScoringMethod).self).lazy.compactMap(\.scoreFunction).first ?? SoftmaxScores()
     }
 }
 
@@ -40,5 +41,21 @@ struct SoftmaxScores: ScoreFunction {
             for expert in 0..<scores.columns { inner += g[expert] * p[expert] }
             for expert in 0..<scores.columns { g[expert] = p[expert] * (g[expert] - inner) }
         }
+    }
+}
+
+/// 1 / (1 + e^−logit), each expert's apart from those of others.
+public struct LogisticScores: ScoreFunction {
+    public init() {}
+
+    public var addsUpToOne: Bool { false }
+
+    public func forward(_ logits: Tensor, into scores: Tensor) {
+        for index in 0..<logits.count { scores.pointer[index] = 1 / (1 + exp(-logits.pointer[index])) }
+    }
+
+    /// s (1 − s).
+    public func backward(scores: Tensor, gradient: Tensor) {
+        for index in 0..<scores.count { gradient.pointer[index] *= scores.pointer[index] * (1 - scores.pointer[index]) }
     }
 }

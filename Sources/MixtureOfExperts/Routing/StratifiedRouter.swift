@@ -16,16 +16,16 @@ public struct StratifiedRouter {
         self.adjustments = adjustments
         scoreFunction = configuration.scoreFunction
         rule = configuration.rule
-        losses = configuration.methods(for: (any RoutingLoss).self).filter(\.isInUse)
+        losses = configuration.losses.filter(\.isInUse)
         maskings = configuration.methods(for: (any OutputMasking).self)
     }
 
     private var normalization: GateNormalization { rule.normalization(gate.configuration, visible: gate.visible.count) }
 
-    /// Routes tokens by `logits` [T, V], which are kept. `rows` numbers the tokens within their group: draws are keyed by it,
-    /// under `key`.
+    /// Routes tokens by `logits` [T, V], which are kept, and `thresholds` [V], if the gate has them. `rows` numbers the tokens within
+    /// their group: draws are keyed by it, under `key`.
     public func route(
-        _ context: ComputeContext, logits: Tensor, rows: [Int32], key: RandomKey, isTraining: Bool
+        _ context: ComputeContext, logits: Tensor, thresholds: [Float]? = nil, rows: [Int32], key: RandomKey, isTraining: Bool
     ) -> RoutingDecision {
         let scores = context.uninitialized(logits.rows, logits.columns)
         scoreFunction.forward(logits, into: scores)
@@ -38,12 +38,14 @@ public struct StratifiedRouter {
         }
         let view = GateScores(
             configuration: gate.configuration, stratum: gate.stratum, visible: gate.visible, isTraining: isTraining,
-            rows: rows, key: key, logits: logits, scores: scores, shares: shares, selection: selection)
+            rows: rows, key: key, logits: logits, scores: scores, thresholds: thresholds, shares: shares, selection: selection)
         let choices = rule.choose(view)
         let kept =
             rule.choicesQueue
             ? ExpertCapacity.keep(choices, view) : [Bool](repeating: true, count: choices.experts.count)
-        let weights = GateWeights.forward(choices, kept: kept, view, normalization)
+        let weights =
+            rule.weighting?.weights(choices, kept: kept, view)
+            ?? GateWeights.forward(choices, kept: kept, view, normalization)
         return RoutingDecision(gate: view, choices: choices, kept: kept, weights: weights)
     }
 
@@ -65,13 +67,19 @@ public struct StratifiedRouter {
         losses(decision) + gate.configuration.methods.flatMap { $0.figures(decision) }
     }
 
-    /// The gradient of the logits, [T, V], from that of the weights, flat, and of the losses: each loss times its weight is
-    /// multiplied by `lossScale`.
+    /// The gradients of the logits, [T, V], and of the thresholds, [V] or none, from that of the weights, flat, and of the losses:
+    /// each loss times its weight is multiplied by `lossScale`.
     public func backward(
         _ context: ComputeContext, _ decision: RoutingDecision, dweights: [Float], lossScale: Float
-    ) -> Tensor {
+    ) -> (logits: Tensor, thresholds: [Float]) {
         let gradient = context.zeros(decision.tokens, decision.visible.count)
-        GateWeights.backward(decision, dweights: dweights, normalization, addingTo: gradient)
+        if let weighting = rule.weighting {
+            weighting.addGradient(decision, dweights: dweights, to: gradient)
+        } else {
+            GateWeights.backward(decision, dweights: dweights, normalization, addingTo: gradient)
+        }
+        for loss in losses { loss.addScoreGradient(decision, scale: lossScale * loss.weight, to: gradient) }
+        let dthresholds = thresholdGradient(context, decision, dscores: gradient)
         // Shares that are the scores themselves have the scores' gradient.
         let dshares = scoreFunction.addsUpToOne ? gradient : context.zeros(decision.tokens, decision.visible.count)
         for loss in losses { loss.addShareGradient(decision, scale: lossScale * loss.weight, to: dshares) }
@@ -81,7 +89,19 @@ public struct StratifiedRouter {
         }
         scoreFunction.backward(scores: decision.gate.scores, gradient: gradient)
         for loss in losses { loss.addLogitGradient(decision, scale: lossScale * loss.weight, to: gradient) }
-        return gradient
+        return (gradient, dthresholds)
+    }
+
+    /// What a choice gives its score it takes from its threshold, which is made a score as logits are.
+    private func thresholdGradient(_ context: ComputeContext, _ decision: RoutingDecision, dscores: Tensor) -> [Float] {
+        guard let thresholds = decision.gate.thresholds else { return [] }
+        let scores = context.uninitialized(1, thresholds.count), gradient = context.zeros(1, thresholds.count)
+        scoreFunction.forward(context.tensor(thresholds, rows: 1, columns: thresholds.count), into: scores)
+        for token in 0..<decision.tokens {
+            for expert in thresholds.indices { gradient[0, expert] -= dscores[token, expert] }
+        }
+        scoreFunction.backward(scores: scores, gradient: gradient)
+        return gradient.elements
     }
 
     /// Moves what the methods learn from loads: `chosen` [V], the world's of an update.

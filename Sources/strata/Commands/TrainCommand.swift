@@ -178,7 +178,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
 
     private func announce(_ display: ProgressDisplay, _ run: TrainingRun, _ corpus: PreparedCorpus) throws {
         let layout = run.groups.layout, mixture = run.configuration.model.mixture
-        let experts = mixture.map { "strata \($0.strata.map(String.init).joined(separator: "-")), top-\($0.topK)" } ?? "dense"
+        let experts =
+            mixture.map { mixture in
+                let choice = mixture.rule.readsTopK ? "top-\(mixture.topK)" : mixture.routing
+                return "strata \(mixture.strata.map(String.init).joined(separator: "-")), \(choice)"
+            } ?? "dense"
         display.note(
             "\(experts); \(NumberText.count(run.model.store.count)) parameters on this rank; "
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "

@@ -23,7 +23,7 @@ extension RunFigures {
             flopsPerToken: plan?.flopsPerToken,
             gates: mixture.map { $0.strata.indices.map($0.visibleExperts(atStratum:)) } ?? [],
             figureTitles: Dictionary(
-                (mixture?.methods(for: (any RoutingLoss).self) ?? []).map { (type(of: $0).figure, type(of: $0).title) },
+                (mixture?.losses ?? []).map { (type(of: $0).figure, type(of: $0).title) },
                 uniquingKeysWith: { first, _ in first }),
             plannedUpdates: configuration.training.updates,
             directions: configuration.data.directions.map(\.description), configuration: configuration.values,
