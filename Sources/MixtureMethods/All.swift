@@ -12,6 +12,7 @@ public let allMethods: [any MixtureMethod] = [
     ExpertChoice(),
     ForcedBalanced(),
     ThresholdChoice(),
+    TopAnyChoice(),
     Stacking(),
     LoadBalancing(),
     BiasBalancing(),

@@ -26,16 +26,22 @@ struct OracleBlock {
     let figures: [String: String]
     /// What gradients are measured against that have no larger entry.
     let gradientFloor: Float
+    /// Whether the block is that of training; there are gradients then.
+    private(set) var isTraining = true
     /// Parameters that the file does not know, of options that change nothing: their names begin so.
     var unknown: [String] = []
     /// Sets the values of such parameters.
     var prepare: @Sendable (ParameterStore) throws -> Void = { _ in }
 
-    /// The losses' names in the files of methods: the key of the loss's weight, and its name in metrics.
+    /// The losses' names in the files of methods: the path of the loss's weight, and its name in metrics.
     private static let losses = [
-        "load_balance": (key: "aux_loss_weight", figure: "aux"),
-        "width_penalty": (key: "width_penalty", figure: "width_penalty"),
-        "router_entropy": (key: "router_entropy", figure: "router_entropy"),
+        "load_balance": (path: ["aux_loss_weight"], figure: "aux"),
+        "width_penalty": (path: ["width_penalty", "weight"], figure: "width_penalty"),
+        "router_entropy": (path: ["router_entropy"], figure: "router_entropy"),
+        "diversity": (path: ["top_any", "diversity"], figure: "diversity"),
+        "simplicity": (path: ["top_any", "simplicity"], figure: "simplicity"),
+        "balance": (path: ["top_any", "balance"], figure: "balance"),
+        "efficiency": (path: ["top_any", "efficiency"], figure: "efficiency"),
     ]
     /// Options of the files that say what there is anyway, where the library has no such key.
     private static let implied = ["score": "softmax"]
@@ -65,20 +71,24 @@ struct OracleBlock {
         } else {
             keys = try JSONDecoder().decode([String: JSONValue].self, from: Data(try metadata("options").utf8))
             let weights = try JSONDecoder().decode([String: Double].self, from: Data(try metadata("aux_weights").utf8))
-            var figures: [String: String] = [:]
-            for (loss, weight) in weights {
-                guard let known = Self.losses[loss] else { throw Disagreement("\(name): no loss \(loss) is known") }
-                if case .map(var section)? = keys[known.key] {
-                    section["weight"] = .number(weight)
-                    keys[known.key] = .map(section)
-                } else {
-                    keys[known.key] = .number(weight)
+            for loss in weights.keys where Self.losses[loss] == nil { throw Disagreement("\(name): no loss \(loss) is known") }
+            for (loss, known) in Self.losses {
+                // A loss that the file does not know weighs nothing.
+                let weight = JSONValue.number(weights[loss] ?? 0), path = known.path
+                if case .map(var section)? = keys[path[0]] {
+                    section[path[1]] = weight
+                    keys[path[0]] = .map(section)
+                } else if path.count == 1 {
+                    keys[path[0]] = weight
                 }
-                figures[loss] = known.figure
             }
+            if case .boolean(true)? = keys["evaluation"] { isTraining = false }
+            // Which experts may be chosen is a parameter of the gates.
+            for key in ["evaluation", "inactive"] { keys[key] = nil }
             // 1e-4 of the largest entry, or 1e-5 where that is more.
-            (self.figures, gradientFloor) = (figures, 0.1)
+            (figures, gradientFloor) = (Self.losses.filter { weights[$0.key] != nil }.mapValues(\.figure), 0.1)
         }
+        if keys["capacity_factor"] == nil { keys["capacity_factor"] = .null }
         if case .number(0)? = keys["capacity_factor"] { keys["capacity_factor"] = .null }
         if case .integer(0)? = keys["capacity_factor"] { keys["capacity_factor"] = .null }
         // No random draws.
@@ -118,10 +128,11 @@ struct OracleBlock {
             return context.tensor(values, rows: values.count / dim, columns: dim)
         }
         let tape = Tape(context, recording: true), x = Variable(input("x")), reports = PassReports()
-        var pass = ForwardPass(tape: tape, isTraining: true, key: RandomKey(seed: 3), reporting: reports)
+        var pass = ForwardPass(tape: tape, isTraining: isTraining, key: RandomKey(seed: 3), reporting: reports)
         (pass.auxiliaryScale, pass.keepsDecisions) = (1, true)
         let output = try block(x, pass), report = reports.all(of: BlockReport.self)[0]
         if hasTokens { try checkForward(output.value, report) }
+        guard isTraining else { return }
         output.receive(input("dy"), context)
         let dx = context.zeros(x.rows, dim)
         x.receive(dx, context)
@@ -132,6 +143,10 @@ struct OracleBlock {
         try replicas.allReduce(store.section(.expert).gradients.buffer, .sum)
         let fold: Float = distribution == .everyRank ? Float(world.size) : 1
         try forEachKnownSlice(store) { key, _, gradients in
+            if file.integers("param." + key) != nil {
+                guard gradients.allSatisfy({ $0 == 0 }) else { throw Disagreement("\(name): \(key) has a gradient") }
+                return
+            }
             guard let expected = file.floats("grad." + key) else { throw Disagreement("\(name): no grad.\(key)") }
             try expectClose(
                 gradients.map { $0 / fold }, expected, tolerance: 1e-4, floor: gradientFloor, "gradient of \(key)")
@@ -142,7 +157,7 @@ struct OracleBlock {
         try expectClose(output.elements, file.floats("y")!, tolerance: 1e-5, "y")
         // What the block is told to be equal to.
         if let dense = file.floats("dense.y") { try expectClose(output.elements, dense, tolerance: 1e-5, "y and dense.y") }
-        try checkLosses(report.figures, "")
+        try checkLosses(report.figures, "", figures)
         guard report.visits(rows: output.rows * configuration.rowsPerToken).map(Int32.init) == file.integers("visits")! else {
             throw Disagreement("\(name): visits differ")
         }
@@ -161,6 +176,10 @@ struct OracleBlock {
             }
         }
         guard experts.count == decision.experts.count else { throw Disagreement("\(name), \(route): other tokens") }
+        if isTraining, let counts = file.integers("\(route).record.choices") {
+            let made = decision.visible.map { expert in Int32(decision.experts.count { $0 == expert }) }
+            guard made == counts else { throw Disagreement("\(name), \(route): \(made) choices, \(counts) expected") }
+        }
         if decision.tokens > 0 { try expectClose(decision.weights, weights, tolerance: 1e-5, "weights of \(route)") }
         for (index, (actual, expected)) in zip(decision.experts, experts).enumerated() {
             func score(_ expert: Int32) -> Float {
@@ -176,11 +195,13 @@ struct OracleBlock {
             }
         }
         let gate = GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: dim)
-        try checkLosses(StratifiedRouter(gate).losses(decision), "\(route).")
+        // Losses of the gate's parameters alone are held as the block's.
+        let losses = StratifiedRouter(gate).losses(decision), names = Set(losses.map(\.name))
+        try checkLosses(losses, "\(route).", figures.filter { names.contains($0.value) })
     }
 
-    private func checkLosses(_ figures: [BlockFigure], _ prefix: String) throws {
-        for (loss, figure) in self.figures {
+    private func checkLosses(_ figures: [BlockFigure], _ prefix: String, _ names: [String: String]) throws {
+        for (loss, figure) in names {
             let key = prefix + (loss.isEmpty ? "aux" : "aux.\(loss)")
             guard let value = figures.first(where: { $0.name == figure })?.value else {
                 throw Disagreement("\(name): no figure \(figure)")
@@ -203,7 +224,8 @@ struct OracleBlock {
 
     private func load(_ store: ParameterStore) throws {
         try forEachKnownSlice(store) { key, values, _ in
-            guard let stored = file.floats("param." + key), stored.count == values.count else {
+            let counts = file.integers("param." + key)?.map { Float($0) }
+            guard let stored = file.floats("param." + key) ?? counts, stored.count == values.count else {
                 throw Disagreement("\(name): no param.\(key)")
             }
             for (index, value) in stored.enumerated() { values[index] = value }

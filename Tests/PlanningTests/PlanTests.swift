@@ -133,6 +133,20 @@ import TransformerModel
         #expect(plan.flopsPerToken == Double(2 * (6 * 64 + 2 * 48 + 40)) + 2 * 2 * (16 + 0.5 * 8 + 3 * 48))
     }
 
+    /// A gate of top-any choice has d + 1 parameters an expert beside the mark of the active ones, and half of the experts at first.
+    @Test func topAnyChoiceByHand() throws {
+        var model = ModelConfiguration()
+        (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (64, 96, 4, 1, 1)
+        model.mixture = MixtureConfiguration(strata: [8])
+        model.mixture?.every = 1
+        let two = try ModelPlan(model, vocabulary: 10)
+        model.mixture?.routing = TopAnyChoice.routing
+        let any = try ModelPlan(model, vocabulary: 10)
+        #expect(any.replicatedParameters - two.replicatedParameters == 2 * 8 * 2)
+        // Four experts in place of two, 4 d F each.
+        #expect(any.flopsPerToken - two.flopsPerToken == Double(2 * 2 * 4 * 64 * 96))
+    }
+
     /// Two sub-tokens a row: a head and a merge layer, 2 d², beside as many operations of gates and experts.
     @Test func aMixtureOfSubTokensByHand() throws {
         var model = ModelConfiguration()
@@ -357,7 +371,7 @@ extension RunConfiguration {
     }
 
     /// Mixtures of other papers, on the first corpus.
-    private static let beyondThePaper: Set = ["xmoe", "hmoe", "mhmoe"]
+    private static let beyondThePaper: Set = ["xmoe", "hmoe", "mhmoe", "dynmoe"]
 
     @Test func theBatchesAreThePapers() throws {
         for (file, tokens, rate, temperature) in [

@@ -79,6 +79,7 @@ import _TestSupport
     @Test(
         arguments: [
             ("quickstart", [nil, [8], [4, 4], nil, [8], [4, 4]]),
+            ("multi30k-methods", [[4, 4], [8, 8], [4, 4], [9, 9], [4, 4]]),
             ("m4mini", [nil, [8], [8], [8], [8], [4, 4], [4, 4], [2, 2, 2, 2], nil, [8], [4, 4]]),
         ] as [(String, [[Int]?])])
     func theExamplesLoad(name: String, strata: [[Int]?]) throws {

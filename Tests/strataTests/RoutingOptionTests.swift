@@ -5,7 +5,7 @@ import _TestSupport
 /// `strata train` with the routing options that a plain run leaves alone: the number of ranks changes nothing either.
 @Suite(.serialized, .hangLimit) struct RoutingOptionTests {
     enum Variant: CaseIterable, Sendable {
-        case stackedConditionalBalanced, expertChoice
+        case stackedConditionalBalanced, expertChoice, thresholdsOfSubTokens, topAny
 
         var options: [String] {
             let values =
@@ -17,8 +17,16 @@ import _TestSupport
                         "shared_experts=1",
                     ]
                 case .expertChoice: ["routing=expert_choice", "gating_dropout=0.3"]
+                case .thresholdsOfSubTokens:
+                    [
+                        "routing=top_p", "top_p=[0.5, 0.8]", "capacity_priority=own_probability", "heads=2",
+                        "expert_widths={ratios: [1, 3], total: 128}", "width_penalty={width: to_go}", "router_entropy=0.01",
+                    ]
+                case .topAny: ["routing=top_any", "top_any={scale: 5, gate_gradient: normalized}", "aux_loss_weight=0"]
                 }
-            return values.flatMap { ["--set", "model.moe.\($0)"] }
+            // Sub-tokens are of a width that is a multiple of 16.
+            let width = self == .thresholdsOfSubTokens ? ["--set", "model.dim=32"] : []
+            return values.flatMap { ["--set", "model.moe.\($0)"] } + width
         }
     }
 
