@@ -1,7 +1,7 @@
 import TensorCore
 
 /// Where copies of a parameter live.
-public enum ParameterPlacement: Sendable {
+public enum ParameterPlacement: CaseIterable, Sendable {
     /// One copy on every rank; its gradient is summed over all of them.
     case replicated
     /// One copy in every expert-parallel group, on the rank that owns the expert; its gradient is summed over those copies.

@@ -19,7 +19,7 @@ public final class ParameterStore {
     }
 
     public private(set) var parameters: [Parameter] = []
-    private var sections: (replicated: Section, expert: Section)?
+    private var sections: ByPlacement<Section>?
 
     public init() {}
 
@@ -43,7 +43,7 @@ public final class ParameterStore {
         precondition(sections == nil, "a store is materialized once")
         let names = parameters.flatMap { $0.slices.map(\.name) }
         precondition(Set(names).count == names.count, "every slice has a name of its own")
-        sections = (materialize(context, .replicated, seed), materialize(context, .expert, seed))
+        sections = ByPlacement { materialize(context, $0, seed) }
     }
 
     /// Packs the factors of products, and lets the buffers go: from now on values are only used.
@@ -55,7 +55,7 @@ public final class ParameterStore {
 
     public func section(_ placement: ParameterPlacement) -> Section {
         guard let sections else { preconditionFailure("the store is not materialized") }
-        return placement == .replicated ? sections.replicated : sections.expert
+        return sections[placement]
     }
 
     /// Every slice and where it lies, in buffer order.

@@ -111,8 +111,8 @@ public final class CheckpointReader {
     public func load(into state: RankState) throws {
         try load(into: state.store)
         let averages = Set(tensors.names.filter { $0.hasPrefix("average.") }.map { String($0.dropFirst("average.".count)) })
-        for placement in [ParameterPlacement.replicated, .expert] {
-            let moments = state.moments(placement)
+        for placement in ParameterPlacement.allCases {
+            let moments = state.moments[placement]
             for location in state.store.locations(placement) {
                 let held = location.range.clamped(to: moments.elements), start = location.range.lowerBound
                 guard !held.isEmpty else { continue }

@@ -26,7 +26,7 @@ extension NamedTensors {
     ///
     /// - Throws: `CheckpointError.damaged` where one is absent or has another shape; `FileError` where a file cannot be read.
     public func load(into store: ParameterStore, path: String) throws {
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let values = store.section(placement).values
             for location in store.locations(placement) {
                 try load(

@@ -24,24 +24,20 @@ public struct RankState {
     }
 
     public let store: ParameterStore
-    private let replicated: Moments
-    private let expert: Moments
+    public let moments: ByPlacement<Moments>
 
-    public init(store: ParameterStore, replicated: Moments, expert: Moments) {
+    public init(store: ParameterStore, moments: ByPlacement<Moments>) {
         self.store = store
-        self.replicated = replicated
-        self.expert = expert
+        self.moments = moments
     }
 
     public init(store: ParameterStore, optimizer: Adam, average: ParameterAverage? = nil) {
-        func moments(_ placement: ParameterPlacement) -> Moments {
-            let moments = optimizer.moments(placement)
-            return Moments(
-                elements: optimizer.share(placement), first: moments.first, second: moments.second,
-                average: average?.values(placement))
-        }
-        self.init(store: store, replicated: moments(.replicated), expert: moments(.expert))
+        self.init(
+            store: store,
+            moments: ByPlacement {
+                let moments = optimizer.moments($0)
+                return Moments(
+                    elements: optimizer.share($0), first: moments.first, second: moments.second, average: average?.values($0))
+            })
     }
-
-    public func moments(_ placement: ParameterPlacement) -> Moments { placement == .replicated ? replicated : expert }
 }

@@ -37,8 +37,8 @@ struct ShardContent: Sendable {
     /// stand beside the parameters; where ranks hold shares of them only, each writes what no rank before it covers.
     init(_ state: RankState, _ groups: ParallelGroups, shares: MomentShares) {
         var parts: [Part] = []
-        for placement in [ParameterPlacement.replicated, .expert] {
-            let values = state.store.section(placement).values, moments = state.moments(placement)
+        for placement in ParameterPlacement.allCases {
+            let values = state.store.section(placement).values, moments = state.moments[placement]
             let own = shares.written(placement, by: groups)
             for location in state.store.locations(placement) {
                 func add(_ prefix: String, _ tensor: Tensor, from first: Int, _ elements: Range<Int>) {

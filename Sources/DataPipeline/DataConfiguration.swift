@@ -1,4 +1,4 @@
-/// Where the parallel text comes from and how it becomes token groups.
+/// The source of the parallel text, and how it becomes token groups.
 public struct DataConfiguration: Equatable, Sendable {
     public enum Format: String, CaseIterable, Sendable {
         /// Numbers written out in words, generated: needs no files.

@@ -8,7 +8,7 @@ public struct Direction: Hashable, Sendable, CustomStringConvertible {
         self.target = target
     }
 
-    /// From text of the form `eng-cat`: two different language codes joined by a hyphen, or by two hyphens.
+    /// Reads text of the form `eng-cat`: two different language codes joined by a hyphen, or by two hyphens.
     ///
     /// Where codes have hyphens themselves, one hyphen does if only one reading has well-formed codes on both sides
     /// (`en-pt-BR`, `sr-Latn-en`); two hyphens always do (`en--pt-br`). nil if the text is no direction, or has several readings.
@@ -34,7 +34,7 @@ public struct Direction: Hashable, Sendable, CustomStringConvertible {
             .compactMap { reading(text[..<$0], text[text.index(after: $0)...]) }
     }
 
-    /// With one hyphen between the languages if that is read back as the same, else with two.
+    /// The languages with one hyphen between them if that is read back as the same, else with two.
     public var description: String {
         let short = "\(source)-\(target)"
         guard source.contains("-") || target.contains("-") else { return short }

@@ -4,7 +4,7 @@ public struct SkippedPairs: Equatable, Codable, Sendable {
     public var empty = 0
     /// More tokens than `data.maximum_length` on a side, or more bytes than a line may have.
     public var long = 0
-    /// Not valid UTF-8, or not two columns.
+    /// Lines that are not valid UTF-8, or not two columns.
     public var invalid = 0
 
     public init() {}

@@ -52,7 +52,7 @@ public final class LineReader {
 
     deinit { buffer.deallocate() }
 
-    /// At the end: whether the text is one line only because CR alone ends its lines, as old Macintosh programs wrote them.
+    /// Whether the text, read to its end, is one line only because CR alone ends its lines, as old Macintosh programs wrote them.
     var hasCarriageReturnsForLineEnds: Bool { number == 1 && firstLineHasCarriageReturn }
 
     /// - Throws: `DataError.text` for a text, read to its end, whose lines end with CR alone.

@@ -2,7 +2,7 @@ import Foundation
 
 /// Writes numbers out in words of one language, by the spell-out rules of ICU.
 ///
-/// Not Sendable: a formatter belongs to one thread.
+/// A speller is not Sendable, for a formatter belongs to one thread.
 struct NumeralSpeller {
     /// ISO 639-3 codes of the languages that ICU has rules for, and the locale that holds them.
     static let locales: [String: String] = [

@@ -2,7 +2,7 @@
 struct LinePair {
     enum Side { case source, target }
 
-    /// From 1.
+    /// The line's number, from 1.
     let number: Int
     let source: TextLine
     let target: TextLine

@@ -7,7 +7,7 @@ struct ParallelText: Sendable {
         let source: any PairSource
     }
 
-    /// In a fixed order: by pair, then by split.
+    /// The parts in a fixed order: by pair, then by split.
     let parts: [Part]
     /// The directions to train, in the configured order.
     let directions: [Direction]

@@ -41,10 +41,10 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         public internal(set) var target = Lengths()
         /// Pairs that were left out.
         public internal(set) var skipped = SkippedPairs()
-        /// Of valid and test: pairs over `data.maximum_length`. They stay, for a score must cover the whole set; only validation
+        /// Pairs of valid and test over `data.maximum_length`. They stay, for a score must cover the whole set; only validation
         /// loss leaves them out. nil for none.
         public internal(set) var longKept: Int?
-        /// Of valid and test: pairs that the training text has too, and others of which it has one side. nil for none.
+        /// Pairs of valid and test that the training text has too, and others of which it has one side. nil for none.
         public internal(set) var copies: Int?
         public internal(set) var sharedSides: Int?
 
@@ -59,7 +59,7 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
 
     public internal(set) var format = Self.format
     public internal(set) var version = Self.version
-    /// Of configuration and input: the same text prepared the same way has it on any machine.
+    /// A hash of configuration and input: the same text prepared the same way has it on any machine.
     public internal(set) var fingerprint: String
     public internal(set) var vocabularySize: Int
     public internal(set) var requestedVocabulary: Int
@@ -69,7 +69,7 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
     public internal(set) var parts: [Part]
     public internal(set) var files: [FileRecord]
     public internal(set) var inputs: [Input]
-    /// Of the manifest itself, computed with this field empty.
+    /// The hash of the manifest itself, computed with this field empty.
     var checksum = ""
 
     /// Bytes of a token in the shards.

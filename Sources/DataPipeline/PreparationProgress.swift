@@ -7,7 +7,7 @@ public struct PreparationProgress: Sendable {
         case reading
         /// SentencePiece trains: no steps to count, `total` is the number of sentences.
         case tokenizer
-        /// In sentence pairs.
+        /// Splitting text into tokens, counted in sentence pairs.
         case tokenizing
     }
 

@@ -5,7 +5,7 @@ struct TextFileName {
     /// nil where one file holds both languages.
     let language: String?
 
-    /// From a name without the extension of a compression; nil if it is not one of the format's.
+    /// Reads a name without the extension of a compression; nil if it is not one of the format's.
     init?(_ name: String, format: DataConfiguration.Format) {
         let fields = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard fields.count == 3 else { return nil }

@@ -8,7 +8,7 @@ struct TextFiles {
     /// Names of everything else.
     private(set) var others: [String] = []
 
-    /// Where the files of one split of one pair are.
+    /// One split of one pair, which files belong to.
     private struct Place: Hashable {
         let pair: Direction
         let split: Split
@@ -17,7 +17,7 @@ struct TextFiles {
     }
 
     private let format: DataConfiguration.Format
-    /// By language, each with the path that is read; the language is empty where one file holds both.
+    /// Each place's files: by language, the path that is read; the language is empty where one file holds both.
     private var found: [Place: [String: String]] = [:]
 
     /// - Throws: `DataError` for a folder that is missing or unreadable, a file of the format that is no plain file, or one whose

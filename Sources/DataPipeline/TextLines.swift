@@ -1,6 +1,6 @@
 /// The lines of one text file, such as translations that another program made.
 public enum TextLines {
-    /// All of them, in memory; read as training text is.
+    /// The lines of a file, all in memory; read as training text is.
     ///
     /// - Throws: `DataError` for a file that cannot be read, and for lines that are no text.
     public static func all(of path: String) throws -> [String] {

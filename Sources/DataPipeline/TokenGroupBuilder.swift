@@ -26,7 +26,7 @@ struct TokenGroupBuilder {
             target: { pair.target.append(index, to: &$0) })
     }
 
-    /// As above, a sentence pair's tokens from what appends them.
+    /// Appends a sentence pair as above; its tokens come from what appends them.
     mutating func append(
         direction: Int, languageToken: Int32, source appendSource: (inout [Int32]) -> Void,
         target appendTarget: (inout [Int32]) -> Void

@@ -35,7 +35,7 @@ public struct TokenGroupSampler: Sendable {
     private enum Purpose: UInt64 { case epoch = 1, sentences }
 
     private let sources: [Source]
-    /// Where each source's places begin in a virtual epoch, and at the end their number.
+    /// The first place of each source in a virtual epoch, and at the end their number, [sources + 1].
     private let firstPlaces: [Int]
     private let seed: UInt64
     private let endOfSentence: Int32
@@ -101,7 +101,7 @@ public struct TokenGroupSampler: Sendable {
         endOfSentence = corpus.tokenizer.endOfSentence
     }
 
-    /// All groups of an update.
+    /// The groups of an update, in their order.
     public func groups(update: Int) -> [TokenGroup] { (0..<groups).map { group(update: update, index: $0) } }
 
     /// One group of an update.

@@ -1,4 +1,4 @@
-/// Where training takes its token groups from: a function of (update, index) alone.
+/// The source of training's token groups: a function of (update, index) alone.
 public protocol TokenGroupSource {
     /// Token groups of an update.
     var groups: Int { get }

@@ -19,7 +19,7 @@ public final class Tokenizer: Sendable {
     /// Every language that has a token, in the order of the ids.
     public let languages: [String]
     private let languageTokens: [String: Int32]
-    /// By id: 1 for what `decode` leaves out.
+    /// Whether `decode` leaves a token out, by id.
     private let isControl: [Bool]
 
     public convenience init(modelFile: String) throws {
@@ -31,7 +31,7 @@ public final class Tokenizer: Sendable {
         try self.init(processor: processor, name: modelFile)
     }
 
-    /// From a serialized model, such as `train` returns.
+    /// Reads a serialized model, such as `train` returns.
     public convenience init(model: Data) throws {
         var error: UnsafeMutablePointer<CChar>?
         let loaded = model.withUnsafeBytes { bytes in

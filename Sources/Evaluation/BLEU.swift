@@ -4,7 +4,7 @@ import Foundation
 public struct BLEUScore: Equatable, Sendable {
     /// 0 … 100.
     public var score: Double
-    /// Of n-grams of order 1 to 4, smoothed, in percent.
+    /// Precisions of n-grams of order 1 to 4, smoothed, in percent.
     public var precisions: [Double]
     public var brevityPenalty: Double
     /// Tokens of all hypotheses.
@@ -37,7 +37,7 @@ public struct BLEU: CorpusMetric {
 
     public func score<Number: BinaryFloatingPoint>(_ sums: [Number]) -> Double { details(sums).score }
 
-    /// Of each segment: tokens of the hypothesis and of the reference, common n-grams of each order, n-grams of each order.
+    /// Counts of each segment: tokens of the hypothesis and of the reference, common n-grams of each order, n-grams of each order.
     public func statistics(hypotheses: [String], references: [String]) -> [[Double]] {
         precondition(hypotheses.count == references.count, "a reference for each hypothesis")
         var counts = SegmentCounts(tokenizer)

@@ -17,7 +17,7 @@ public struct BLEUTokenizer: Sendable {
     }
 
     public let kind: Kind
-    /// Of `flores200` alone.
+    /// The SentencePiece model of `flores200`; nil for every other kind.
     let model: SubwordModel?
 
     public static let mteval13a = BLEUTokenizer(kind: .mteval13a, model: nil)

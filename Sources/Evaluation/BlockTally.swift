@@ -10,7 +10,7 @@ struct BlockTally: Equatable, Sendable {
         /// Experts that the gate sees.
         let visible: Range<Int>
         var tokens: [Int64] = [0]
-        /// By global expert id: first choices, and all others.
+        /// First choices, and all others (`second`), by global expert id.
         var first: [Int64]
         var second: [Int64]
         /// Choices beyond the capacity of training.
@@ -24,7 +24,7 @@ struct BlockTally: Equatable, Sendable {
 
     private let configuration: MixtureConfiguration
     /// Strata passed, by token id: of a token in parts, those of all parts.
-    var rounds: [Int64]
+    var strataPassed: [Int64]
     var gates: [Gate]
     /// [a · experts + b]: tokens sent to a by one gate and to b by a later one.
     var coActivation: [Int64]
@@ -32,7 +32,7 @@ struct BlockTally: Equatable, Sendable {
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
         self.configuration = configuration
         let experts = configuration.experts
-        rounds = [Int64](repeating: 0, count: vocabulary)
+        strataPassed = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
         gates = configuration.strata.indices.map {
             Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none)
@@ -54,7 +54,7 @@ struct BlockTally: Equatable, Sendable {
             let rows = progress.tokens(at: gate)
             progress.advance(rows, by: decision)
             for (token, row) in rows.map({ Int($0) }).enumerated() {
-                rounds[Int(tokens[row / rowsPerToken])] += 1
+                strataPassed[Int(tokens[row / rowsPerToken])] += 1
                 let choices = decision.experts[decision.choices(ofToken: token)]
                 for earlier in path[row] {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
@@ -67,7 +67,7 @@ struct BlockTally: Equatable, Sendable {
 
     /// Sums every count over ranks.
     mutating func sum(_ reduce: (inout [Int64]) throws -> Void) rethrows {
-        try reduce(&rounds)
+        try reduce(&strataPassed)
         try reduce(&coActivation)
         for gate in gates.indices {
             try reduce(&gates[gate].tokens)

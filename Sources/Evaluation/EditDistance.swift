@@ -2,7 +2,7 @@
 struct EditDistance {
     /// Which words of the two sides stand for each other, by the edits from one to the other.
     struct Alignment {
-        /// By word of the reference: the last word of the hypothesis at or before it; −1 before the first.
+        /// For each word of the reference the last word of the hypothesis at or before it; −1 before the first.
         var place: [Int] = []
         var referenceErrors: [Bool] = []
         var hypothesisErrors: [Bool] = []

@@ -3,7 +3,7 @@ public struct EvaluationComparison: Codable, Equatable, Sendable {
     /// One metric of one direction.
     public struct Figure: Codable, Equatable, Sendable {
         public var metric: String
-        /// Of the translation that is evaluated, and of the one that it is compared with.
+        /// The score of the translation that is evaluated; `against` is that of the one it is compared with.
         public var score: Double
         public var against: Double
         public var bootstrap: SignificanceResult
@@ -36,7 +36,7 @@ public struct EvaluationComparison: Codable, Equatable, Sendable {
     public var against: String
     /// Updates that the other model was trained for; nil of a file.
     public var update: Int?
-    /// By `src-tgt`.
+    /// Figures of each direction, by `src-tgt`.
     public var directions: [String: [Figure]]
 
     public init(against: String, update: Int?, directions: [String: [Figure]]) {

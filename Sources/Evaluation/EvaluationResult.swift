@@ -1,6 +1,6 @@
 /// What `strata evaluate` found on a split: `--json`, and `evaluation-<split>.json` of the run folder.
 public struct EvaluationResult: Codable, Equatable, Sendable {
-    /// Of one direction, or the mean over directions, each counted once.
+    /// Scores of one direction, or the mean over directions, each counted once.
     public struct Scores: Codable, Equatable, Sendable {
         /// sacreBLEU's, 0 to 100.
         public var bleu: Double
@@ -11,27 +11,27 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
         /// nil in the mean.
         public var sentences: Int?
         /// Requested capacity; nil in a dense model.
-        public var roundsEncoder: Double?
-        public var roundsDecoder: Double?
+        public var encoderRequestedCapacity: Double?
+        public var decoderRequestedCapacity: Double?
         /// Further metrics by name, such as TER; nil for none.
         public var further: [String: Double]?
 
         public init(
-            bleu: Double, chrf: Double, exact: Double, sentences: Int? = nil, roundsEncoder: Double? = nil,
-            roundsDecoder: Double? = nil
+            bleu: Double, chrf: Double, exact: Double, sentences: Int? = nil, encoderRequestedCapacity: Double? = nil,
+            decoderRequestedCapacity: Double? = nil
         ) {
             self.bleu = bleu
             self.chrf = chrf
             self.exact = exact
             self.sentences = sentences
-            self.roundsEncoder = roundsEncoder
-            self.roundsDecoder = roundsDecoder
+            self.encoderRequestedCapacity = encoderRequestedCapacity
+            self.decoderRequestedCapacity = decoderRequestedCapacity
         }
 
         enum CodingKeys: String, CodingKey {
             case bleu, chrf, exact, sentences, further
-            case roundsEncoder = "rounds_encoder"
-            case roundsDecoder = "rounds_decoder"
+            case encoderRequestedCapacity = "rounds_encoder"
+            case decoderRequestedCapacity = "rounds_decoder"
         }
     }
 
@@ -47,10 +47,10 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     /// True where the moving average of the parameters was evaluated; nil: they themselves.
     public var ofAverage: Bool?
     public var beam: Int
-    /// Of beam search; 1 in results of before it was kept.
+    /// The length penalty of beam search; 1 in results of before it was kept.
     public var lengthPenalty: Float
     public var average: Scores
-    /// By `src-tgt`.
+    /// Scores of each direction, by `src-tgt`.
     public var directions: [String: Scores]
     /// sacreBLEU's account of how BLEU was computed, of the mean and where directions do not say otherwise.
     public var signature: String
@@ -60,9 +60,9 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public var bleuByTokenizer: [String: Double]?
     /// Those of further metrics, by name; nil for none.
     public var furtherSignatures: [String: String]?
-    /// With another translation of the text.
+    /// The comparison with another translation of the text; nil without one.
     public var comparison: EvaluationComparison?
-    /// That of chrF; nil in results of before it was kept.
+    /// The signature of chrF; nil in results of before it was kept.
     public var chrfSignature: String?
     /// Evaluations of the run that this one replaced, by update; only in the run folder.
     public var earlier: [Earlier]?
@@ -142,7 +142,8 @@ extension EvaluationResult.Scores {
         }
         var result = Self(
             bleu: mean(\.bleu) ?? 0, chrf: mean(\.chrf) ?? 0, exact: mean(\.exact) ?? 0,
-            roundsEncoder: mean(\.roundsEncoder), roundsDecoder: mean(\.roundsDecoder))
+            encoderRequestedCapacity: mean(\.encoderRequestedCapacity),
+            decoderRequestedCapacity: mean(\.decoderRequestedCapacity))
         result.further = scores.first?.further.map {
             Dictionary(
                 uniqueKeysWithValues: $0.keys.map { name in

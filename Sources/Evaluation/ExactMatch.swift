@@ -1,7 +1,7 @@
 /// The share of segments that are their reference, character for character, where white space at the ends does not count and any
 /// run of it elsewhere is one space: text is tokenized without it.
 public enum ExactMatch {
-    /// In percent, 0 … 100; 0 for no segments.
+    /// The share of the hypotheses that match, in percent, 0 … 100; 0 for no segments.
     ///
     /// - Precondition: as many hypotheses as references.
     public static func corpus(hypotheses: [String], references: [String]) -> Double {

@@ -10,7 +10,7 @@ public struct LengthLimit: Sendable {
         self.margin = margin
     }
 
-    /// At least 1; `source` counts all tokens, special ones included.
+    /// The most tokens of a translation, at least 1; `source` counts all tokens, special ones included.
     public func longest(source: Int) -> Int {
         max(1, Int(min(Float(source) * ratio, 1e6)) + margin)
     }

@@ -27,7 +27,7 @@ struct MtevalTokenizer {
         return separated()
     }
 
-    /// As sacreBLEU's `zh`: without the rules for markup, and without a space on either side.
+    /// Tokens as sacreBLEU's `zh` has them: without the rules for markup, and without a space on either side.
     mutating func tokens(ofChinese segment: String) -> [ArraySlice<UInt8>] {
         text.removeAll(keepingCapacity: true)
         for scalar in Whitespace.trimmed(segment) {

@@ -19,7 +19,8 @@ extension RoutingAnalysis {
                 "rc_by_block.csv",
                 Self.csv(
                     "direction,side,layer,tokens,rounds,rc",
-                    rcByBlock.map { "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.tokens),\($0.rounds),\($0.rc)" })
+                    rcByBlock.map { "\($0.direction),\($0.side.rawValue),\($0.layer),\($0.tokens),\($0.strataPassed),\($0.rc)" }
+                )
             ),
             (
                 "expert_load.csv",
@@ -67,7 +68,7 @@ extension RoutingAnalysis {
                 let place = "\(direction),\(side.rawValue),\((index + 1) * every - 1)"
                 for row in tokens(sums, block, vocabulary, frequencies) {
                     text +=
-                        "\(place),\(row.token),\(quoted(row.piece)),\(row.count),\(row.rounds),\(row.rc),\(row.frequency),"
+                        "\(place),\(row.token),\(quoted(row.piece)),\(row.count),\(row.strataPassed),\(row.rc),\(row.frequency),"
                         + "\(row.frequencyRank)\n"
                 }
             }

@@ -17,7 +17,7 @@ extension RoutingAnalysis {
         /// `eng-cat`.
         public var direction: String
         public var sentences: Int
-        /// With `<2xxx>` and `</s>`.
+        /// Tokens of the source texts, `<2xxx>` and `</s>` included.
         public var sourceTokens: Int
         public var targetTokens: Int
         /// Strata passed, over tokens and blocks.
@@ -38,30 +38,36 @@ extension RoutingAnalysis {
         public var layer: Int
         public var tokens: Int
         /// Strata passed by all of them; of a token in H parts, by all parts.
-        public var rounds: Int
-        /// rounds / (tokens · H).
+        public var strataPassed: Int
+        /// strataPassed / (tokens · H).
         public var rc: Double
+
+        enum CodingKeys: String, CodingKey {
+            case direction, side, layer, tokens, rc
+            case strataPassed = "rounds"
+        }
     }
 
     /// One token type of a direction in one block.
     public struct TokenCapacity: Codable, Equatable, Sendable {
         /// Its id in the vocabulary.
         public var token: Int
-        /// As SentencePiece writes it: `▁` is a space.
+        /// The token as SentencePiece writes it: `▁` is a space.
         public var piece: String
         /// Occurrences in the analysed text.
         public var count: Int
         /// Strata passed by all of them; of a token in H parts, by all parts.
-        public var rounds: Int
-        /// rounds / (count · H).
+        public var strataPassed: Int
+        /// strataPassed / (count · H).
         public var rc: Double
         /// Occurrences in the text that `frequencySource` names.
         public var frequency: Int
-        /// From 1, the most frequent: 1 + the number of tokens of that text that are more frequent.
+        /// The rank by frequency, from 1: 1 + the number of tokens of that text that are more frequent.
         public var frequencyRank: Int
 
         enum CodingKeys: String, CodingKey {
-            case token, piece, count, rounds, rc, frequency
+            case token, piece, count, rc, frequency
+            case strataPassed = "rounds"
             case frequencyRank = "frequency_rank"
         }
     }

@@ -9,9 +9,9 @@ extension RoutingAnalysis {
         public var gate: Int
         /// Tokens that came to the gate.
         public var tokens: Int
-        /// By global expert id, all experts of the block: tokens whose first choice it was. Their sum is `tokens`.
+        /// Tokens whose first choice an expert was, by global expert id, for all experts of the block. Their sum is `tokens`.
         public var first: [Int]
-        /// Tokens whose second choice it was; zeros with top-1.
+        /// Tokens whose second choice an expert was; zeros with top-1.
         public var second: [Int]
     }
 

@@ -24,7 +24,7 @@ extension RoutingAnalysis {
         func capacity(_ side: RoutingTally.Side) -> Double {
             // Of a token in parts, the mean over them.
             ratio(
-                side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) },
+                side.blocks.reduce(0) { $0 + $1.strataPassed.reduce(0, +) },
                 side.blocks.reduce(0) { $0 + side.tokens * Int64($1.rowsPerToken) })
         }
         rcByDirection.append(
@@ -39,11 +39,11 @@ extension RoutingAnalysis {
             (Side.encoder, tally.encoder, frequencies.source), (.decoder, tally.decoder, frequencies.target),
         ] {
             for (index, block) in sums.blocks.enumerated() {
-                let layer = (index + 1) * every - 1, rounds = block.rounds.reduce(0, +)
+                let layer = (index + 1) * every - 1, strataPassed = block.strataPassed.reduce(0, +)
                 rcByBlock.append(
                     .init(
-                        direction: name, side: side, layer: layer, tokens: Int(sums.tokens), rounds: Int(rounds),
-                        rc: ratio(rounds, sums.tokens * Int64(block.rowsPerToken))))
+                        direction: name, side: side, layer: layer, tokens: Int(sums.tokens), strataPassed: Int(strataPassed),
+                        rc: ratio(strataPassed, sums.tokens * Int64(block.rowsPerToken))))
                 let text = Self.tokens(sums, block, vocabulary, frequencies).filter {
                     !vocabulary.isControl[$0.token] && $0.count >= minimumCount
                 }
@@ -85,8 +85,9 @@ extension RoutingAnalysis {
     ) -> [TokenCapacity] {
         side.counts.indices.filter { side.counts[$0] > 0 }.map { token in
             TokenCapacity(
-                token: token, piece: vocabulary.pieces[token], count: Int(side.counts[token]), rounds: Int(block.rounds[token]),
-                rc: ratio(block.rounds[token], side.counts[token] * Int64(block.rowsPerToken)),
+                token: token, piece: vocabulary.pieces[token], count: Int(side.counts[token]),
+                strataPassed: Int(block.strataPassed[token]),
+                rc: ratio(block.strataPassed[token], side.counts[token] * Int64(block.rowsPerToken)),
                 frequency: Int(frequencies.counts[token]),
                 frequencyRank: frequencies.ranks[token])
         }

@@ -4,7 +4,7 @@
 /// by direction as trained, then encoder before decoder, then layer, then gate. Layers, gates (strata), experts count from 0, as
 /// in parameter names; experts bear global ids. Counts are exact; they do not depend on the number of ranks.
 public struct RoutingAnalysis: Codable, Equatable, Sendable {
-    /// Where a block stands.
+    /// The half of the model that a block stands in.
     public enum Side: String, Codable, CaseIterable, Sendable {
         case encoder, decoder
     }

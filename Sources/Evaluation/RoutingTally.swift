@@ -26,7 +26,7 @@ public struct RoutingTally: Equatable, Sendable {
     var encoder: Side
     var decoder: Side
 
-    /// For a model of this shape, which has mixture blocks.
+    /// Makes an empty tally for a model of this shape, which has mixture blocks.
     public init(_ configuration: ModelConfiguration, vocabulary: Int) {
         guard let mixture = configuration.mixture else { preconditionFailure("a dense model routes nothing") }
         func side(blocks: Int) -> Side {

@@ -31,7 +31,7 @@ public struct Sampling: Search {
         var row: Int?
     }
 
-    /// In the order they were drawn; a score is the mean log-probability of a token, at temperature 1.
+    /// Translations in the order they were drawn; a score is the mean log-probability of a token, at temperature 1.
     public func translations(
         _ scorer: some NextTokenScorer, _ sources: [[Int32]], numbers: [Int], vocabulary: SearchVocabulary
     ) throws -> [[Translation]] {

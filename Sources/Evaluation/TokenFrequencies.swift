@@ -2,7 +2,7 @@
 public struct TokenFrequencies: Equatable, Sendable {
     /// Occurrences, by token id.
     public let counts: [Int64]
-    /// By token id, from 1: 1 + the number of more frequent tokens. Equally frequent tokens share a rank.
+    /// Ranks by token id, from 1: 1 + the number of more frequent tokens. Equally frequent tokens share a rank.
     public let ranks: [Int]
 
     public init(counts: [Int64]) {

@@ -10,7 +10,7 @@ public struct TranslationEditRate: CorpusMetric {
         "nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:strata-\(version)"
     }
 
-    /// Of each segment: edits, words of the reference.
+    /// Counts of each segment: edits, words of the reference.
     public func statistics(hypotheses: [String], references: [String]) -> [[Double]] {
         precondition(hypotheses.count == references.count, "a reference for each hypothesis")
         return zip(hypotheses, references).map { hypothesis, reference in

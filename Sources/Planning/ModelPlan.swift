@@ -19,11 +19,11 @@ public struct ModelPlan {
     /// Multiply-adds of a token's way through everything but experts and gates.
     private let denseProducts: Double
 
-    /// `measuredRounds`: strata that a token passes in a block, in place of what uniform routing gives.
-    public init(_ configuration: ModelConfiguration, vocabulary: Int, measuredRounds: Double? = nil) throws {
+    /// `requestedCapacity`, as measured: strata that a token passes in a block, in place of what uniform routing gives.
+    public init(_ configuration: ModelConfiguration, vocabulary: Int, requestedCapacity: Double? = nil) throws {
         self.configuration = configuration
         self.vocabulary = vocabulary
-        routing = configuration.mixture.map { UniformRouting($0, measuredRounds: measuredRounds) }
+        routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
         let (replicated, experts, products, byExpert) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone)
@@ -68,7 +68,7 @@ public struct ModelPlan {
 
     /// Parameters that a token meets on its way: all but the experts, and those of the experts as often as they see it.
     public var activeParameters: Int {
-        let met = zip(routing?.visits ?? [], parametersOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
+        let met = zip(routing?.evaluatedRows ?? [], parametersOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
         return replicatedParameters + Int(clamped: (Double(blocks) * met).rounded())
     }
 
@@ -81,7 +81,7 @@ public struct ModelPlan {
         let gates = mixture.strata.indices.reduce(0) { sum, stratum in
             sum + routing.arrivals[stratum] * Double(mixture.visibleExperts(atStratum: stratum).count) * d
         }
-        let experts = zip(routing.visits, productsOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
+        let experts = zip(routing.evaluatedRows, productsOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
         return 2 * (denseProducts + Double(blocks) * (gates + experts))
     }
 }

@@ -6,7 +6,7 @@ import Reporting
 public struct PlanReport {
     let model: ModelPlan
     let rank: RankPlan
-    /// Whether the rounds were measured in a run.
+    /// Whether the requested capacity was measured in a run.
     let isMeasured: Bool
 
     public init(model: ModelPlan, rank: RankPlan, isMeasured: Bool) {
@@ -19,6 +19,7 @@ public struct PlanReport {
         let parameters: Int
         let activeParameters: Int
         let flopsPerToken: Double
+        /// Requested capacity, by the names that the format has for it.
         let expectedRounds: Double?
         let measuredRounds: Double?
         let expertsPerToken: Double?
@@ -37,8 +38,9 @@ public struct PlanReport {
     public func json() throws -> String {
         let document = Document(
             parameters: model.parameters, activeParameters: model.activeParameters, flopsPerToken: model.flopsPerToken,
-            expectedRounds: model.configuration.mixture.map { UniformRouting($0).rounds },
-            measuredRounds: isMeasured ? model.routing?.rounds : nil, expertsPerToken: model.routing?.expertsPerToken,
+            expectedRounds: model.configuration.mixture.map { UniformRouting($0).requestedCapacity },
+            measuredRounds: isMeasured ? model.routing?.requestedCapacity : nil,
+            expertsPerToken: model.routing?.expertsPerToken,
             wholeRowMixture: WholeRowMixture(model),
             ranks: rank.layout.ranks, expertParallel: rank.layout.expertParallel, replicas: rank.layout.replicas,
             memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
@@ -62,7 +64,9 @@ public struct PlanReport {
             ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
         ]
         if let routing = model.routing {
-            facts.append(["\(isMeasured ? "measured" : "expected") rounds", NumberText.decimal(routing.rounds, 3)])
+            facts.append([
+                "\(isMeasured ? "measured" : "expected") requested capacity", NumberText.decimal(routing.requestedCapacity, 3),
+            ])
             facts.append(["experts a token and block", NumberText.decimal(routing.expertsPerToken, 3)])
         }
         if let whole = WholeRowMixture(model) {

@@ -5,19 +5,19 @@ import MixtureOfExperts
 struct UniformRouting: Equatable {
     /// The share of the tokens that enter each stratum.
     let arrivals: [Double]
-    /// Strata that a token passes: the sum of the shares.
-    let rounds: Double
-    /// By expert, how often it sees a token in evaluation, over all strata that it passes. Of rows in parts, all parts count.
-    let visits: [Double]
-    /// By expert, the rows that go to it for a token in training: those of its choices, or where experts choose, what fills them.
-    let rows: [Double]
+    /// RC, the strata that a token passes: the sum of the shares.
+    let requestedCapacity: Double
+    /// By expert, the rows that go to it for a token in evaluation, over all strata that it passes. Of rows in parts, all parts count.
+    let evaluatedRows: [Double]
+    /// By expert, the same in training: the rows of its choices, or where experts choose, what fills them.
+    let trainedRows: [Double]
 
-    var expertsPerToken: Double { visits.reduce(0, +) }
-    var rowsPerToken: Double { rows.reduce(0, +) }
+    var expertsPerToken: Double { evaluatedRows.reduce(0, +) }
+    var rowsPerToken: Double { trainedRows.reduce(0, +) }
 
-    /// `measuredRounds` takes the place of the expected rounds. All tokens enter the first stratum, whatever was measured: of
+    /// `requestedCapacity`, as measured, takes the place of the expected one. All tokens enter the first stratum, whatever was measured: of
     /// every later stratum's arrivals there are in proportion more or less.
-    init(_ configuration: MixtureConfiguration, measuredRounds: Double? = nil) {
+    init(_ configuration: MixtureConfiguration, requestedCapacity: Double? = nil) {
         let strata = configuration.strata
         var arrivals = [Double](repeating: 0, count: strata.count + 1)
         arrivals[0] = 1
@@ -27,10 +27,10 @@ struct UniformRouting: Equatable {
             for next in chosen { arrivals[next + 1] += arrivals[stratum] * Double(strata[next]) / Double(visible) }
         }
         let expected = arrivals.dropLast().reduce(0, +)
-        let beyond = expected > 1 ? ((measuredRounds ?? expected) - 1) / (expected - 1) : 0
+        let beyond = expected > 1 ? ((requestedCapacity ?? expected) - 1) / (expected - 1) : 0
         let shares = [1] + arrivals[1..<strata.count].map { $0 * beyond }
         self.arrivals = shares
-        rounds = shares.reduce(0, +)
+        self.requestedCapacity = shares.reduce(0, +)
         // A token's choices at a gate are as likely to be the one as the other expert that it sees.
         func rows(isTraining: Bool) -> [Double] {
             var rows = [Double](repeating: 0, count: configuration.experts)
@@ -43,7 +43,7 @@ struct UniformRouting: Equatable {
             }
             return rows
         }
-        visits = rows(isTraining: false)
-        self.rows = rows(isTraining: true)
+        evaluatedRows = rows(isTraining: false)
+        trainedRows = rows(isTraining: true)
     }
 }

@@ -11,7 +11,7 @@ extension Report {
         if let bleu = bleuChart { charts.append(bleu) }
         charts += [perplexityChart, rateChart, normChart, speedChart]
         let dense = runs.filter(\.isDense)
-        if dense.count < runs.count { charts += [roundsChart, droppedChart] + figureCharts }
+        if dense.count < runs.count { charts += [requestedCapacityChart, droppedChart] + figureCharts }
         var children = [Self.grid(charts.compactMap { $0.figure(bins) })]
         if !dense.isEmpty {
             let text = "\(Self.names(dense)): a dense model has no experts, and so no RC, drops, load or gates."
@@ -112,12 +112,12 @@ extension Report {
             extent: .from(0), series: trained(\.tokensPerSecond))
     }
 
-    private var roundsChart: LineChart {
+    private var requestedCapacityChart: LineChart {
         LineChart(
             title: "Requested capacity", note: "RC: strata passed by a token, the mean over tokens and blocks.",
             measure: "RC (strata)", extent: .from(1),
-            series: trained(mixturesOnly: true, part: "training", \.roundsMean)
-                + validated(mixturesOnly: true, \.validRoundsMean),
+            series: trained(mixturesOnly: true, part: "training", \.requestedCapacity)
+                + validated(mixturesOnly: true, \.validRequestedCapacity),
             format: { NumberText.decimal($0, 3) })
     }
 

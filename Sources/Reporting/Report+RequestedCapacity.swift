@@ -47,7 +47,9 @@ extension Report {
         }
         guard let result = splits.lazy.compactMap(run.evaluation).first else { return [:] }
         return result.directions.compactMapValues { scores in
-            guard let encoder = scores.roundsEncoder, let decoder = scores.roundsDecoder else { return nil }
+            guard let encoder = scores.encoderRequestedCapacity, let decoder = scores.decoderRequestedCapacity else {
+                return nil
+            }
             return .init(encoder: encoder, decoder: decoder)
         }
     }
@@ -75,11 +77,11 @@ extension Report {
     }
 
     private var blockChart: BarChart {
-        let found = runs.map { run -> [BlockName: (rounds: Int, tokens: Int)] in
-            var sums: [BlockName: (rounds: Int, tokens: Int)] = [:]
+        let found = runs.map { run -> [BlockName: (strataPassed: Int, tokens: Int)] in
+            var sums: [BlockName: (strataPassed: Int, tokens: Int)] = [:]
             for row in run.analysis?.rcByBlock ?? [] {
                 let block = BlockName(side: row.side, layer: row.layer)
-                sums[block, default: (0, 0)].rounds += row.rounds
+                sums[block, default: (0, 0)].strataPassed += row.strataPassed
                 sums[block, default: (0, 0)].tokens += row.tokens
             }
             return sums
@@ -92,7 +94,7 @@ extension Report {
                 .init(
                     mark: mark(index), label: runs[index].name,
                     values: blocks.map { block in
-                        found[index][block].flatMap { $0.tokens > 0 ? Double($0.rounds) / Double($0.tokens) : nil }
+                        found[index][block].flatMap { $0.tokens > 0 ? Double($0.strataPassed) / Double($0.tokens) : nil }
                     })
             }, format: { NumberText.decimal($0, 2) })
     }

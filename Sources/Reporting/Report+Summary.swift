@@ -37,7 +37,7 @@ extension Report {
             "\(NumberText.count(history.updates.last?.update ?? 0)) of \(NumberText.count(run.plannedUpdates))",
             text(history.recentMean(\.loss), NumberText.figure), perplexity ?? "–",
         ] + scores + [
-            text(isMixture ? history.recentMean(\.roundsMean) : nil) { NumberText.decimal($0, 2) },
+            text(isMixture ? history.recentMean(\.requestedCapacity) : nil) { NumberText.decimal($0, 2) },
             text(isMixture ? history.recentMean(\.droppedFraction) : nil, NumberText.percent),
             text(history.tokensPerSecond) { NumberText.count($0.rounded()) },
             text(history.seconds > 0 ? history.seconds : nil, NumberText.duration),

@@ -43,10 +43,16 @@ public struct SweepSummary: Encodable {
         let exact: Spread?
         /// The perplexity of the valid split, after the last update.
         let validPerplexity: Spread?
-        let roundsEncoder: Spread?
-        let roundsDecoder: Spread?
+        let encoderRequestedCapacity: Spread?
+        let decoderRequestedCapacity: Spread?
         /// BLEU by direction.
         let directions: [String: Spread]
+
+        enum CodingKeys: String, CodingKey {
+            case name, seeds, done, updates, parameters, flopsPerToken, bleu, chrf, exact, validPerplexity, directions
+            case encoderRequestedCapacity = "roundsEncoder"
+            case decoderRequestedCapacity = "roundsDecoder"
+        }
     }
 
     let name: String
@@ -68,7 +74,8 @@ public struct SweepSummary: Encodable {
                 parameters: plan.parameters, flopsPerToken: plan.flopsPerToken, bleu: spread { $0.average.bleu },
                 chrf: spread { $0.average.chrf }, exact: spread { $0.average.exact },
                 validPerplexity: Spread(done.compactMap { $0.latestValidation?.validPerplexity }),
-                roundsEncoder: spread { $0.average.roundsEncoder }, roundsDecoder: spread { $0.average.roundsDecoder },
+                encoderRequestedCapacity: spread { $0.average.encoderRequestedCapacity },
+                decoderRequestedCapacity: spread { $0.average.decoderRequestedCapacity },
                 directions: Dictionary(
                     uniqueKeysWithValues: names.compactMap { name in
                         spread { $0.directions[name]?.bleu }.map { (name, $0) }
@@ -90,8 +97,8 @@ public struct SweepSummary: Encodable {
                 [
                     run.name, run.done == run.seeds ? "\(run.seeds)" : "\(run.done) of \(run.seeds)", cell(run.bleu, 2),
                     cell(run.chrf, 2), cell(run.exact, 1), cell(run.validPerplexity, 2), NumberText.count(run.parameters),
-                    NumberText.decimal(run.flopsPerToken / 1e6, 1), cell(run.roundsEncoder, 2),
-                    cell(run.roundsDecoder, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
+                    NumberText.decimal(run.flopsPerToken / 1e6, 1), cell(run.encoderRequestedCapacity, 2),
+                    cell(run.decoderRequestedCapacity, 2), Set(run.updates).sorted().map(String.init).joined(separator: ", "),
                 ]
             })
         let byDirection = Table(
@@ -120,7 +127,10 @@ public struct SweepSummary: Encodable {
             + measures.flatMap { [$0, "\($0)_deviation"] }
         let rows = runs.map { run -> [String] in
             let spreads =
-                [run.bleu, run.chrf, run.exact, run.validPerplexity, run.roundsEncoder, run.roundsDecoder]
+                [
+                    run.bleu, run.chrf, run.exact, run.validPerplexity, run.encoderRequestedCapacity,
+                    run.decoderRequestedCapacity,
+                ]
                 + directions.map { run.directions[$0] }
             return [
                 run.name, "\(run.seeds)", "\(run.done)", "\(run.parameters)", "\(run.flopsPerToken)",

@@ -53,12 +53,12 @@ public enum RowKernels {
     /// How the outputs of tokens' experts are weighted: choice c has the output in row slots[c] (−1: none) and the factor
     /// weights[c]; those of token t are offsets[t] ..< offsets[t + 1]. Dropout draws by (token, expert, column), whatever place the
     /// choice has in the list.
-    public struct Mixture {
+    public struct WeightedSum {
         public let slots: [Int32]
         public let weights: [Float]
         /// Where choices begin, [tokens + 1].
         public let offsets: [Int32]
-        /// Rows of the tokens in the matrix that the mixture is added to.
+        /// Rows of the tokens in the matrix that the sum is added to.
         public let tokens: [Int32]
         public let mask: DropoutMask
         /// The row that dropout draws by, for each choice: tokens[t] · experts + expert.
@@ -85,9 +85,9 @@ public enum RowKernels {
     }
 
     /// x[tokens[t]] += Σ over choices of weight · dropout(outputs[slot]).
-    public static func addMixture(_ context: ComputeContext, _ mixture: Mixture, outputs: Tensor, to x: Tensor) {
-        let (xp, op, d, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, mixture.mask)
-        withPointers(mixture) { slots, weights, offsets, tokens, draws in
+    public static func addWeightedSum(_ context: ComputeContext, _ sum: WeightedSum, outputs: Tensor, to x: Tensor) {
+        let (xp, op, d, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, sum.mask)
+        withPointers(sum) { slots, weights, offsets, tokens, draws in
             context.pool.parallelRanges(tokens.count, grain: 64) { range in
                 for t in range {
                     let target = xp + Int(tokens[t]) * d
@@ -126,17 +126,17 @@ public enum RowKernels {
         }
     }
 
-    /// From dx, the gradient of `addMixture`'s result: doutputs[slot] ← weight · dropout(dx[token]), and each choice's
+    /// From dx, the gradient of `addWeightedSum`'s result: doutputs[slot] ← weight · dropout(dx[token]), and each choice's
     /// dweight ← dropout(outputs[slot]) · dx[token] (0 where there is no slot).
-    public static func mixtureBackward(
-        _ context: ComputeContext, _ mixture: Mixture, dx: Tensor, outputs: Tensor, into doutputs: Tensor
+    public static func weightedSumBackward(
+        _ context: ComputeContext, _ sum: WeightedSum, dx: Tensor, outputs: Tensor, into doutputs: Tensor
     ) -> [Float] {
         let (gp, op, dop) = (UnsafePointer(dx.pointer), UnsafePointer(outputs.pointer), doutputs.pointer)
-        let (d, mask) = (dx.columns, mixture.mask)
-        var dweights = [Float](repeating: 0, count: mixture.weights.count)
+        let (d, mask) = (dx.columns, sum.mask)
+        var dweights = [Float](repeating: 0, count: sum.weights.count)
         dweights.withUnsafeMutableBufferPointer { dweights in
             let dw = dweights.baseAddress
-            withPointers(mixture) { slots, weights, offsets, tokens, draws in
+            withPointers(sum) { slots, weights, offsets, tokens, draws in
                 context.pool.parallelRanges(tokens.count, grain: 64) { range in
                     for t in range {
                         let g = gp + Int(tokens[t]) * d
@@ -189,17 +189,17 @@ public enum RowKernels {
     }
 
     private static func withPointers(
-        _ mixture: Mixture,
+        _ sum: WeightedSum,
         _ body: (
             _ slots: UnsafeBufferPointer<Int32>, _ weights: UnsafeBufferPointer<Float>, _ offsets: UnsafeBufferPointer<Int32>,
             _ tokens: UnsafeBufferPointer<Int32>, _ draws: UnsafeBufferPointer<Int32>
         ) -> Void
     ) {
-        mixture.slots.withUnsafeBufferPointer { slots in
-            mixture.weights.withUnsafeBufferPointer { weights in
-                mixture.offsets.withUnsafeBufferPointer { offsets in
-                    mixture.tokens.withUnsafeBufferPointer { tokens in
-                        mixture.drawRows.withUnsafeBufferPointer { body(slots, weights, offsets, tokens, $0) }
+        sum.slots.withUnsafeBufferPointer { slots in
+            sum.weights.withUnsafeBufferPointer { weights in
+                sum.offsets.withUnsafeBufferPointer { offsets in
+                    sum.tokens.withUnsafeBufferPointer { tokens in
+                        sum.drawRows.withUnsafeBufferPointer { body(slots, weights, offsets, tokens, $0) }
                     }
                 }
             }

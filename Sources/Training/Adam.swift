@@ -13,8 +13,7 @@ public final class Adam {
     public let isSharded: Bool
     private let store: ParameterStore
     private let context: ComputeContext
-    private let replicated: Part
-    private let expert: Part
+    private let parts: ByPlacement<Part>
 
     /// First and second moments of a share, each [1, n].
     public struct Moments {
@@ -39,30 +38,26 @@ public final class Adam {
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         isSharded = groups != nil
-        func part(_ placement: ParameterPlacement) -> Part {
+        parts = ByPlacement { placement in
             let count = store.section(placement).values.count, holders = groups?.holders(placement)
             let share = holders.map { ParameterShares(of: count, over: $0.size).ranges[$0.rank] } ?? 0..<count
             return Part(
                 share: share,
                 moments: Moments(first: context.zeros(1, share.count), second: context.zeros(1, share.count)))
         }
-        replicated = part(.replicated)
-        expert = part(.expert)
     }
 
-    private func part(_ placement: ParameterPlacement) -> Part { placement == .replicated ? replicated : expert }
-
     /// The elements of a section that this rank updates and has moments for: all of them unless it is sharded.
-    public func share(_ placement: ParameterPlacement) -> Range<Int> { part(placement).share }
+    public func share(_ placement: ParameterPlacement) -> Range<Int> { parts[placement].share }
 
     /// The moments of `share(placement)`, which begin with its first element's.
-    public func moments(_ placement: ParameterPlacement) -> Moments { part(placement).moments }
+    public func moments(_ placement: ParameterPlacement) -> Moments { parts[placement].moments }
 
     /// Shrinks the matrices of the share. Biases, and the scales and shifts of norms, stay: what is to be small is what multiplies.
     private func decay(_ learningRate: Float) {
         guard weightDecay > 0 else { return }
         let factor = 1 - learningRate * weightDecay
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let values = store.section(placement).values.pointer, share = share(placement)
             for location in store.locations(placement) where location.slice.shape.count == 2 {
                 let range = location.range.clamped(to: share), first = values + range.lowerBound
@@ -80,7 +75,7 @@ public final class Adam {
             update: update, learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
             gradientScale: gradientScale)
         decay(learningRate)
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let section = store.section(placement), share = share(placement), moments = moments(placement)
             let gradients = section.gradients.buffer
             AdamKernel.update(

@@ -10,8 +10,7 @@ public final class ParameterAverage {
     private let store: ParameterStore
     private let optimizer: Adam
     private let context: ComputeContext
-    private let replicated: Tensor
-    private let expert: Tensor
+    private let averages: ByPlacement<Tensor>
 
     /// Begins at the parameters as they are.
     public init(of store: ParameterStore, optimizer: Adam, decay: Float, context: ComputeContext) {
@@ -19,22 +18,20 @@ public final class ParameterAverage {
         self.store = store
         self.optimizer = optimizer
         self.context = context
-        func copy(_ placement: ParameterPlacement) -> Tensor {
+        averages = ByPlacement { placement in
             let share = optimizer.share(placement), copy = context.uninitialized(1, share.count)
             _ = copy.buffer.update(fromContentsOf: store.section(placement).values.buffer[share])
             return copy
         }
-        replicated = copy(.replicated)
-        expert = copy(.expert)
     }
 
     /// [1, n]: the average of the elements that the optimizer's share of a section has.
-    public func values(_ placement: ParameterPlacement) -> Tensor { placement == .replicated ? replicated : expert }
+    public func values(_ placement: ParameterPlacement) -> Tensor { averages[placement] }
 
     /// Takes in the parameters after the `applied`-th update, from 1.
     func update(applied: Int) {
         let step = 1 - min(decay, Float(1 + applied) / Float(10 + applied))
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let (average, value, count) = pointers(placement)
             context.pool.parallelRanges(count, grain: 1 << 15) { range in
                 for index in range { average[index] += step * (value[index] - average[index]) }
@@ -45,7 +42,7 @@ public final class ParameterAverage {
     /// Puts the average in the parameters' place, and them in its own; done again, all is as before. Of a sharded optimizer's
     /// parameters, the other ranks' shares are then to be gathered.
     func exchange() {
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let (average, value, count) = pointers(placement)
             context.pool.parallelRanges(count, grain: 1 << 15) { range in
                 for index in range { (average[index], value[index]) = (value[index], average[index]) }

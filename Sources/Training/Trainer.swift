@@ -87,7 +87,7 @@ public final class Trainer {
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood / Double(totalTokens),
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
-            tokensPerSecond: Double(totalTokens) / elapsed, roundsMean: sums.statistics.roundsMean,
+            tokensPerSecond: Double(totalTokens) / elapsed, requestedCapacity: sums.statistics.requestedCapacity,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
             skipped: isSkipped, figures: sums.figures)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
@@ -115,7 +115,7 @@ public final class Trainer {
     private func apply(loss: Double, norm: Double) throws -> Bool {
         guard loss.isFinite, norm.isFinite else {
             skipped += 1
-            for placement in [ParameterPlacement.replicated, .expert] { model.store.section(placement).gradients.fill(0) }
+            for placement in ParameterPlacement.allCases { model.store.section(placement).gradients.fill(0) }
             guard skipped <= Self.mostSkipped else {
                 throw TrainingError.nonFinite(update: update, loss: loss, gradientNorm: norm, skipped: skipped)
             }
@@ -166,7 +166,7 @@ public final class Trainer {
         let tokens = max(sums.tokens, 1), nll = sums.likelihood / tokens
         return ValidationMetrics(
             update: update, validLoss: sums.smoothed / tokens, validNll: nll, validPerplexity: exp(nll),
-            validTokens: Int(sums.tokens), validRoundsMean: sums.statistics.roundsMean)
+            validTokens: Int(sums.tokens), validRequestedCapacity: sums.statistics.requestedCapacity)
     }
 }
 

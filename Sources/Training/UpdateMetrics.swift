@@ -23,7 +23,7 @@ public struct UpdateMetrics: Equatable, Sendable {
     public var targetTokens: Int
     public var tokensPerSecond: Double
     /// RC: strata passed by a token, on average over blocks.
-    public var roundsMean: Double
+    public var requestedCapacity: Double
     /// Choices that exceeded an expert's capacity.
     public var droppedFraction: Double
     /// Rows that each stratum's gates sent to each expert, summed over blocks: [stratum][expert].
@@ -35,7 +35,7 @@ public struct UpdateMetrics: Equatable, Sendable {
 
     public init(
         update: Int, loss: Double, nll: Double, learningRate: Double, gradientNorm: Double, targetTokens: Int,
-        tokensPerSecond: Double, roundsMean: Double, droppedFraction: Double, load: [[Int]], skipped: Bool,
+        tokensPerSecond: Double, requestedCapacity: Double, droppedFraction: Double, load: [[Int]], skipped: Bool,
         figures: [MetricFigure] = []
     ) {
         self.update = update
@@ -45,7 +45,7 @@ public struct UpdateMetrics: Equatable, Sendable {
         self.gradientNorm = gradientNorm
         self.targetTokens = targetTokens
         self.tokensPerSecond = tokensPerSecond
-        self.roundsMean = roundsMean
+        self.requestedCapacity = requestedCapacity
         self.droppedFraction = droppedFraction
         self.load = load
         self.skipped = skipped
@@ -63,7 +63,7 @@ extension UpdateMetrics: Codable {
         case gradientNorm = "gradient_norm"
         case targetTokens = "target_tokens"
         case tokensPerSecond = "tokens_per_second"
-        case roundsMean = "rounds_mean"
+        case requestedCapacity = "rounds_mean"
         case droppedFraction = "dropped_fraction"
     }
 
@@ -83,7 +83,7 @@ extension UpdateMetrics: Codable {
         self.init(
             update: try value(.update), loss: try value(.loss), nll: try value(.nll), learningRate: try value(.learningRate),
             gradientNorm: try value(.gradientNorm), targetTokens: try value(.targetTokens),
-            tokensPerSecond: try value(.tokensPerSecond), roundsMean: try value(.roundsMean),
+            tokensPerSecond: try value(.tokensPerSecond), requestedCapacity: try value(.requestedCapacity),
             droppedFraction: try value(.droppedFraction), load: try value(.load),
             skipped: try line.decodeIfPresent(Bool.self, forKey: LineKey(.skipped)) ?? false,
             figures: line.allKeys.sorted { $0.stringValue < $1.stringValue }.compactMap { key in
@@ -103,7 +103,7 @@ extension UpdateMetrics: Codable {
         try line.encode(gradientNorm, forKey: LineKey(.gradientNorm))
         try line.encode(targetTokens, forKey: LineKey(.targetTokens))
         try line.encode(tokensPerSecond, forKey: LineKey(.tokensPerSecond))
-        try line.encode(roundsMean, forKey: LineKey(.roundsMean))
+        try line.encode(requestedCapacity, forKey: LineKey(.requestedCapacity))
         try line.encode(droppedFraction, forKey: LineKey(.droppedFraction))
         try line.encode(load, forKey: LineKey(.load))
         try line.encode(skipped, forKey: LineKey(.skipped))
@@ -121,7 +121,7 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     public var validNll: Double
     public var validPerplexity: Double
     public var validTokens: Int
-    public var validRoundsMean: Double
+    public var validRequestedCapacity: Double
 
     enum CodingKeys: String, CodingKey {
         case update
@@ -129,6 +129,6 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
         case validNll = "valid_nll"
         case validPerplexity = "valid_perplexity"
         case validTokens = "valid_tokens"
-        case validRoundsMean = "valid_rounds_mean"
+        case validRequestedCapacity = "valid_rounds_mean"
     }
 }

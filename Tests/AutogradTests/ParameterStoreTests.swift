@@ -28,7 +28,7 @@ import Testing
         #expect(store.locations(.replicated).map(\.slice.name) == ["q.weight", "k.weight", "q.bias", "k.bias", "norm"])
         #expect(store.locations(.expert).map(\.slice.name) == ["experts.1.fc1"])
         var covered = 0
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let section = store.section(placement)
             var end = 0
             for location in store.locations(placement) {

@@ -24,7 +24,7 @@ import _TinyRuns
             }
             return RankState.Moments(elements: range, first: copy(moments.first), second: copy(moments.second))
         }
-        return RankState(store: run.model.store, replicated: share(.replicated), expert: share(.expert))
+        return RankState(store: run.model.store, moments: ByPlacement(share))
     }
 
     private static func trained(_ world: any Communicator, _ folder: TemporaryFolder) throws -> TinyRun {
@@ -53,8 +53,8 @@ import _TinyRuns
                 let run = try TinyRun(world, plan), state = Self.state(run, cuts: loaded, fill: .nan)
                 let reader = try CheckpointReader(path: "\(folder.path)/checkpoints/step-00000002")
                 try reader.load(into: state)
-                for placement in [ParameterPlacement.replicated, .expert] {
-                    let moments = state.moments(placement)
+                for placement in ParameterPlacement.allCases {
+                    let moments = state.moments[placement]
                     for location in run.model.store.locations(placement) {
                         let name = location.slice.name, start = location.range.lowerBound
                         let values = state.store.section(placement).values.buffer[location.range].map(\.bitPattern)

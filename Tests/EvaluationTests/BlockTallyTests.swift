@@ -47,7 +47,7 @@ import Testing
 
     @Test func countsWhatTheGatesChose() {
         let tally = Self.tally(capacityFactor: nil)
-        #expect(tally.rounds == [0, 0, 0, 0, 0, 4, 1, 2])
+        #expect(tally.strataPassed == [0, 0, 0, 0, 0, 4, 1, 2])
         #expect(tally.gates.map(\.tokens) == [[4], [3]])
         #expect(tally.gates.map(\.first) == [[3, 0, 0, 1], [0, 0, 2, 1]])
         #expect(tally.gates.map(\.second) == [[0, 2, 1, 1], [0, 0, 1, 2]])
@@ -86,7 +86,7 @@ import Testing
                 Self.decision([[0.9, 0.1], [0.2, 0.8]], atStratum: 0, of: configuration),
                 Self.decision([[0.4, 0.6], [0.3, 0.7]], atStratum: 1, of: configuration),
             ])
-        #expect(tally.rounds == [0, 2, 2] && tally.gates.map(\.visible) == [0..<2, 2..<4])
+        #expect(tally.strataPassed == [0, 2, 2] && tally.gates.map(\.visible) == [0..<2, 2..<4])
         #expect(tally.gates.map(\.first) == [[1, 1, 0, 0], [0, 0, 0, 2]])
         #expect(tally.coActivation == [0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0])
     }

@@ -8,7 +8,7 @@ import Testing
         update: Int, bleu: Double, beam: Int = 5, lengthPenalty: Float = 1, split: String = "test"
     ) -> EvaluationResult {
         let scores = EvaluationResult.Scores(
-            bleu: bleu, chrf: 50, exact: 10, sentences: 4, roundsEncoder: 1.5, roundsDecoder: 2)
+            bleu: bleu, chrf: 50, exact: 10, sentences: 4, encoderRequestedCapacity: 1.5, decoderRequestedCapacity: 2)
         return EvaluationResult(
             split: split, update: update, beam: beam, lengthPenalty: lengthPenalty, average: scores,
             directions: ["a-b": scores],
@@ -73,6 +73,6 @@ import Testing
         scores[1].further = ["TER": 60]
         let mean = EvaluationResult.Scores.mean(scores)
         #expect(mean.bleu == 1.5 && mean.chrf == 15 && mean.further == ["TER": 55])
-        #expect(mean.roundsEncoder == nil && mean.sentences == nil && EvaluationResult.Scores.mean([]).bleu == 0)
+        #expect(mean.encoderRequestedCapacity == nil && mean.sentences == nil && EvaluationResult.Scores.mean([]).bleu == 0)
     }
 }

@@ -29,19 +29,20 @@ import _TestSupport
             mixture.capacityFactor = 0.5
             let model = try SearchModel.make(mixture, on: rank, vocabulary: 20, seed: 3)
             var capacity = RequestedCapacity(strata: [2, 2])
-            #expect(capacity.encoder.roundsMean == 0)
+            #expect(capacity.encoder.requestedCapacity == 0)
             try capacity.add(Self.group(source: [5, 8], target: [4, 3], seed: 1), model)
             // Two blocks on each side.
             #expect(capacity.encoder.tokens == 26 && capacity.decoder.tokens == 14)
             #expect(capacity.encoder.dropped == 0 && capacity.decoder.dropped == 0)
             for side in [capacity.encoder, capacity.decoder] {
-                #expect(side.rounds >= side.tokens && side.rounds <= 2 * side.tokens)
-                #expect(side.choices == 2 * side.rounds)
-                #expect(side.load.map { $0.reduce(0, +) } == [2 * side.tokens, 2 * (side.rounds - side.tokens)])
+                #expect(side.strataPassed >= side.tokens && side.strataPassed <= 2 * side.tokens)
+                #expect(side.choices == 2 * side.strataPassed)
+                #expect(side.load.map { $0.reduce(0, +) } == [2 * side.tokens, 2 * (side.strataPassed - side.tokens)])
                 // The second gate sees the second stratum alone.
                 #expect(side.load[1][0] == 0 && side.load[1][1] == 0)
             }
-            #expect(capacity.encoder.roundsMean > 1 || capacity.decoder.roundsMean > 1, "somebody must ask for more")
+            #expect(
+                capacity.encoder.requestedCapacity > 1 || capacity.decoder.requestedCapacity > 1, "somebody must ask for more")
         }
     }
 
@@ -86,7 +87,7 @@ import _TestSupport
             let model = try SearchModel.make(MixtureConfiguration(strata: [4]), on: rank, vocabulary: 20, seed: 3)
             var capacity = RequestedCapacity(strata: [4])
             try capacity.add(Self.group(source: [7], target: [6], seed: 1), model)
-            #expect(capacity.encoder.roundsMean == 1 && capacity.decoder.roundsMean == 1)
+            #expect(capacity.encoder.requestedCapacity == 1 && capacity.decoder.requestedCapacity == 1)
         }
     }
 

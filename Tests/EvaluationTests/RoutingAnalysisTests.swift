@@ -14,8 +14,8 @@ import TransformerModel
         pieces: (0..<60).map { $0 == 3 ? "say,\"\"" : "▁\($0)" }, isControl: (0..<60).map { $0 < 2 })
 
     /// Strata 1-1 without second experts. The encoder's only block saw tokens 0 … 59; token t occurred `counts[t]` times and
-    /// passed `rounds[t]` strata.
-    private static func tally(counts: [Int64], rounds: [Int64]) -> RoutingTally {
+    /// passed `strataPassed[t]` strata.
+    private static func tally(counts: [Int64], strataPassed: [Int64]) -> RoutingTally {
         var mixture = MixtureConfiguration(strata: [1, 1])
         mixture.topK = 1
         var configuration = ModelConfiguration()
@@ -25,19 +25,19 @@ import TransformerModel
         var tally = RoutingTally(configuration, vocabulary: 60)
         tally.sentences = [4]
         tally.encoder.counts = counts
-        tally.encoder.blocks[0].rounds = rounds
+        tally.encoder.blocks[0].strataPassed = strataPassed
         return tally
     }
 
     private static func analysis(
-        counts: [Int64], rounds: [Int64], frequencies: [Int64], minimumCount: Int = 1
+        counts: [Int64], strataPassed: [Int64], frequencies: [Int64], minimumCount: Int = 1
     ) -> RoutingAnalysis {
         var analysis = RoutingAnalysis(
             step: 7, text: "test", strata: [1, 1], topK: 1, capacityFactor: nil, frequencySource: .training,
             minimumCount: minimumCount)
         let frequencies = TokenFrequencies(counts: frequencies)
         analysis.append(
-            direction, tally(counts: counts, rounds: rounds), every: 2, vocabulary: vocabulary,
+            direction, tally(counts: counts, strataPassed: strataPassed), every: 2, vocabulary: vocabulary,
             frequencies: (frequencies, frequencies))
         return analysis
     }
@@ -58,30 +58,31 @@ import TransformerModel
     }
 
     @Test func capacityByDirectionAndBlock() {
-        var counts = [Int64](repeating: 0, count: 60), rounds = counts
+        var counts = [Int64](repeating: 0, count: 60), strataPassed = counts
         (counts[1], counts[5], counts[9]) = (4, 10, 2)
-        (rounds[1], rounds[5], rounds[9]) = (8, 10, 3)
-        var analysis = Self.analysis(counts: counts, rounds: rounds, frequencies: counts)
+        (strataPassed[1], strataPassed[5], strataPassed[9]) = (8, 10, 3)
+        var analysis = Self.analysis(counts: counts, strataPassed: strataPassed, frequencies: counts)
         #expect(analysis.rcByDirection.map(\.encoder) == [21.0 / 16])
         #expect(analysis.rcByDirection.map(\.sourceTokens) == [16] && analysis.rcByDirection.map(\.sentences) == [4])
         #expect(analysis.rcByBlock.map(\.side) == [.encoder, .decoder] && analysis.rcByBlock.map(\.layer) == [1, 1])
-        #expect(analysis.rcByBlock.map(\.rounds) == [21, 0] && analysis.rcByBlock.map(\.rc) == [21.0 / 16, 0])
-        rounds[9] = 4
+        #expect(analysis.rcByBlock.map(\.strataPassed) == [21, 0] && analysis.rcByBlock.map(\.rc) == [21.0 / 16, 0])
+        strataPassed[9] = 4
         analysis.append(
-            Self.direction.reversed, Self.tally(counts: counts, rounds: rounds), every: 2, vocabulary: Self.vocabulary,
+            Self.direction.reversed, Self.tally(counts: counts, strataPassed: strataPassed), every: 2,
+            vocabulary: Self.vocabulary,
             frequencies: (TokenFrequencies(counts: counts), TokenFrequencies(counts: counts)))
         #expect(analysis.average.encoder == (21.0 / 16 + 22.0 / 16) / 2, "directions count once")
     }
 
     @Test func theTokensOfHighestAndLowestCapacity() throws {
-        var counts = [Int64](repeating: 0, count: 60), rounds = counts
+        var counts = [Int64](repeating: 0, count: 60), strataPassed = counts
         for token in 0..<60 {
             counts[token] = 10
-            rounds[token] = 10 + Int64(token % 11)
+            strataPassed[token] = 10 + Int64(token % 11)
         }
-        (counts[59], rounds[59]) = (1, 2)  // rare
-        (counts[21], rounds[21]) = (20, 40)  // as high as 10, 32, 43, 54, and more often
-        let analysis = Self.analysis(counts: counts, rounds: rounds, frequencies: counts, minimumCount: 2)
+        (counts[59], strataPassed[59]) = (1, 2)  // rare
+        (counts[21], strataPassed[21]) = (20, 40)  // as high as 10, 32, 43, 54, and more often
+        let analysis = Self.analysis(counts: counts, strataPassed: strataPassed, frequencies: counts, minimumCount: 2)
         let extremes = try #require(analysis.tokenExtremes.first)
         #expect(extremes.highest.count == 25 && extremes.lowest.count == 25)
         #expect(extremes.highest.prefix(6).map(\.token) == [21, 10, 32, 43, 54, 9])
@@ -98,14 +99,14 @@ import TransformerModel
     }
 
     @Test func tablesAreCommaSeparated() {
-        var counts = [Int64](repeating: 0, count: 60), rounds = counts
-        (counts[3], rounds[3]) = (2, 3)
+        var counts = [Int64](repeating: 0, count: 60), strataPassed = counts
+        (counts[3], strataPassed[3]) = (2, 3)
         let frequencies = TokenFrequencies(counts: counts.map { $0 * 7 })
         let lines = RoutingAnalysis.tokenLines(
-            Self.direction, Self.tally(counts: counts, rounds: rounds), every: 2, vocabulary: Self.vocabulary,
+            Self.direction, Self.tally(counts: counts, strataPassed: strataPassed), every: 2, vocabulary: Self.vocabulary,
             frequencies: (frequencies, frequencies))
         #expect(lines == "eng-cat,encoder,1,3,\"say,\"\"\"\"\",2,3,1.5,14,1\n")
-        let analysis = Self.analysis(counts: counts, rounds: rounds, frequencies: counts)
+        let analysis = Self.analysis(counts: counts, strataPassed: strataPassed, frequencies: counts)
         for (name, text) in analysis.csvFiles {
             let rows = text.split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).count }
             #expect(Set(rows).count == 1, "\(name): every row has the header's columns")

@@ -42,7 +42,7 @@ import _TestSupport
             #expect(tally.encoder.blocks.count == 1 && tally.decoder.blocks.count == 1)
             for (side, tokens) in [(tally.encoder, Int64(13)), (tally.decoder, 7)] {
                 let block = side.blocks[0]
-                #expect(block.rounds == side.counts.map { 2 * $0 })
+                #expect(block.strataPassed == side.counts.map { 2 * $0 })
                 #expect(block.gates[0].first == [tokens, 0, 0, 0, 0] && block.gates[0].second == [0, tokens, 0, 0, 0])
                 #expect(block.gates[1].first == [0, 0, tokens, 0, 0] && block.gates[1].second == [0, 0, 0, tokens, 0])
                 for (earlier, later) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
@@ -72,7 +72,7 @@ import _TestSupport
                 try capacity.add(group, model)
             }
             for (side, statistics) in [(tally.encoder, capacity.encoder), (tally.decoder, capacity.decoder)] {
-                #expect(side.blocks.reduce(0) { $0 + $1.rounds.reduce(0, +) } == Int64(statistics.rounds))
+                #expect(side.blocks.reduce(0) { $0 + $1.strataPassed.reduce(0, +) } == Int64(statistics.strataPassed))
                 #expect(side.tokens * Int64(side.blocks.count) == Int64(statistics.tokens))
                 for gate in mixture.strata.indices {
                     let load = (0..<6).map { expert in

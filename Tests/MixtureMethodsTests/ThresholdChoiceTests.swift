@@ -104,7 +104,7 @@ import _TestSupport
             let outcome = try tiny.forward(tiny.tokens(30, seed: 1)), decisions = outcome.decisions
             #expect(decisions[0].experts.count == 30)
             #expect(decisions[1].tokens > 0 && decisions[1].experts.count == 3 * decisions[1].tokens)
-            let mean = Float(outcome.statistics.choices) / Float(outcome.statistics.rounds)
+            let mean = Float(outcome.statistics.choices) / Float(outcome.statistics.strataPassed)
             try expectClose([try #require(outcome["choices_mean"])], [mean], tolerance: 1e-6, "choices_mean")
         }
     }

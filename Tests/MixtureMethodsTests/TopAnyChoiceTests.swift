@@ -219,7 +219,7 @@ import _TestSupport
             #expect(outcome.elements == x.elements && outcome.statistics.choices == 0 && outcome.visits.allSatisfy { $0 >= 1 })
             #expect(outcome["unrouted_fraction"] == 1)
             let evaluated = try tiny.forward(x, training: false)
-            #expect(evaluated.statistics.choices == evaluated.statistics.rounds && evaluated.elements != x.elements)
+            #expect(evaluated.statistics.choices == evaluated.statistics.strataPassed && evaluated.elements != x.elements)
         }
     }
 

@@ -46,7 +46,7 @@ import _TestSupport
                 let mean = outcome.decisions.reduce(0) { $0 + TestBalance().value($1) } / 3
                 try expectClose([outcome["test_balance"]!], [mean], tolerance: 1e-6, "loss")
                 #expect(outcome.statistics.tokens == 40)
-                #expect(outcome.statistics.rounds == visits.reduce(0, +))
+                #expect(outcome.statistics.strataPassed == visits.reduce(0, +))
                 #expect(outcome.statistics.choices == outcome.decisions.reduce(0) { $0 + $1.experts.count })
                 #expect(outcome.statistics.load.map { $0.reduce(0, +) } == outcome.decisions.map { $0.kept.count { $0 } })
             }
@@ -69,7 +69,7 @@ import _TestSupport
             configuration[ChoicesFigure.self].isOn = true
             let outcome = try TinyBlock(configuration, group: communicator).forward(
                 TinyBlock(configuration, group: communicator).tokens(40, seed: 1))
-            let mean = Float(outcome.statistics.choices) / Float(outcome.statistics.rounds)
+            let mean = Float(outcome.statistics.choices) / Float(outcome.statistics.strataPassed)
             try expectClose([outcome["test_choices"]!], [mean], tolerance: 1e-6, "figure")
         }
     }
@@ -81,7 +81,7 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator)
             #expect(tiny.block.norms.count == 1 && tiny.block.gates.map(\.rows) == [2, 3])
             let outcome = try tiny.forward(tiny.tokens(12, seed: 1))
-            #expect(outcome.visits == [Int](repeating: 2, count: 12) && outcome.statistics.rounds == 24)
+            #expect(outcome.visits == [Int](repeating: 2, count: 12) && outcome.statistics.strataPassed == 24)
             #expect(outcome.decisions.map(\.visible) == [0..<2, 2..<5])
         }
     }

@@ -25,12 +25,12 @@ import TransformerModel
         arguments: [
             ([8], 1), ([4, 4], 1.5), ([4, 12], 1.25), ([12, 4], 1.75), ([2, 2, 2, 2], 1 + 1 / 2.0 + 1 / 3.0 + 1 / 4.0),
             ([4, 4, 8], 1 + 1 / 4.0 + 1 / 3.0), ([8, 4, 4], 1 + 1 / 2.0 + 1 / 2.0),
-        ] as [(strata: [Int], rounds: Double)])
-    func rounds(_ example: (strata: [Int], rounds: Double)) {
+        ] as [(strata: [Int], requestedCapacity: Double)])
+    func requestedCapacity(_ example: (strata: [Int], requestedCapacity: Double)) {
         let routing = UniformRouting(Self.mixture(example.strata))
-        #expect(abs(routing.rounds - example.rounds) < 1e-12)
-        #expect(abs(routing.expertsPerToken - 2 * example.rounds) < 1e-12)
-        #expect(abs(UniformRouting(Self.mixture(example.strata, k: 1)).expertsPerToken - example.rounds) < 1e-12)
+        #expect(abs(routing.requestedCapacity - example.requestedCapacity) < 1e-12)
+        #expect(abs(routing.expertsPerToken - 2 * example.requestedCapacity) < 1e-12)
+        #expect(abs(UniformRouting(Self.mixture(example.strata, k: 1)).expertsPerToken - example.requestedCapacity) < 1e-12)
     }
 
     @Test func arrivals() {
@@ -40,23 +40,23 @@ import TransformerModel
 
     @Test func stackedStrataArePassedByAll() {
         let routing = UniformRouting(Self.mixture([4, 1, 3], stacked: true))
-        #expect(routing.arrivals == [1, 1, 1] && routing.rounds == 3)
+        #expect(routing.arrivals == [1, 1, 1] && routing.requestedCapacity == 3)
         #expect(routing.expertsPerToken == 2 + 1 + 2, "one expert is one choice")
     }
 
-    @Test func measuredRoundsScale() {
-        let routing = UniformRouting(Self.mixture([4, 4]), measuredRounds: 1.2)
-        #expect(abs(routing.rounds - 1.2) < 1e-12 && abs(routing.expertsPerToken - 2.4) < 1e-12)
+    @Test func measuredCapacityScales() {
+        let routing = UniformRouting(Self.mixture([4, 4]), requestedCapacity: 1.2)
+        #expect(abs(routing.requestedCapacity - 1.2) < 1e-12 && abs(routing.expertsPerToken - 2.4) < 1e-12)
     }
 
     /// Every token enters the first stratum: where nobody goes on, it takes its two experts there. Uniform routing would send
     /// 7 / 8 on to a single expert.
-    @Test func measuredRoundsScaleWhatGoesOn() {
-        let alone = UniformRouting(Self.mixture([7, 1]), measuredRounds: 1)
-        #expect(alone.arrivals == [1, 0] && alone.rounds == 1 && alone.expertsPerToken == 2)
-        let some = UniformRouting(Self.mixture([7, 1]), measuredRounds: 1.4375)
+    @Test func measuredCapacityScalesWhatGoesOn() {
+        let alone = UniformRouting(Self.mixture([7, 1]), requestedCapacity: 1)
+        #expect(alone.arrivals == [1, 0] && alone.requestedCapacity == 1 && alone.expertsPerToken == 2)
+        let some = UniformRouting(Self.mixture([7, 1]), requestedCapacity: 1.4375)
         #expect(some.arrivals == [1, 0.4375] && some.expertsPerToken == 2.4375)
-        let one = UniformRouting(Self.mixture([8]), measuredRounds: 1)
+        let one = UniformRouting(Self.mixture([8]), requestedCapacity: 1)
         #expect(one.arrivals == [1] && one.expertsPerToken == 2)
     }
 

@@ -27,7 +27,8 @@ enum ReportedRuns {
     static func evaluation(_ bleu: Double, split: String = "test", update: Int = 20, rounds: Double? = nil) -> EvaluationResult
     {
         let scores = EvaluationResult.Scores(
-            bleu: bleu, chrf: 60, exact: 12.5, sentences: 8, roundsEncoder: rounds, roundsDecoder: rounds.map { $0 + 0.5 })
+            bleu: bleu, chrf: 60, exact: 12.5, sentences: 8, encoderRequestedCapacity: rounds,
+            decoderRequestedCapacity: rounds.map { $0 + 0.5 })
         return EvaluationResult(
             split: split, update: update, beam: 5, lengthPenalty: 1, average: scores,
             directions: ["eng-cat": scores, "cat-eng": scores], signature: "nrefs:1|tok:13a", chrfSignature: "nrefs:1|nc:6")

@@ -37,7 +37,7 @@ import _TinyRuns
             try #require(!metrics.loss.isFinite || !metrics.gradientNorm.isFinite)
             try #require(metrics.update == 2 && metrics.skipped)
             try #require(run.state.differences(from: before) == [])
-            for placement in [ParameterPlacement.replicated, .expert] {
+            for placement in ParameterPlacement.allCases {
                 try #require(run.model.store.section(placement).gradients.elements.allSatisfy { $0 == 0 })
             }
             Self.poison(run, healthy)

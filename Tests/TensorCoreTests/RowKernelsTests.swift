@@ -98,9 +98,9 @@ import _TestSupport
 
     /// A mixture of 150 tokens, and by choice its token and its expert: each token's in a rotation of their own, for dropout draws
     /// by the expert, not by the place in the list.
-    private static func mixture(
+    private static func weightedSum(
         _ example: Example
-    ) -> (mixture: RowKernels.Mixture, rows: Int, tokens: [Int], experts: [Int32]) {
+    ) -> (sum: RowKernels.WeightedSum, rows: Int, tokens: [Int], experts: [Int32]) {
         let tokens = 150, offsets = example.choices.offsets(tokens: tokens), (slots, rows) = slots(Int(offsets[tokens]))
         var choiceTokens: [Int] = [], experts: [Int32] = []
         for token in 0..<tokens {
@@ -109,42 +109,42 @@ import _TestSupport
                 experts.append(Int32((token + 3 * choice) % 5))
             }
         }
-        let mixture = RowKernels.Mixture(
+        let sum = RowKernels.WeightedSum(
             slots: slots, weights: normalValues(slots.count, seed: 5), offsets: offsets,
             tokens: (0..<tokens).map { Int32(2 * $0 + 1) }, experts: experts, expertCount: 5,
             mask: DropoutMask(probability: example.probability, key: RandomKey(seed: 6)))
-        return (mixture, rows, choiceTokens.map { Int(mixture.tokens[$0]) }, experts)
+        return (sum, rows, choiceTokens.map { Int(sum.tokens[$0]) }, experts)
     }
 
-    @Test(arguments: examples, [1, 2]) func addMixture(example: Example, threads: Int) throws {
+    @Test(arguments: examples, [1, 2]) func addWeightedSum(example: Example, threads: Int) throws {
         let context = ComputeContext(threads: threads), d = example.columns
-        let (mixture, rows, tokens, experts) = Self.mixture(example)
+        let (sum, rows, tokens, experts) = Self.weightedSum(example)
         let x = Self.matrix(context, 302, d, seed: 7), outputs = Self.matrix(context, rows, d, seed: 8)
         var expected = x.elements.map(Double.init)
-        for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
+        for (index, slot) in sum.slots.enumerated() where slot >= 0 {
             let token = tokens[index], row = token * 5 + Int(experts[index])
             for c in 0..<d {
-                let factor = mixture.mask.factor(row: row, column: c, columns: d)
-                expected[token * d + c] += Double(mixture.weights[index]) * Double(factor) * Double(outputs[Int(slot), c])
+                let factor = sum.mask.factor(row: row, column: c, columns: d)
+                expected[token * d + c] += Double(sum.weights[index]) * Double(factor) * Double(outputs[Int(slot), c])
             }
         }
-        RowKernels.addMixture(context, mixture, outputs: outputs, to: x)
+        RowKernels.addWeightedSum(context, sum, outputs: outputs, to: x)
         try expectClose(x.elements, expected.map { Float($0) }, tolerance: 1e-6, "mixture")
     }
 
-    @Test(arguments: examples, [1, 2]) func mixtureBackward(example: Example, threads: Int) throws {
+    @Test(arguments: examples, [1, 2]) func weightedSumBackward(example: Example, threads: Int) throws {
         let context = ComputeContext(threads: threads), d = example.columns
-        let (mixture, rows, tokens, experts) = Self.mixture(example)
+        let (sum, rows, tokens, experts) = Self.weightedSum(example)
         let dx = Self.matrix(context, 302, d, seed: 7), outputs = Self.matrix(context, rows, d, seed: 8)
         let doutputs = context.uninitialized(rows, d)
         doutputs.fill(.nan)
-        let dweights = RowKernels.mixtureBackward(context, mixture, dx: dx, outputs: outputs, into: doutputs)
+        let dweights = RowKernels.weightedSumBackward(context, sum, dx: dx, outputs: outputs, into: doutputs)
         var expected = [Double](repeating: 0, count: rows * d), weights = [Double](repeating: 0, count: dweights.count)
-        for (index, slot) in mixture.slots.enumerated() where slot >= 0 {
+        for (index, slot) in sum.slots.enumerated() where slot >= 0 {
             let token = tokens[index], row = token * 5 + Int(experts[index])
             for c in 0..<d {
-                let masked = Double(mixture.mask.factor(row: row, column: c, columns: d)) * Double(dx[token, c])
-                expected[Int(slot) * d + c] = Double(mixture.weights[index]) * masked
+                let masked = Double(sum.mask.factor(row: row, column: c, columns: d)) * Double(dx[token, c])
+                expected[Int(slot) * d + c] = Double(sum.weights[index]) * masked
                 weights[index] += masked * Double(outputs[Int(slot), c])
             }
         }

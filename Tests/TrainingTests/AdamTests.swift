@@ -38,7 +38,7 @@ import Training
         let context = ComputeContext(threads: 2), store = makeStore(context)
         let adam = Adam(store: store, context: context, beta1: 0.9, beta2: 0.98, epsilon: 1e-6)
         let key = RandomKey(seed: 5)
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             #expect(adam.moments(placement).first.elements.allSatisfy { $0 == 0 })
         }
         var twins: [String: [Twin]] = [:]

@@ -16,13 +16,13 @@ import _TinyRuns
     private func metrics(_ update: Int, loss: Double = 2.5) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: loss, nll: 2, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
-            tokensPerSecond: 1e4, roundsMean: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false,
+            tokensPerSecond: 1e4, requestedCapacity: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false,
             figures: [.init(name: "aux", value: 1)])
     }
 
     private func validation(_ update: Int) -> ValidationMetrics {
         ValidationMetrics(
-            update: update, validLoss: 2, validNll: 1, validPerplexity: 2.7, validTokens: 50, validRoundsMean: 1.25)
+            update: update, validLoss: 2, validNll: 1, validPerplexity: 2.7, validTokens: 50, validRequestedCapacity: 1.25)
     }
 
     private func lines() throws -> [String] {

@@ -53,7 +53,7 @@ import _TinyRuns
                 if one.update == 1 {
                     for (a, b) in zip(one.figures, many.figures) { expectClose(a.value, b.value, a.name) }
                     expectClose(one.gradientNorm, many.gradientNorm, "gradient norm")
-                    #expect(one.load == many.load && one.roundsMean == many.roundsMean)
+                    #expect(one.load == many.load && one.requestedCapacity == many.requestedCapacity)
                     #expect(one.droppedFraction == many.droppedFraction)
                 }
             }
@@ -66,7 +66,7 @@ import _TinyRuns
             #expect(update.nll > 0 && update.loss > 0 && update.gradientNorm > 0)
             let aux = try #require(update.figure("aux"))
             #expect(aux >= 0.99, "the load-balancing loss is 1 where the load is even, and more where it is not")
-            #expect((1...2).contains(update.roundsMean))
+            #expect((1...2).contains(update.requestedCapacity))
             #expect(update.droppedFraction > 0 && update.droppedFraction < 0.5, "capacity 2 is tight for tiny groups")
             #expect(update.load.count == 2 && update.load.allSatisfy { $0.count == 8 })
             #expect(update.load[1][..<4].allSatisfy { $0 == 0 }, "the second gate does not see the first stratum")

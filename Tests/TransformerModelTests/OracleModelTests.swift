@@ -68,7 +68,7 @@ import _TestSupport
 
         let rate: Float = try value("lr"), betas: [Float] = try value("betas"), epsilon: Float = try value("adam_eps")
         let smoothing: Float = try value("label_smoothing")
-        let moments = [ParameterPlacement.replicated, .expert].map { placement in
+        let moments = ParameterPlacement.allCases.map { placement in
             let count = model.store.section(placement).values.count
             return (placement, context.zeros(1, count), context.zeros(1, count))
         }

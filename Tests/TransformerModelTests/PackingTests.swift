@@ -21,16 +21,16 @@ import _TestSupport
         try alone { communicator in
             let model = try TinyModel.make(Self.mixture(strata), group: communicator)
             let together = try Self.pairs.evaluationLoss(model)
-            var total = OutputLoss(), rounds = 0
+            var total = OutputLoss(), strataPassed = 0
             for index in 0..<Self.pairs.count {
                 let single = try SentencePairs(Self.pairs, only: index).evaluationLoss(model)
                 total += single.output
-                rounds += single.reports.reduce(0) { $0 + $1.statistics.rounds }
+                strataPassed += single.reports.reduce(0) { $0 + $1.statistics.strataPassed }
             }
             #expect(together.output.tokens == total.tokens)
             #expect(abs(together.output.smoothed - total.smoothed) < 1e-5 * total.smoothed)
             #expect(abs(together.output.negativeLogLikelihood - total.negativeLogLikelihood) < 1e-5 * total.smoothed)
-            #expect(together.reports.reduce(0) { $0 + $1.statistics.rounds } == rounds)
+            #expect(together.reports.reduce(0) { $0 + $1.statistics.strataPassed } == strataPassed)
             #expect(together.reports.count == model.mixtureBlocks)
         }
     }

@@ -71,7 +71,7 @@ import _TestSupport
     @Test func shapesAreOutputsByInputs() throws {
         try alone { communicator in
             let model = try TinyModel.make(MixtureConfiguration(strata: [3, 4]), group: communicator)
-            let slices = [ParameterPlacement.replicated, .expert].flatMap { model.store.locations($0).map(\.slice) }
+            let slices = ParameterPlacement.allCases.flatMap { model.store.locations($0).map(\.slice) }
             let shapes = Dictionary(uniqueKeysWithValues: slices.map { ($0.name, $0.shape) })
             #expect(shapes["embedding.weight"] == [23, 16])
             #expect(shapes["decoder.layers.1.cross_attn.k.weight"] == [16, 16])

@@ -67,7 +67,7 @@ extension ParameterStore {
         _ body: (String, ParameterPlacement, UnsafeMutableBufferPointer<Float>, UnsafeMutableBufferPointer<Float>) throws ->
             Void
     ) throws {
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let section = section(placement)
             for location in locations(placement) {
                 try body(

@@ -157,7 +157,7 @@ package struct ModelState: Equatable, Sendable {
     package private(set) var tensors: [String: [UInt32?]] = [:]
 
     package init(_ store: ParameterStore, _ optimizer: Adam, _ average: ParameterAverage? = nil) {
-        for placement in [ParameterPlacement.replicated, .expert] {
+        for placement in ParameterPlacement.allCases {
             let values = store.section(placement).values, moments = optimizer.moments(placement)
             let share = optimizer.share(placement)
             let kept = average.map { [("average.", $0.values(placement), share)] } ?? []

@@ -57,7 +57,7 @@ enum ExtremesTarget {
         let measured = [nil, 1, 2.5, 64][random.below(4)]
         let plan = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary,
-            measuredRounds: configuration.model.mixture == nil ? nil : measured)
+            requestedCapacity: configuration.model.mixture == nil ? nil : measured)
         let rank = try RankPlan(plan, configuration, ranks: random.pick([1, 1, 1, 2, 6, 1_000_000]))
         let report = PlanReport(model: plan, rank: rank, isMeasured: measured != nil)
         _ = (report.text, try report.json())

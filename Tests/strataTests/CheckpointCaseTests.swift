@@ -57,7 +57,7 @@ import _TestSupport
             training.waitUntilExit()
         }
         while training.isRunning, !run.folder.exists("run/checkpoints/latest") { usleep(20_000) }
-        for index in 0..<8 {
+        for index in 0..<3 {
             for arguments in [
                 ["translate", run.run, "--direction", "en-de", "--beam", "1"], ["checkpoint", "list", run.run],
                 ["checkpoint", "verify", run.run], ["export", run.run, "--out", "\(run.folder.path)/export-\(index)"],

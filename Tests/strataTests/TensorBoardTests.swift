@@ -31,7 +31,8 @@ import _TestSupport
     private static func metrics(_ update: Int) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: 2.5, nll: 2.25, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
-            tokensPerSecond: 1e6, roundsMean: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]], skipped: false,
+            tokensPerSecond: 1e6, requestedCapacity: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]],
+            skipped: false,
             figures: [.init(name: "aux", value: 1.125)])
     }
 
@@ -54,7 +55,7 @@ import _TestSupport
         let log = try TensorBoardLog(folder: folder.path, continuingAfter: 300, gates: [0..<4, 2..<4])
         #expect(log.append(.update(Self.metrics(301))) == nil)
         let validation = ValidationMetrics(
-            update: 301, validLoss: 3, validNll: 2, validPerplexity: 7.5, validTokens: 10, validRoundsMean: 1.25)
+            update: 301, validLoss: 3, validNll: 2, validPerplexity: 7.5, validTokens: 10, validRequestedCapacity: 1.25)
         #expect(log.append(.validation(validation)) == nil && log.append(.checkpoint(path: "", seconds: 1)) == nil)
         #expect(log.append(.update(Self.metrics(302))) == nil)
         let events = try TensorBoardFile(Data(contentsOf: URL(fileURLWithPath: log.path))).events

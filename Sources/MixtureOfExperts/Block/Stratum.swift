@@ -24,7 +24,7 @@ struct Stratum {
         let statistics: Tensor?
         let decision: RoutingDecision
         let plan: DispatchPlan
-        let mixture: RowKernels.Mixture
+        let weightedSum: RowKernels.WeightedSum
         /// Factors of the choices' outputs beside their weights, flat; nil for 1.
         let factors: [Float]?
         /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
@@ -53,15 +53,15 @@ struct Stratum {
         }
         let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
         let factors = router.outputFactors(decision)
-        let mixture = RowKernels.Mixture(
+        let weightedSum = RowKernels.WeightedSum(
             slots: plan.slots, weights: factors.map { zip(decision.weights, $0).map(*) } ?? decision.weights,
             offsets: decision.offsets, tokens: rows, experts: decision.experts,
             expertCount: decision.gate.configuration.experts,
             mask: pass.isTraining && dropout > 0
                 ? DropoutMask(probability: dropout, key: key.derived(.expertOutput)) : .none)
-        context.clock.measure(.dispatch, "mix") { RowKernels.addMixture(context, mixture, outputs: outputs, to: x) }
+        context.clock.measure(.dispatch, "mix") { RowKernels.addWeightedSum(context, weightedSum, outputs: outputs, to: x) }
         return Passage(
-            rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, mixture: mixture,
+            rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, weightedSum: weightedSum,
             factors: factors, arrived: dispatcher.placement.places > 1 ? expertInput : nil,
             hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
     }
@@ -72,7 +72,7 @@ struct Stratum {
         let d = dx.columns, plan = passage.plan, decision = passage.decision
         let doutputs = context.uninitialized(plan.rowsSent, d)
         var dweights = context.clock.measure(.dispatch, "mix backward") {
-            RowKernels.mixtureBackward(context, passage.mixture, dx: dx, outputs: passage.outputs, into: doutputs)
+            RowKernels.weightedSumBackward(context, passage.weightedSum, dx: dx, outputs: passage.outputs, into: doutputs)
         }
         if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
         let normalized = normalized(passage, context)

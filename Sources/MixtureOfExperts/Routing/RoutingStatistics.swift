@@ -2,7 +2,7 @@
 public struct RoutingStatistics: Equatable, Sendable {
     /// Tokens that entered a block, and strata they passed there: the quotient is the requested capacity, RC.
     public var tokens = 0
-    public var rounds = 0
+    public var strataPassed = 0
     /// Choices made, and those that exceeded a capacity.
     public var choices = 0
     public var dropped = 0
@@ -16,12 +16,12 @@ public struct RoutingStatistics: Equatable, Sendable {
         chosen = load
     }
 
-    public var roundsMean: Double { tokens > 0 ? Double(rounds) / Double(tokens) : 0 }
+    public var requestedCapacity: Double { tokens > 0 ? Double(strataPassed) / Double(tokens) : 0 }
     public var droppedFraction: Double { choices > 0 ? Double(dropped) / Double(choices) : 0 }
 
     mutating func add(_ decision: RoutingDecision, stratum: Int) {
         if stratum == 0 { tokens += decision.tokens }
-        rounds += decision.tokens
+        strataPassed += decision.tokens
         for (expert, kept) in zip(decision.experts, decision.kept) {
             choices += 1
             chosen[stratum][Int(expert)] += 1
@@ -35,9 +35,9 @@ public struct RoutingStatistics: Equatable, Sendable {
 
     /// All counts in a fixed order, to be added up with those of other ranks; as many come back.
     public var counts: [Int] {
-        get { [tokens, rounds, choices, dropped] + (load + chosen).joined() }
+        get { [tokens, strataPassed, choices, dropped] + (load + chosen).joined() }
         set {
-            (tokens, rounds, choices, dropped) = (newValue[0], newValue[1], newValue[2], newValue[3])
+            (tokens, strataPassed, choices, dropped) = (newValue[0], newValue[1], newValue[2], newValue[3])
             var next = 4
             func take(_ table: inout [[Int]]) {
                 for stratum in table.indices {

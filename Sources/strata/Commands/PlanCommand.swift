@@ -26,7 +26,8 @@ struct PlanCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("The number of ranks (default: 1).", valueName: "n"))
     var ranks: Int?
 
-    @Option(name: .customLong("run"), help: ArgumentHelp("Use the rounds that this run measured.", valueName: "run"))
+    @Option(
+        name: .customLong("run"), help: ArgumentHelp("Use the requested capacity that this run measured.", valueName: "run"))
     var measuredRun: String?
 
     @Flag(help: "Show the models of the paper beside its figures.")
@@ -52,13 +53,13 @@ struct PlanCommand: ParsableCommand {
             throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
         }
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
-        let rounds = try measuredRun.map {
-            try MeasuredRounds.mean(of: RunFolder(existing: $0), for: configuration.model)
+        let requestedCapacity = try measuredRun.map {
+            try MeasuredCapacity.mean(of: RunFolder(existing: $0), for: configuration.model)
         }
         let model = try ModelPlan(
-            configuration.model, vocabulary: configuration.data.vocabulary, measuredRounds: rounds)
+            configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: requestedCapacity)
         let report = PlanReport(
-            model: model, rank: try RankPlan(model, configuration, ranks: ranks), isMeasured: rounds != nil)
+            model: model, rank: try RankPlan(model, configuration, ranks: ranks), isMeasured: requestedCapacity != nil)
         print(json ? try report.json() : report.text, terminator: "")
     }
 }

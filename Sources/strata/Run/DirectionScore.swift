@@ -35,7 +35,8 @@ struct DirectionScore {
         var figures = EvaluationResult.Scores(
             bleu: score(metrics.bleu(direction)), chrf: score(ChrF()),
             exact: ExactMatch.corpus(hypotheses: hypotheses, references: references), sentences: sources.count,
-            roundsEncoder: capacity?.encoder.roundsMean, roundsDecoder: capacity?.decoder.roundsMean)
+            encoderRequestedCapacity: capacity?.encoder.requestedCapacity,
+            decoderRequestedCapacity: capacity?.decoder.requestedCapacity)
         figures.further =
             metrics.further.isEmpty ? nil : Dictionary(uniqueKeysWithValues: metrics.further.map { ($0.name, score($0)) })
         return figures

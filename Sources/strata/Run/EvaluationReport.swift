@@ -86,10 +86,11 @@ struct EvaluationReport {
 
     private var table: String {
         func cells(_ name: String, _ figures: EvaluationResult.Scores) -> [String] {
-            func rounds(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "-" }
+            func capacity(_ value: Double?) -> String { value.map { NumberText.decimal($0, 2) } ?? "-" }
             let further = metrics.further.map { NumberText.decimal(figures.further?[$0.name] ?? 0, 2) }
             return [name, NumberText.decimal(figures.bleu, 2), NumberText.decimal(figures.chrf, 2)] + further + [
-                NumberText.decimal(figures.exact, 1) + "%", rounds(figures.roundsEncoder), rounds(figures.roundsDecoder),
+                NumberText.decimal(figures.exact, 1) + "%", capacity(figures.encoderRequestedCapacity),
+                capacity(figures.decoderRequestedCapacity),
             ]
         }
         let names = scores.map(\.direction.description)

@@ -52,7 +52,7 @@ final class TrainingProgress {
         if maxMinutes > 0 { left = min(left, maxMinutes * 60 - elapsed) }
         var text = "update \(metrics.update)/\(updates)  loss \(NumberText.decimal(metrics.loss, 3))  "
         if !metrics.load.isEmpty {
-            text += "RC \(NumberText.decimal(metrics.roundsMean, 2))  "
+            text += "RC \(NumberText.decimal(metrics.requestedCapacity, 2))  "
             text += "dropped \(NumberText.decimal(100 * metrics.droppedFraction, 1))%  "
         }
         return text + "\(NumberText.count(Double(tokens) / elapsed)) tokens/s  ETA \(NumberText.duration(left))"

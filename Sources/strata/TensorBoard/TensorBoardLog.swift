@@ -72,7 +72,7 @@ final class TensorBoardLog {
         ]
         guard !gates.isEmpty else { return figures }
         figures += [
-            .init("routing/rc", metrics.roundsMean),
+            .init("routing/rc", metrics.requestedCapacity),
             .init("routing/dropped_fraction", metrics.droppedFraction),
         ]
         figures += metrics.figures.map { .init("routing/\($0.name)", $0.value) }
@@ -93,6 +93,6 @@ final class TensorBoardLog {
             .init("validation/loss", metrics.validLoss), .init("validation/nll", metrics.validNll),
             .init("validation/perplexity", metrics.validPerplexity),
         ]
-        return gates.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRoundsMean)]
+        return gates.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRequestedCapacity)]
     }
 }

@@ -27,7 +27,7 @@ import TensorCore
         for update in 1...configuration.training.updates {
             let metrics = try trainer.step().metrics
             guard world.rank == 0, update == 1 || update % 20 == 0 else { continue }
-            print("update \(update): loss \(rounded(metrics.nll)), strata a token passes \(rounded(metrics.roundsMean))")
+            print("update \(update): loss \(rounded(metrics.nll)), strata a token passes \(rounded(metrics.requestedCapacity))")
         }
     }
 

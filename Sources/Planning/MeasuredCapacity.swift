@@ -3,7 +3,7 @@ import Runs
 import TransformerModel
 
 /// The requested capacity that a run measured.
-public enum MeasuredRounds {
+public enum MeasuredCapacity {
     /// The updates that the mean is taken over: the last ones.
     static let updates = 100
 

@@ -1,0 +1,20 @@
+/// A value for each placement of parameters.
+public struct ByPlacement<Value> {
+    public var replicated: Value
+    public var expert: Value
+
+    /// Makes the replicated parameters' value first: where making one is a collective operation, ranks agree on the order.
+    public init(_ make: (ParameterPlacement) throws -> Value) rethrows {
+        replicated = try make(.replicated)
+        expert = try make(.expert)
+    }
+
+    public subscript(placement: ParameterPlacement) -> Value {
+        switch placement {
+        case .replicated: replicated
+        case .expert: expert
+        }
+    }
+}
+
+extension ByPlacement: Sendable where Value: Sendable {}
