@@ -68,7 +68,11 @@ let libraries = [
             "DataPipeline", "Training", "Checkpoints", yams,
         ]),
     library(
-        "ModelSurgery", ["Files", "ConfigurationForms", "DataPipeline", "Checkpoints", "Runs"]),
+        "ModelSurgery",
+        [
+            "Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
+            "TransformerModel", "DataPipeline", "Checkpoints", "Runs",
+        ]),
     library(
         "Evaluation",
         [
@@ -85,7 +89,7 @@ let libraries = [
         "Benchmarks",
         [
             "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "MixtureMethods", "TransformerModel",
-            "DataPipeline", "Runs", "Evaluation", "Reporting",
+            "DataPipeline", "Checkpoints", "Runs", "Evaluation", "Reporting",
         ]),
     library(
         "Sweeps",
@@ -173,7 +177,7 @@ let package = Package(
         tests("Training", ["Training", "MixtureMethods", "Checkpoints", "_TinyRuns"]),
         tests("Checkpoints", ["Checkpoints", "Training", "_TinyRuns"]),
         tests("Runs", ["Runs", "Checkpoints", "Training", "_TinyRuns"]),
-        tests("ModelSurgery", ["ModelSurgery", "Checkpoints", "Runs", "_TinyRuns"]),
+        tests("ModelSurgery", ["ModelSurgery", "MixtureMethods", "MixtureOfExperts", "Checkpoints", "Runs", "_TinyRuns"]),
         tests("Evaluation", ["Evaluation", "MixtureMethods"]),
         tests("Reporting", ["Reporting", "Evaluation", "Training"]),
         tests("Planning", ["Planning", "Benchmarks", "Runs", "Training"]),

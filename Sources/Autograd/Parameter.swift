@@ -40,9 +40,27 @@ public struct ParameterSlice: Sendable {
     /// Elements of the parameter.
     public let range: Range<Int>
     public let initializer: ParameterInitializer
+
+    /// Draws some of the slice's elements, counted from its first, under a key made from its name.
+    public func draw(_ elements: Range<Int>, seed: UInt64, into values: UnsafeMutablePointer<Float>) {
+        let key = RandomKey(seed: seed).derived(name)
+        switch initializer {
+        case let .constant(constant):
+            values.update(repeating: constant, count: elements.count)
+        case let .normal(deviation):
+            for (place, element) in elements.enumerated() { values[place] = key.normal(element) * deviation }
+        case .orthonormalRows:
+            // A row depends on those before it.
+            var all = [Float](repeating: 0, count: range.count)
+            all.withUnsafeMutableBufferPointer { fillOrthonormalRows($0.baseAddress!, key: key) }
+            for (place, element) in elements.enumerated() { values[place] = all[element] }
+        case let .uniform(bound):
+            for (place, element) in elements.enumerated() { values[place] = (2 * key.uniform(element) - 1) * bound }
+        }
+    }
 }
 
-/// A trained matrix [rows, columns] (a vector is one row) and its gradient. Both are views into the flat buffers of a
+/// A trained matrix [rows, columns] (a vector is one row) and its gradients. All are views into the flat buffers of a
 /// `ParameterStore`, and exist from `ParameterStore.materialize` on; `ParameterStore.packForInference` leaves packed weights alone.
 public final class Parameter {
     public let rows: Int
@@ -51,7 +69,7 @@ public final class Parameter {
     public let slices: [ParameterSlice]
     /// How layers use it.
     public let use: ParameterUse
-    private var storage: (value: Tensor, gradient: Tensor?)?
+    private var storage: (value: Tensor, gradients: [Tensor])?
     /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
     public private(set) var packed: PackedWeights?
 
@@ -92,48 +110,40 @@ public final class Parameter {
 
     public var count: Int { rows * columns }
     public var value: Tensor { materialized.value }
-    public var gradient: Tensor {
-        guard let gradient = materialized.gradient else {
-            preconditionFailure("\(slices[0].name) has no gradient: its store is for inference")
-        }
-        return gradient
+    public var gradient: Tensor { gradient(source: 0) }
+    /// The gradient of what comes from one source, of an expert's parameter; dense parameters have one source, 0.
+    public func gradient(source: Int) -> Tensor {
+        let gradients = materialized.gradients
+        precondition(
+            gradients.indices.contains(source),
+            "\(slices[0].name) has gradients of \(gradients.count) sources, but source \(source) is asked for")
+        return gradients[source]
     }
     /// The elements of its placement's section.
     public var elements: Range<Int> { value.offset..<value.offset + count }
 
-    private var materialized: (value: Tensor, gradient: Tensor?) {
+    private var materialized: (value: Tensor, gradients: [Tensor]) {
         guard let storage else {
             preconditionFailure("\(slices[0].name) must be materialized, and not packed, where its values are used")
         }
         return storage
     }
 
-    func materialize(value: Tensor, gradient: Tensor?) {
-        storage = (value, gradient)
+    func materialize(value: Tensor, gradients: [Tensor]) {
+        storage = (value, gradients)
     }
 
     /// Packs the values if `use` says that products need them so, and keeps what else is needed in memory of its own.
     func packForInference(_ context: ComputeContext, _ precision: PackedWeights.Precision) {
         let value = value
         if use != .elements { packed = PackedWeights(context, value, precision: precision) }
-        storage = use == .factor ? nil : (context.copy(value), nil)
+        storage = use == .factor ? nil : (context.copy(value), [])
     }
 
     /// Draws every slice's values under a key made from its name, so that they do not depend on which rank draws them.
     func initialize(seed: UInt64) {
         for slice in slices {
-            let key = RandomKey(seed: seed).derived(slice.name)
-            let values = value.pointer + slice.range.lowerBound
-            switch slice.initializer {
-            case let .constant(constant):
-                values.update(repeating: constant, count: slice.range.count)
-            case let .normal(deviation):
-                for i in 0..<slice.range.count { values[i] = key.normal(i) * deviation }
-            case .orthonormalRows:
-                slice.fillOrthonormalRows(values, key: key)
-            case let .uniform(bound):
-                for i in 0..<slice.range.count { values[i] = (2 * key.uniform(i) - 1) * bound }
-            }
+            slice.draw(0..<slice.range.count, seed: seed, into: value.pointer + slice.range.lowerBound)
         }
     }
 }

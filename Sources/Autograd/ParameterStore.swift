@@ -6,7 +6,11 @@ public final class ParameterStore {
     /// One placement's parameters: values and gradients, each [1, n], in the order they were added.
     public struct Section {
         public let values: Tensor
-        /// Empty in a store for inference.
+        /// Gradients of each source of rows: of experts as many as there are ranks whose rows they see, so that what comes from
+        /// different token groups is added up later, in an order of its own; of dense parameters one. None in a store for
+        /// inference.
+        public let sources: [Tensor]
+        /// Gradients of source 0, and of all sources when they are added up; empty in a store for inference.
         public let gradients: Tensor
     }
 
@@ -38,12 +42,15 @@ public final class ParameterStore {
     }
 
     /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
-    /// store is for inference with values that are loaded.
-    public func materialize(_ context: ComputeContext, seed: UInt64?) {
+    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see.
+    public func materialize(_ context: ComputeContext, seed: UInt64?, expertSources: Int = 1) {
         precondition(sections == nil, "a store is materialized once")
         let names = parameters.flatMap { $0.slices.map(\.name) }
         precondition(Set(names).count == names.count, "every slice has a name of its own")
-        sections = ByPlacement { materialize(context, $0, seed) }
+        sections = ByPlacement { placement in
+            let sources = placement == .expert ? expertSources : 1
+            return materialize(context, placement, seed, sources: seed == nil ? 0 : sources)
+        }
     }
 
     /// Packs the factors of products, and lets the buffers go: from now on values are only used.
@@ -70,21 +77,36 @@ public final class ParameterStore {
         }
     }
 
+    /// Elements of the longest chunk: runs of a section whose sums are computed apart.
+    public static let chunkElements = 256
+
+    /// The first elements of a section's chunks. They follow from the parameters' sizes alone, each of which begins a chunk: sums
+    /// by chunk are the same whatever other parameters a rank holds.
+    public func chunkStarts(_ placement: ParameterPlacement) -> [Int] {
+        let members = parameters.filter { $0.placement == placement }
+        return zip(members, Self.offsets(members)).flatMap { parameter, offset in
+            stride(from: offset, to: offset + parameter.count, by: Self.chunkElements)
+        }
+    }
+
     /// The number of parameters that this rank holds.
     public var count: Int { parameters.reduce(0) { $0 + $1.count } }
 
-    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?) -> Section {
+    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?, sources: Int)
+        -> Section
+    {
         let members = parameters.filter { $0.placement == placement }
         let offsets = Self.offsets(members)
         let total = offsets.last ?? 0
+        let gradients = (0..<sources).map { _ in context.zeros(1, total) }
         let section = Section(
-            values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total),
-            gradients: context.zeros(1, seed == nil ? 0 : total))
+            values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total), sources: gradients,
+            gradients: gradients.first ?? context.zeros(1, 0))
         for (parameter, offset) in zip(members, offsets) {
             func view(_ tensor: Tensor) -> Tensor {
                 Tensor(storage: tensor.storage, offset: offset, rows: parameter.rows, columns: parameter.columns)
             }
-            parameter.materialize(value: view(section.values), gradient: seed == nil ? nil : view(section.gradients))
+            parameter.materialize(value: view(section.values), gradients: gradients.map(view))
             if let seed { parameter.initialize(seed: seed) }
         }
         return section

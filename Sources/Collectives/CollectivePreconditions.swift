@@ -17,6 +17,14 @@ extension Communicator {
         precondition(buffer == total, "\(operation): buffer.count must be \(total), but is \(buffer)")
     }
 
+    package func requireContributions(_ operation: String, _ counts: [Int], of result: Int, _ order: ReductionOrder) {
+        precondition(
+            order.counts.count == size, "\(operation): order must be of \(size) ranks, but is of \(order.counts.count)")
+        precondition(
+            counts.count == order.counts[rank] && counts.allSatisfy { $0 == result },
+            "\(operation): contributions must be \(order.counts[rank]) of \(result) elements, but are \(counts)")
+    }
+
     package func requireEqualPieces(_ sent: Int, into received: Int) {
         precondition(sent % size == 0, "allToAll: sent.count must be a multiple of \(size) ranks, but is \(sent)")
         precondition(received == sent, "allToAll: received.count must be \(sent), but is \(received)")

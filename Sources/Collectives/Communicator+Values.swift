@@ -48,6 +48,20 @@ extension Communicator {
         try array.withUnsafeMutableBufferPointer { try allReduce($0, operation) }
     }
 
+    /// Starts an `allReduce` and returns at once.
+    public func startAllReduce<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        try startAllReduce([buffer], operation, order: .ranks(size), into: buffer)
+    }
+
+    /// Combines the ranks' buffers in rank order and leaves each rank its piece, in place. Returns at once.
+    public func startReduceScatter<Element: CommunicableElement>(
+        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+    ) throws -> any PendingCollective {
+        try startReduceScatter([buffer], counts: counts, operation, order: .ranks(size), into: buffer)
+    }
+
     /// The ranks' values in rank order.
     public func allGather<Element: CommunicableElement>(_ value: Element) throws -> [Element] {
         try allGather([value])

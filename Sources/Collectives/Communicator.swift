@@ -33,7 +33,7 @@ public protocol PendingCollective: AnyObject {
 ///
 /// Every rank of the group calls the same operations in the same order, and each from the one thread that owns the
 /// communicator. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: reductions combine
-/// in rank order, 0 first, so that the same inputs on the same number of ranks give the same bits on both.
+/// in rank order, 0 first, or in the order that they are given, so that the same inputs on the same number of ranks give the same bits on both.
 ///
 /// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
 public protocol Communicator: AnyObject {
@@ -51,15 +51,19 @@ public protocol Communicator: AnyObject {
     func allReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation) throws
 
-    /// Starts an `allReduce` and returns at once.
+    /// Starts to combine buffers of all ranks element by element, into `result` on every rank, and returns at once. A rank
+    /// contributes as many buffers as `order` says, which is the same on all ranks; they are as long as `result`, which may be
+    /// one of them, and may be overwritten.
     func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
+        into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective
 
-    /// Combines the ranks' buffers element by element and leaves rank r the r-th of consecutive pieces, of `counts[r]` elements,
-    /// in its place; the same bits as `allReduce`'s. The rest of the buffer is as it was. Returns at once.
+    /// As `startAllReduce`, to the bit, but leaves rank r the r-th of consecutive pieces of the result alone, of `counts[r]`
+    /// elements, in its place. The rest of `result` is of no use then if it was contributed, and else as it was.
     func startReduceScatter<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
+        order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective
 
     /// Concatenates equally sized contributions in rank order; `received.count == sent.count * size`.

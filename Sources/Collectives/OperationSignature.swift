@@ -8,6 +8,8 @@ struct OperationSignature: Equatable {
     /// Elements of each rank, where every rank knows them all.
     var counts: [Int] = []
     var root: Int?
+    /// The order of a reduction that has one of its own.
+    var order: ReductionOrder?
 }
 
 extension OperationSignature: CustomStringConvertible {
@@ -17,6 +19,7 @@ extension OperationSignature: CustomStringConvertible {
         if let element, let count { terms.append("\(count) × \(element)") }
         if let element, count == nil { terms.append("\(counts) × \(element)") }
         if let root { terms.append("root \(root)") }
+        if let order, order.counts.contains(where: { $0 != 1 }) { terms.append("\(order.counts) buffers") }
         return "\(name)(\(terms.joined(separator: ", ")))"
     }
 }

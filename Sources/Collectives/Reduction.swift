@@ -36,46 +36,51 @@ package struct Reduction: Sendable {
         self.element = element
     }
 
-    /// Combines buffers of `count` elements, in their order, into `result`, which may be one of them. The first may be
-    /// overwritten.
-    package func combine(_ buffers: [UnsafeMutableRawPointer], count: Int, into result: UnsafeMutableRawPointer) {
-        let stride = element.stride, blockCount = Self.blockBytes / stride
+    /// Combines buffers of `count` elements into `result`, which may be one of them. All may be overwritten.
+    package func combine(
+        _ buffers: [UnsafeMutableRawPointer], _ order: ReductionOrder, count: Int, into result: UnsafeMutableRawPointer
+    ) {
+        let stride = element.stride, blockCount = Self.blockBytes / stride, combined = buffers[order.result]
         for begin in Swift.stride(from: 0, to: count, by: blockCount) {
             let block = begin..<min(begin + blockCount, count)
-            combine(buffers, range: block)
-            if result != buffers[0] {
-                (result + begin * stride).copyMemory(from: buffers[0] + begin * stride, byteCount: block.count * stride)
+            combine(buffers, order.steps, range: block)
+            if result != combined {
+                (result + begin * stride).copyMemory(from: combined + begin * stride, byteCount: block.count * stride)
             }
         }
     }
 
-    /// Combines elements `range` of all buffers, in the buffers' order, and leaves the result in the first.
-    func combine(_ buffers: [UnsafeMutableRawPointer], range: Range<Int>) {
+    /// Combines elements `range` of buffers, step after step.
+    func combine(_ buffers: [UnsafeMutableRawPointer], _ steps: [ReductionOrder.Step], range: Range<Int>) {
         switch element {
-        case .float32: combine(buffers, range, Float.self)
-        case .float64: combine(buffers, range, Double.self)
-        case .int32: combine(buffers, range, Int32.self)
-        case .int64: combine(buffers, range, Int64.self)
-        case .uint8: combine(buffers, range, UInt8.self)
+        case .float32: combine(buffers, steps, range, Float.self)
+        case .float64: combine(buffers, steps, range, Double.self)
+        case .int32: combine(buffers, steps, range, Int32.self)
+        case .int64: combine(buffers, steps, range, Int64.self)
+        case .uint8: combine(buffers, steps, range, UInt8.self)
         }
     }
 
     @inline(__always)
-    private func combine<T: Reducible>(_ buffers: [UnsafeMutableRawPointer], _ range: Range<Int>, _ type: T.Type) {
+    private func combine<T: Reducible>(
+        _ buffers: [UnsafeMutableRawPointer], _ steps: [ReductionOrder.Step], _ range: Range<Int>, _ type: T.Type
+    ) {
         switch operation {
-        case .sum: combine(buffers, range) { (a: T, b: T) in T.plus(a, b) }
-        case .maximum: combine(buffers, range) { (a: T, b: T) in T.larger(a, b) }
-        case .minimum: combine(buffers, range) { (a: T, b: T) in T.smaller(a, b) }
+        case .sum: combine(buffers, steps, range) { (a: T, b: T) in T.plus(a, b) }
+        case .maximum: combine(buffers, steps, range) { (a: T, b: T) in T.larger(a, b) }
+        case .minimum: combine(buffers, steps, range) { (a: T, b: T) in T.smaller(a, b) }
         }
     }
 
     @inline(__always)
-    private func combine<T>(_ buffers: [UnsafeMutableRawPointer], _ range: Range<Int>, _ reduce: (T, T) -> T) {
-        let accumulator = buffers[0].assumingMemoryBound(to: T.self) + range.lowerBound
+    private func combine<T>(
+        _ buffers: [UnsafeMutableRawPointer], _ steps: [ReductionOrder.Step], _ range: Range<Int>, _ reduce: (T, T) -> T
+    ) {
         let count = range.count
-        for buffer in buffers.dropFirst() {
-            let contribution = UnsafePointer(buffer.assumingMemoryBound(to: T.self) + range.lowerBound)
-            for i in 0..<count { accumulator[i] = reduce(accumulator[i], contribution[i]) }
+        for step in steps {
+            let target = buffers[step.target].assumingMemoryBound(to: T.self) + range.lowerBound
+            let other = UnsafePointer(buffers[step.other].assumingMemoryBound(to: T.self) + range.lowerBound)
+            for i in 0..<count { target[i] = reduce(target[i], other[i]) }
         }
     }
 }

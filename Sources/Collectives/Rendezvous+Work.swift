@@ -16,12 +16,13 @@ extension Rendezvous.Work {
         }
     }
 
-    /// Combines the buffers in their order, into the first or into all. Pieces are of elements, not of ranks: how many
+    /// Combines the buffers, into the one that `order` names or into all. Pieces are of elements, not of ranks: how many
     /// threads share the work does not change the order of any sum.
     static func allReduce(
-        _ reduction: Reduction, count: Int, _ buffers: [UnsafeMutableRawPointer], copyToAll: Bool
+        _ reduction: Reduction, _ order: ReductionOrder, count: Int, _ buffers: [UnsafeMutableRawPointer], copyToAll: Bool
     ) -> Self {
         guard count > 0, buffers.count > 1 else { return Self() }
+        let combined = buffers[order.result]
         let stride = reduction.element.stride
         let pieceCount = pieceBytes / stride
         let blockCount = Reduction.blockBytes / stride
@@ -29,11 +30,10 @@ extension Rendezvous.Work {
             let end = min((piece + 1) * pieceCount, count)
             for begin in Swift.stride(from: piece * pieceCount, to: end, by: blockCount) {
                 let block = begin..<min(begin + blockCount, end)
-                reduction.combine(buffers, range: block)
+                reduction.combine(buffers, order.steps, range: block)
                 guard copyToAll else { continue }
-                for buffer in buffers.dropFirst() {
-                    (buffer + begin * stride).copyMemory(
-                        from: buffers[0] + begin * stride, byteCount: block.count * stride)
+                for buffer in buffers where buffer != combined {
+                    (buffer + begin * stride).copyMemory(from: combined + begin * stride, byteCount: block.count * stride)
                 }
             }
         }

@@ -9,8 +9,8 @@ final class Rendezvous {
         var received: UnsafeMutableRawPointer?
         var sentRuns: [RowRun] = []
         var receivedRuns: [RowRun] = []
-        /// A copy of the rank's buffer, for an operation that the rank does not wait in.
-        var staging: StagingBuffer?
+        /// Copies of the rank's buffers, for an operation that the rank does not wait in.
+        var staging: [StagingBuffer] = []
         var color = 0
         var key = 0
     }

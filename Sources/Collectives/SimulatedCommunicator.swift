@@ -40,43 +40,50 @@ public final class SimulatedCommunicator: Communicator {
             name: "allReduce", reduction: operation, element: Element.elementType, count: buffer.count)
         _ = try meet(signature, Rendezvous.Contribution(received: UnsafeMutableRawPointer(buffer.baseAddress))) {
             .allReduce(
-                Reduction(operation: operation, element: Element.elementType), count: buffer.count,
+                Reduction(operation: operation, element: Element.elementType), .ranks($0.count), count: buffer.count,
                 $0.compactMap(\.received), copyToAll: true)
         }
     }
 
     public func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
+        into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
         let signature = OperationSignature(
-            name: "startAllReduce", reduction: operation, element: Element.elementType, count: buffer.count)
-        return try start(signature, buffer, operation, result: 0..<buffer.count)
+            name: "startAllReduce", reduction: operation, element: Element.elementType, count: result.count, order: order)
+        return try start(signature, contributions, operation, order, into: result, share: 0..<result.count)
     }
 
     public func startReduceScatter<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
+        order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
-        requirePieces("startReduceScatter", of: buffer.count, counts: counts)
+        requirePieces("startReduceScatter", of: result.count, counts: counts)
         let signature = OperationSignature(
-            name: "startReduceScatter", reduction: operation, element: Element.elementType, counts: counts)
+            name: "startReduceScatter", reduction: operation, element: Element.elementType, counts: counts, order: order)
         let begin = counts[..<rank].reduce(0, +)
-        return try start(signature, buffer, operation, result: begin..<begin + counts[rank])
+        return try start(signature, contributions, operation, order, into: result, share: begin..<begin + counts[rank])
     }
 
-    /// `result` is what of the combined buffer this rank gets.
+    /// `share` is what of the result this rank gets.
     private func start<Element: CommunicableElement>(
-        _ signature: OperationSignature, _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation,
-        result: Range<Int>
+        _ signature: OperationSignature, _ contributions: [UnsafeMutableBufferPointer<Element>],
+        _ operation: ReductionOperation, _ order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>,
+        share: Range<Int>
     ) throws -> any PendingCollective {
-        let bytes = UnsafeMutableRawBufferPointer(buffer), stride = MemoryLayout<Element>.stride
-        let staging = StagingBuffer(copying: bytes, from: group.world.staging)
+        requireContributions(signature.name, contributions.map(\.count), of: result.count, order)
+        let stride = MemoryLayout<Element>.stride
+        let staging = contributions.map {
+            StagingBuffer(copying: UnsafeMutableRawBufferPointer($0), from: group.world.staging)
+        }
         let rendezvous = try arrive(signature, Rendezvous.Contribution(staging: staging)) {
             .allReduce(
-                Reduction(operation: operation, element: Element.elementType), count: buffer.count,
-                $0.map(\.staging!.bytes), copyToAll: false)
+                Reduction(operation: operation, element: Element.elementType), order, count: result.count,
+                $0.flatMap { $0.staging.map(\.bytes) }, copyToAll: false)
         }
         return SimulatedPendingReduction(
-            rendezvous, into: bytes, result: result.lowerBound * stride..<result.upperBound * stride, world: group.world,
+            rendezvous, into: UnsafeMutableRawBufferPointer(result),
+            result: share.lowerBound * stride..<share.upperBound * stride, combined: order.result, world: group.world,
             rank: group.members[rank])
     }
 

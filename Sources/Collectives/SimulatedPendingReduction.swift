@@ -5,17 +5,20 @@ final class SimulatedPendingReduction: PendingCollective {
     private let buffer: UnsafeMutableRawBufferPointer
     /// Bytes of the buffer that this rank gets the result of.
     private let result: Range<Int>
+    /// The staging buffer that has it, in rank order.
+    private let combined: Int
     private let world: SimulatedWorld
     private let rank: Int
     private var isComplete = false
 
     init(
-        _ rendezvous: Rendezvous, into buffer: UnsafeMutableRawBufferPointer, result: Range<Int>, world: SimulatedWorld,
-        rank: Int
+        _ rendezvous: Rendezvous, into buffer: UnsafeMutableRawBufferPointer, result: Range<Int>, combined: Int,
+        world: SimulatedWorld, rank: Int
     ) {
         self.rendezvous = rendezvous
         self.buffer = buffer
         self.result = result
+        self.combined = combined
         self.world = world
         self.rank = rank
     }
@@ -36,7 +39,7 @@ final class SimulatedPendingReduction: PendingCollective {
     private func fetch() {
         isComplete = true
         guard let base = buffer.baseAddress else { return }
-        (base + result.lowerBound).copyMemory(
-            from: rendezvous.contributions[0]!.staging!.bytes + result.lowerBound, byteCount: result.count)
+        let staged = rendezvous.contributions.flatMap { $0!.staging }[combined]
+        (base + result.lowerBound).copyMemory(from: staged.bytes + result.lowerBound, byteCount: result.count)
     }
 }

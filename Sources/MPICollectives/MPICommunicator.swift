@@ -61,33 +61,44 @@ public final class MPICommunicator: Communicator {
     public func allReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
     ) throws {
-        try startReduction("allReduce", buffer, counts: equalCounts(buffer.count), operation, gathersResult: true).wait()
+        try startReduction(
+            "allReduce", [buffer], counts: equalCounts(buffer.count), operation, .ranks(size), into: buffer,
+            gathersResult: true
+        ).wait()
     }
 
     public func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
+        into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
-        try startReduction("startAllReduce", buffer, counts: equalCounts(buffer.count), operation, gathersResult: true)
+        try startReduction(
+            "startAllReduce", contributions, counts: equalCounts(result.count), operation, order, into: result,
+            gathersResult: true)
     }
 
     public func startReduceScatter<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
+        order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
-        requirePieces("startReduceScatter", of: buffer.count, counts: counts)
-        return try startReduction("startReduceScatter", buffer, counts: counts, operation, gathersResult: false)
+        requirePieces("startReduceScatter", of: result.count, counts: counts)
+        return try startReduction(
+            "startReduceScatter", contributions, counts: counts, operation, order, into: result, gathersResult: false)
     }
 
     private func startReduction<Element: CommunicableElement>(
-        _ name: String, _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation,
+        _ name: String, _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int],
+        _ operation: ReductionOperation, _ order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>,
         gathersResult: Bool
     ) throws -> MPIPendingReduction {
         session.requireUsable(name)
+        requireContributions(name, contributions.map(\.count), of: result.count, order)
         // A tag is used again when the reduction that had it is long complete.
         let tag = Self.exchangeTag + 1 + Int32(reductions % Self.reductionTags)
         reductions += 1
         return try MPIPendingReduction(
-            name, on: self, Reduction(operation: operation, element: Element.elementType),
-            pieces: pieces(of: buffer, counts: counts), gathersResult: gathersResult, tag: tag)
+            name, on: self, Reduction(operation: operation, element: Element.elementType), order,
+            contributions: contributions.map { pieces(of: $0, counts: counts) },
+            results: pieces(of: result, counts: counts), gathersResult: gathersResult, tag: tag)
     }
 
     private func equalCounts(_ count: Int) -> [Int] {
@@ -123,7 +134,7 @@ public final class MPICommunicator: Communicator {
         requirePieces("allGather", of: buffer.count, counts: counts)
         session.requireUsable("allGather")
         let pieces = pieces(of: buffer, counts: counts), own = UnsafeRawBufferPointer(pieces[rank])
-        try exchange("allGather", tag: Self.exchangeTag, &requests, send: { _ in own }, receive: { pieces[$0] })
+        try exchange("allGather", tag: Self.exchangeTag, &requests, send: { _ in [own] }, receive: { [pieces[$0]] })
         try requests.wait(session, "allGather")
     }
 
@@ -225,14 +236,18 @@ extension MPICommunicator {
     /// The other ranks. Each rank begins with another, so that none is everybody's first.
     var peers: [Int] { (1..<size).map { (rank + $0) % size } }
 
-    /// Starts a message to and one from every peer, empty ones left out. Receives come first: what arrives then finds its place
-    /// at once.
+    /// Starts messages to and from every peer, empty ones left out. Receives come first: what arrives then finds its place
+    /// at once. Messages between two ranks do not overtake each other: they match in order.
     func exchange(
-        _ operation: String, tag: Int32, _ requests: inout MPIRequests, send contribution: (Int) -> UnsafeRawBufferPointer,
-        receive place: (Int) -> UnsafeMutableRawBufferPointer
+        _ operation: String, tag: Int32, _ requests: inout MPIRequests, send contributions: (Int) -> [UnsafeRawBufferPointer],
+        receive places: (Int) -> [UnsafeMutableRawBufferPointer]
     ) throws {
-        for peer in peers.reversed() { try receive(place(peer), from: peer, tag: tag, &requests, operation) }
-        for peer in peers { try send(contribution(peer), to: peer, tag: tag, &requests, operation) }
+        for peer in peers.reversed() {
+            for place in places(peer) { try receive(place, from: peer, tag: tag, &requests, operation) }
+        }
+        for peer in peers {
+            for contribution in contributions(peer) { try send(contribution, to: peer, tag: tag, &requests, operation) }
+        }
     }
 
     private func receive(

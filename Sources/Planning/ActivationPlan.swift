@@ -46,7 +46,7 @@ struct ActivationPlan {
     private var hidden: Double {
         guard let mixture = model.mixture, let routing else { return 0 }
         let widths = mixture.expertWidths ?? [Int](repeating: model.ffnDim, count: mixture.experts)
-        return zip(routing.rows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return zip(routing.trainedRows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
     }
 
     /// LayerNorm, projections, probabilities, what is attended to, the sum with the residual.

@@ -1,6 +1,8 @@
+import Autograd
 import MixtureOfExperts
 import Runs
 import TensorCore
+import Training
 
 /// What one rank of a run holds and sends: bytes, for the rank with most experts.
 public struct RankPlan {
@@ -16,6 +18,7 @@ public struct RankPlan {
 
     public struct Memory: Encodable {
         public let parameters: Int
+        /// Of the token groups that run, and the sums of earlier ones.
         public let gradients: Int
         /// Adam's two moments, and the moving average where one is kept.
         public let optimizerState: Int
@@ -43,12 +46,14 @@ public struct RankPlan {
         let mostOfPlace = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.parametersOfExpert[$1] } }.max() ?? 0
         let experts = plan.blocks * mostOfPlace
         let held = (plan.replicatedParameters + experts) * float
+        let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups) }
+        let gradients = (plan.replicatedParameters * copies.replicated + experts * copies.expert) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
             isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
         let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
-            parameters: held, gradients: held, optimizerState: kept * moments * float,
+            parameters: held, gradients: gradients, optimizerState: kept * moments * float,
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
             // Parameters with their moments and averages: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous

@@ -97,24 +97,23 @@ public enum Elementwise {
         }
     }
 
-    /// The sum of squares of all elements, in double precision, in an order that does not depend on the threads.
-    public static func sumOfSquares(_ context: ComputeContext, _ values: UnsafeBufferPointer<Float>) -> Double {
-        let grain = 1 << 16, pieces = (values.count + grain - 1) / grain
-        guard let base = values.baseAddress, pieces > 0 else { return 0 }
-        let partial = UnsafeMutablePointer<Double>.allocate(capacity: pieces)
-        defer { partial.deallocate() }
-        context.pool.parallelFor(pieces) { piece in
-            let end = min(values.count, (piece + 1) * grain)
-            var total = 0.0, c = piece * grain
-            while c < end {
-                let stop = min(end, c + 4096)
-                var sums = Vector.zero, rest: Float = 0
-                while c + 16 <= stop { let v = base.vector(at: c); sums = sums.addingProduct(v, v); c += 16 }
-                while c < stop { rest += base[c] * base[c]; c += 1 }
-                total += Double(sums.total) + Double(rest)
+    /// The sums of squares of the elements of each chunk, [chunks]; of a chunk the same whatever the threads and the other chunks.
+    public static func sumsOfSquares(
+        _ context: ComputeContext, _ values: UnsafeMutableBufferPointer<Float>, chunks: [Range<Int>]
+    ) -> [Double] {
+        guard let base = values.baseAddress, !chunks.isEmpty else { return [] }
+        return [Double](unsafeUninitializedCapacity: chunks.count) { results, count in
+            let result = results.baseAddress!
+            context.pool.parallelRanges(chunks.count, grain: 256) { range in
+                for chunk in range {
+                    var sums = Vector.zero, rest: Float = 0, c = chunks[chunk].lowerBound
+                    let end = chunks[chunk].upperBound
+                    while c + 16 <= end { let v = base.vector(at: c); sums = sums.addingProduct(v, v); c += 16 }
+                    while c < end { rest += base[c] * base[c]; c += 1 }
+                    result[chunk] = Double(sums.total) + Double(rest)
+                }
             }
-            partial[piece] = total
+            count = chunks.count
         }
-        return (0..<pieces).reduce(0) { $0 + partial[$1] }
     }
 }

@@ -40,7 +40,7 @@ public final class Adam {
         isSharded = groups != nil
         parts = ByPlacement { placement in
             let count = store.section(placement).values.count, holders = groups?.holders(placement)
-            let share = holders.map { ParameterShares(of: count, over: $0.size).ranges[$0.rank] } ?? 0..<count
+            let share = holders.map { ParameterShares(of: store, placement, over: $0.size).ranges[$0.rank] } ?? 0..<count
             return Part(
                 share: share,
                 moments: Moments(first: context.zeros(1, share.count), second: context.zeros(1, share.count)))

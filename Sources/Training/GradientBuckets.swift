@@ -6,7 +6,8 @@ import TensorCore
 ///
 /// Buckets are equal runs of the section from its end to its beginning: about the order in which backward finishes gradients,
 /// since parameters are added in forward's. They are the same on all holders and go out in this order, each as soon as it is
-/// final, on a communicator of their own.
+/// final, on a communicator of their own. What is added up is the tree over the update's token groups: each holder merges what
+/// it has of it, and the rest is merged where the sums are made.
 final class GradientBuckets {
     private struct Bucket {
         let range: Range<Int>
@@ -16,6 +17,11 @@ final class GradientBuckets {
     }
 
     private let communicator: any Communicator
+    /// What the sums are made of.
+    let partials: GradientPartials
+    private let tree: TokenGroupTree
+    private let order: ReductionOrder
+    private let context: ComputeContext
     private let gradients: UnsafeMutableBufferPointer<Float>
     private let shares: ParameterShares
     /// Whether a rank gets the sums of its share alone.
@@ -29,16 +35,24 @@ final class GradientBuckets {
     /// Buckets on their way at a time: the ranks keep copies of their peers' gradients for these.
     private static let mostUnderWay = 8
 
-    /// `elements` is the length of a bucket; the last may be shorter. Of an all-reduced bucket a rank adds up a part, but most
-    /// that are reduce-scattered lie in one rank's share: they are shorter, so that it gets no more from its peers at a time.
+    /// `sources` are the groups of each source of the communicator's ranks. `elements` is the length of a bucket; the last may be
+    /// shorter. Of an all-reduced bucket a rank adds up a part, but most that are reduce-scattered lie in one rank's share: they
+    /// are shorter, so that it gets no more from its peers at a time.
     init(
-        _ placement: ParameterPlacement, of store: ParameterStore, over communicator: any Communicator, shares: ParameterShares,
-        isSharded: Bool, elements: Int
+        _ placement: ParameterPlacement, of store: ParameterStore, over communicator: any Communicator,
+        sources: [[Range<Int>]], tree: TokenGroupTree, shares: ParameterShares, isSharded: Bool, elements: Int,
+        _ context: ComputeContext
     ) {
         self.communicator = communicator
+        self.tree = tree
+        self.context = context
+        partials = GradientPartials(store.section(placement), sources: sources[communicator.rank], of: tree, context)
+        let nodes = sources.map { tree.nodes(of: $0[0].lowerBound..<$0[$0.count - 1].upperBound) }
+        let (steps, parts) = tree.merging(nodes.flatMap { $0 })
+        order = ReductionOrder(counts: nodes.map(\.count), steps: steps, result: parts[0].buffer)
         self.shares = shares
         self.isSharded = isSharded
-        let elements = isSharded ? max(16, elements / communicator.size / 16 * 16) : elements
+        let elements = isSharded && communicator.size > 1 ? max(16, elements / communicator.size / 16 * 16) : elements
         self.elements = elements
         gradients = store.section(placement).gradients.buffer
         let parameters = store.parameters.filter { $0.placement == placement }
@@ -77,18 +91,37 @@ final class GradientBuckets {
         while started < buckets.count || !underWay.isEmpty {
             while started < buckets.count, underWay.count < Self.mostUnderWay { try start() }
             // In order: a peer may not have begun with the later ones.
-            try underWay.removeFirst().wait()
+            if !underWay.isEmpty { try underWay.removeFirst().wait() }
         }
         started = 0
         for index in buckets.indices { buckets[index].unfinished = buckets[index].parameters }
+        partials.endUpdate()
     }
 
     private func start() throws {
-        let range = buckets[started].range, bucket = UnsafeMutableBufferPointer(rebasing: gradients[range])
+        let range = buckets[started].range, result = UnsafeMutableBufferPointer(rebasing: gradients[range])
+        let nodes = partials.nodes(), (steps, parts) = tree.merging(nodes.map(\.node))
+        merge(nodes.map { $0.elements.baseAddress! + range.lowerBound }, steps, count: range.count)
+        let contributions = parts.map { UnsafeMutableBufferPointer(rebasing: nodes[$0.buffer].elements[range]) }
+        started += 1
+        guard communicator.size > 1 else {
+            if contributions[0].baseAddress != result.baseAddress { _ = result.update(fromContentsOf: contributions[0]) }
+            return
+        }
         underWay.append(
             isSharded
-                ? try communicator.startReduceScatter(bucket, counts: shares.counts(within: range), .sum)
-                : try communicator.startAllReduce(bucket, .sum))
-        started += 1
+                ? try communicator.startReduceScatter(
+                    contributions, counts: shares.counts(within: range), .sum, order: order, into: result)
+                : try communicator.startAllReduce(contributions, .sum, order: order, into: result))
+    }
+
+    private func merge(_ buffers: [UnsafeMutablePointer<Float>], _ steps: [ReductionOrder.Step], count: Int) {
+        guard !steps.isEmpty else { return }
+        context.pool.parallelRanges(count, grain: 1 << 12) { range in
+            for step in steps {
+                let (target, other) = (buffers[step.target], buffers[step.other])
+                for element in range { target[element] += other[element] }
+            }
+        }
     }
 }

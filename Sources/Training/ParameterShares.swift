@@ -1,15 +1,23 @@
 import Autograd
 import Collectives
 
-/// How ranks that hold the same parameters share out the work on them: equal runs of the section's elements, cut at multiples of
-/// 16 (a cache line), wherever tensors begin. Rank r's is the r-th.
+/// How ranks that hold the same parameters share out the work on them: about equal runs of the section's elements, which begin
+/// where chunks do, wherever tensors begin. Rank r's is the r-th.
 public struct ParameterShares: Equatable, Sendable {
     public let ranges: [Range<Int>]
 
-    public init(of count: Int, over ranks: Int) {
-        let lines = (count + 15) / 16
-        func begin(_ rank: Int) -> Int { min(rank * lines / ranks * 16, count) }
-        ranges = (0..<ranks).map { begin($0)..<begin($0 + 1) }
+    public init(of store: ParameterStore, _ placement: ParameterPlacement, over ranks: Int) {
+        self.init(of: store.section(placement).values.count, chunkStarts: store.chunkStarts(placement), over: ranks)
+    }
+
+    /// Of `count` elements in chunks that begin at `chunkStarts`, ascending.
+    init(of count: Int, chunkStarts: [Int], over ranks: Int) {
+        var begins = [0], next = chunkStarts.startIndex
+        for rank in 1..<max(ranks, 1) {
+            while next < chunkStarts.endIndex, chunkStarts[next] < rank * count / ranks { next += 1 }
+            begins.append(next < chunkStarts.endIndex ? chunkStarts[next] : count)
+        }
+        ranges = zip(begins, begins.dropFirst() + [count]).map { $0..<$1 }
     }
 
     /// What of `range` lies in each share, rank after rank: consecutive pieces of it.

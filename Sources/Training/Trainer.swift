@@ -9,8 +9,8 @@ import TransformerModel
 
 /// Runs updates: token groups forward and backward, gradients summed from the last backward on, clipped, Adam.
 ///
-/// What an update computes depends on the seed, the update and its groups; which rank computes a group changes nothing but the
-/// order of a few sums.
+/// What an update computes depends on the seed, the update and its groups, to the bit: which rank computes a group changes nothing,
+/// for gradients are added up by a tree over the groups' numbers, and everything else without rounding.
 public final class Trainer {
     public let model: TranslationModel
     public let optimizer: Adam
@@ -19,6 +19,7 @@ public final class Trainer {
     public let configuration: TrainingConfiguration
     private let groups: ParallelGroups
     private let synchronizer: GradientSynchronizer
+    private let tree: TokenGroupTree
     private let schedule: LearningRateSchedule
     private let source: any TokenGroupSource
     /// Updates in a row that were skipped because something was not finite.
@@ -47,9 +48,10 @@ public final class Trainer {
         self.configuration = configuration
         self.update = update
         self.applied = applied ?? update
+        tree = TokenGroupTree(groups: source.groups)
         synchronizer = try GradientSynchronizer(
-            groups: groups, store: model.store, context: model.context, isSharded: optimizer.isSharded,
-            bucketBytes: bucketBytes)
+            groups: groups, store: model.store, context: model.context, tokenGroups: source.groups,
+            isSharded: optimizer.isSharded, bucketBytes: bucketBytes)
         schedule = LearningRateSchedule(configuration)
     }
 
@@ -65,9 +67,11 @@ public final class Trainer {
         var sums = Sums(strata: mixture?.strata ?? [], blocks: mixture?.learnsFromLoads == true ? model.mixtureBlocks : 0)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
+        let own = tree.groups(ofRank: groups.world.rank, of: groups.world.size)
         for round in 0..<rounds {
-            let index = round * groups.world.size + groups.world.rank
-            let group = index < source.groups ? source.group(update: update, index: index) : TokenGroup.empty(index: index)
+            let group =
+                round < own.count
+                ? source.group(update: update, index: own.lowerBound + round) : TokenGroup.empty(index: source.groups)
             try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
         }
         sums.interrupted = isInterrupted ? 1 : 0
@@ -77,7 +81,7 @@ public final class Trainer {
             try synchronizer.sum()
             return try synchronizer.norm()
         }
-        let loss = sums.smoothed / Double(totalTokens)
+        let loss = sums.smoothed.value / Double(totalTokens)
         let isSkipped = try !apply(loss: loss, norm: norm)
         if !isSkipped {
             model.update(loads: sums.blocks)
@@ -85,7 +89,7 @@ public final class Trainer {
         }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
-            update: update, loss: loss, nll: sums.likelihood / Double(totalTokens),
+            update: update, loss: loss, nll: sums.likelihood.value / Double(totalTokens),
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, requestedCapacity: sums.statistics.requestedCapacity,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
@@ -107,6 +111,7 @@ public final class Trainer {
             try tape.backward(progress: synchronizer.advance)
         } else {
             try tape.backward()
+            synchronizer.endRound()
         }
         sums.add(loss, share: share)
     }
@@ -163,23 +168,23 @@ public final class Trainer {
             try afterRound()
         }
         try sums.reduce(groups.world)
-        let tokens = max(sums.tokens, 1), nll = sums.likelihood / tokens
+        let tokens = Double(max(sums.tokens, 1)), nll = sums.likelihood.value / tokens
         return ValidationMetrics(
-            update: update, validLoss: sums.smoothed / tokens, validNll: nll, validPerplexity: exp(nll),
-            validTokens: Int(sums.tokens), validRequestedCapacity: sums.statistics.requestedCapacity)
+            update: update, validLoss: sums.smoothed.value / tokens, validNll: nll, validPerplexity: exp(nll),
+            validTokens: sums.tokens, validRequestedCapacity: sums.statistics.requestedCapacity)
     }
 }
 
-/// What ranks add up about an update.
+/// What ranks add up about an update, without rounding.
 private struct Sums {
-    var smoothed = 0.0
-    var likelihood = 0.0
-    var tokens = 0.0
+    var smoothed = ExactSum()
+    var likelihood = ExactSum()
+    var tokens = 0
     /// Ranks that were asked to stop, and ranks that find the time is up.
-    var interrupted = 0.0
-    var overdue = 0.0
+    var interrupted = 0
+    var overdue = 0
     /// What the blocks report, in their order, which is the same on all ranks.
-    private(set) var figures: [MetricFigure] = []
+    private var reported: [(name: String, sum: ExactSum)] = []
     var statistics: RoutingStatistics
     /// Statistics of each block, encoder's first; empty where nobody asks.
     var blocks: [RoutingStatistics]
@@ -193,12 +198,12 @@ private struct Sums {
     mutating func add(_ loss: TranslationModel.BatchLoss, share: Double) {
         smoothed += loss.output.smoothed
         likelihood += loss.output.negativeLogLikelihood
-        tokens += Double(loss.output.tokens)
-        let reported = loss.figures
-        if figures.isEmpty { figures = reported.map { MetricFigure(name: $0.name, value: 0) } }
-        precondition(figures.map(\.name) == reported.map(\.name), "blocks report the same figures for every token group")
-        for (index, figure) in reported.enumerated() {
-            figures[index].value += Double(figure.value) * (figure.combination == .mean ? share : 1)
+        tokens += loss.output.tokens
+        let figures = loss.figures
+        if reported.isEmpty { reported = figures.map { ($0.name, ExactSum()) } }
+        precondition(reported.map(\.name) == figures.map(\.name), "blocks report the same figures for every token group")
+        for (index, figure) in figures.enumerated() {
+            reported[index].sum += Double(figure.value) * (figure.combination == .mean ? share : 1)
         }
         for (block, report) in loss.reports.enumerated() {
             statistics += report.statistics
@@ -206,24 +211,39 @@ private struct Sums {
         }
     }
 
-    private static var scalars: [WritableKeyPath<Sums, Double>] {
-        [\.smoothed, \.likelihood, \.tokens, \.interrupted, \.overdue]
+    var figures: [MetricFigure] { reported.map { MetricFigure(name: $0.name, value: $0.sum.value) } }
+
+    /// Sums over the world: one small collective of integers for all of it.
+    mutating func reduce(_ world: any Communicator) throws {
+        var values: [Int64] = []
+        forEachCount { values += $0 }
+        try world.allReduce(&values, .sum)
+        var next = 0
+        forEachCount { counts in
+            counts = Array(values[next..<next + counts.count])
+            next += counts.count
+        }
     }
 
-    /// Sums over the world: one small collective for all of it.
-    mutating func reduce(_ world: any Communicator) throws {
-        var values = Self.scalars.map { self[keyPath: $0] } + figures.map(\.value)
-        for statistics in [statistics] + blocks { values += statistics.counts.map(Double.init) }
-        try world.allReduce(&values, .sum)
-        for (index, scalar) in Self.scalars.enumerated() { self[keyPath: scalar] = values[index] }
-        for index in figures.indices { figures[index].value = values[Self.scalars.count + index] }
-        var next = Self.scalars.count + figures.count
-        func take(_ statistics: inout RoutingStatistics) {
-            let count = statistics.counts.count
-            statistics.counts = values[next..<next + count].map { Int($0) }
-            next += count
+    /// Calls `body` with everything that is added up, as integers, always in the same order.
+    private mutating func forEachCount(_ body: (inout [Int64]) -> Void) {
+        func visit(_ number: inout Int) {
+            var counts = [Int64(number)]
+            body(&counts)
+            number = Int(counts[0])
         }
-        take(&statistics)
-        for block in blocks.indices { take(&blocks[block]) }
+        func visit(_ statistics: inout RoutingStatistics) {
+            var counts = statistics.counts.map(Int64.init)
+            body(&counts)
+            statistics.counts = counts.map(Int.init)
+        }
+        visit(&tokens)
+        visit(&interrupted)
+        visit(&overdue)
+        visit(&statistics)
+        for block in blocks.indices { visit(&blocks[block]) }
+        body(&smoothed.counts)
+        body(&likelihood.counts)
+        for index in reported.indices { body(&reported[index].sum.counts) }
     }
 }

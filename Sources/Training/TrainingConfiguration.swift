@@ -1,7 +1,7 @@
 /// How a model is trained: the schedule, the size of an update, the optimizer.
 public struct TrainingConfiguration: Equatable, Sendable {
     public var updates = 100_000
-    /// Token groups of an update, whatever the number of ranks; group g is computed by rank g mod ranks.
+    /// Token groups of an update, whatever the number of ranks; ranks share them out, consecutive ones each.
     public var tokenGroups = 4
     /// The token budget of one group, counted on the longer of source and target.
     public var tokensPerGroup = 3328

@@ -23,7 +23,7 @@ public final class TranslationModel {
         seed: UInt64
     ) {
         self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
-        store.materialize(context, seed: seed)
+        store.materialize(context, seed: seed, expertSources: expertGroup.size)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.

@@ -119,7 +119,7 @@ import _TinyRuns
             }[0]
         }
         #expect(losses.count == 15)
-        for (a, b) in zip(undisturbed, losses) { #expect(abs(a - b) <= 1e-4 * a) }
+        #expect(losses == undisturbed)
         let files = try CheckpointManifest(folder: "\(folder.path)/checkpoints/step-00000012").files
         #expect(files.count == 3)
         let hasPieces = try files.contains { file in

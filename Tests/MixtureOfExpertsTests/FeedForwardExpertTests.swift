@@ -64,6 +64,7 @@ import _TestSupport
                 doutputs.pointer, hidden: hidden.pointer, count: Self.count, intoHidden: dhidden.pointer,
                 intoRows: drows.pointer)
             let pass = ExpertBackward(
+                source: 0,
                 count: Self.count, rows: rows.pointer, hidden: hidden.pointer, dhidden: dhidden.pointer,
                 doutputs: doutputs.pointer)
             defer { withExtendedLifetime((rows, doutputs, hidden, dhidden)) {} }

@@ -148,6 +148,7 @@ import _TestSupport
                 network.outputs(h.pointer, count: count, into: y.pointer)
                 network.backward(dy.pointer, hidden: h.pointer, count: count, intoHidden: dh.pointer, intoRows: dx.pointer)
                 let pass = ExpertBackward(
+                    source: 0,
                     count: count, rows: x.pointer, hidden: h.pointer, dhidden: dh.pointer, doutputs: dy.pointer)
                 for (index, size) in network.gradientRows.enumerated() { network.addGradient(index, band: 0..<size, pass) }
             }

@@ -102,7 +102,7 @@ import _TestSupport
         #expect(
             MixtureConfiguration.form(methods: Self.methods).keys("") == [
                 "every", "strata", "routing", "top_k", "capacity_factor", "evaluation_capacity_factor", "capacity_priority",
-                "batch_prioritized", "gate_normalization", "example_amount",
+                "batch_prioritized", "gate_normalization", "stratum_scale", "example_amount",
             ])
     }
 

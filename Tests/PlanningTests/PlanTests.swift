@@ -70,7 +70,7 @@ import TransformerModel
     func widthsThatATokenMeets(strata: [Int], widths: [Int], met: Double) throws {
         var mixture = Self.mixture(strata)
         mixture[ExpertWidths.self].widths = .list(widths)
-        let visits = UniformRouting(mixture).visits, byExpert = try #require(mixture.expertWidths)
+        let visits = UniformRouting(mixture).evaluatedRows, byExpert = try #require(mixture.expertWidths)
         #expect(abs(zip(visits, byExpert).reduce(0) { $0 + $1.0 * Double($1.1) } - met) < 1e-3)
         var model = ModelConfiguration()
         (model.ffnDim, model.mixture) = (2048, mixture)

@@ -43,21 +43,24 @@ private typealias Matrix = NaiveKernels.Matrix
         Elementwise.addColumnSums(context, of: y, to: sums)
         #expect(NaiveKernels.deviation(sums, expected) < 1e-5)
 
-        let total = Elementwise.sumOfSquares(context, UnsafeBufferPointer(y.buffer))
-        let squares = y.elements.reduce(0.0) { $0 + Double($1) * Double($1) }
-        #expect(abs(total - squares) <= 1e-6 * squares)
+        let half = y.count / 2
+        let totals = Elementwise.sumsOfSquares(context, y.buffer, chunks: [0..<half, half..<y.count])
+        for (total, elements) in zip(totals, [y.elements[..<half], y.elements[half...]]) {
+            let squares = elements.reduce(0.0) { $0 + Double($1) * Double($1) }
+            #expect(abs(total - squares) <= 1e-6 * squares)
+        }
 
         let target = context.normal(rows, d, seed: 3), added = Matrix(target) + Matrix(y)
         Elementwise.add(context, y, to: target)
         #expect(NaiveKernels.deviation(target, added) < 1e-6)
     }
 
-    @Test func sumOfSquaresOfManyIsExactEnough() {
-        let context = ComputeContext(threads: 2), values = context.uninitialized(1, 300_001)
-        values.fill(0.1)
-        let expected = 300_001 * Double(Float(0.1)) * Double(Float(0.1))
-        #expect(abs(Elementwise.sumOfSquares(context, UnsafeBufferPointer(values.buffer)) / expected - 1) < 1e-6)
-        #expect(Elementwise.sumOfSquares(context, UnsafeBufferPointer(start: nil, count: 0)) == 0)
+    @Test func aChunksSumIsItsOwn() {
+        let context = ComputeContext(threads: 2), values = context.normal(1, 9001, seed: 4)
+        let chunks = stride(from: 0, to: 9001, by: 300).map { $0..<min($0 + 300, 9001) }
+        let together = Elementwise.sumsOfSquares(context, values.buffer, chunks: chunks)
+        #expect(together == chunks.flatMap { Elementwise.sumsOfSquares(context, values.buffer, chunks: [$0]) })
+        #expect(Elementwise.sumsOfSquares(context, values.buffer, chunks: []) == [])
     }
 
     @Test func bitsDoNotDependOnThreads() {
@@ -69,9 +72,9 @@ private typealias Matrix = NaiveKernels.Matrix
                 Elementwise.residualDropout(context, residual: x, y: y, bias: nil, mask: mask, into: residual)
                 Elementwise.dropout(context, x, mask: mask, into: dropped)
                 Elementwise.addColumnSums(context, of: x, to: sums)
-                let square = Elementwise.sumOfSquares(context, UnsafeBufferPointer(x.buffer)).bitPattern
-                let halves = [UInt32(truncatingIfNeeded: square), UInt32(truncatingIfNeeded: square >> 32)]
-                return [residual, dropped, sums, context.tensor(halves.map(Float.init(bitPattern:)), rows: 1, columns: 2)]
+                let chunks = (0..<25).map { 4000 * $0..<4000 * ($0 + 1) }
+                let squares = Elementwise.sumsOfSquares(context, x.buffer, chunks: chunks).map(Float.init)
+                return [residual, dropped, sums, context.tensor(squares, rows: 1, columns: squares.count)]
             })
     }
 }

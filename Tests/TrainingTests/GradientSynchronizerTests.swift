@@ -3,7 +3,8 @@ import Collectives
 import TensorCore
 import Testing
 import _TestSupport
-import Training
+
+@testable import Training
 
 /// Gradients and their norm over 4 ranks = 2 expert-parallel × 2 replicas.
 @Suite(.hangLimit) struct GradientSynchronizerTests {
@@ -20,11 +21,15 @@ import Training
             let dense = store.add(Parameter(vectors: ["d"], countEach: 3, initializer: .constant(0)))
             let expert = store.add(
                 Parameter(vectors: ["e"], countEach: 2, placement: .expert, initializer: .constant(0)))
-            store.materialize(context, seed: 1)
-            dense.gradient.fill(Float(world.rank + 1))
-            expert.gradient.fill(Float(10 * (world.rank + 1)))
             let groups = try ParallelGroups(world: world, expertParallel: expertParallel, strata: [2, 2])
-            let synchronizer = try GradientSynchronizer(groups: groups, store: store, context: context)
+            store.materialize(context, seed: 1, expertSources: groups.experts.size)
+            dense.gradient.fill(Float(world.rank + 1))
+            // As much from every rank of the group.
+            for source in 0..<groups.experts.size {
+                expert.gradient(source: source).fill(Float(10 * (world.rank + 1)) / Float(groups.experts.size))
+            }
+            let synchronizer = try GradientSynchronizer(
+                groups: groups, store: store, context: context, tokenGroups: ranks)
             try synchronizer.sum()
             return Sums(dense: dense.gradient.elements, expert: expert.gradient.elements, norm: try synchronizer.norm())
         }
@@ -66,7 +71,7 @@ import Training
             store.materialize(context, seed: 1)
             let groups = try ParallelGroups(world: world, expertParallel: 1, strata: [1])
             let synchronizer = try GradientSynchronizer(
-                groups: groups, store: store, context: context, isSharded: sharded, bucketBytes: 128)
+                groups: groups, store: store, context: context, tokenGroups: 3, isSharded: sharded, bucketBytes: 128)
             for update in 1...2 {
                 for (index, parameter) in parameters.enumerated() {
                     for i in 0..<parameter.count {
@@ -78,11 +83,13 @@ import Training
                 try synchronizer.sum()
                 for (index, parameter) in parameters.enumerated() {
                     let section = store.section(parameter.placement).gradients.count
-                    let own = sharded ? ParameterShares(of: section, over: 3).ranges[world.rank] : 0..<section
+                    let own =
+                        sharded ? ParameterShares(of: store, parameter.placement, over: 3).ranges[world.rank] : 0..<section
                     for i in 0..<parameter.count {
                         let isOwn = own.contains(parameter.elements.lowerBound + i)
-                        let sum = Float((isOwn ? 6 : world.rank + 1) * update * (index * 100 + i))
-                        try #require(parameter.gradient[0, i] == sum, "parameter \(index), element \(i), update \(update)")
+                        let sum = Float(6 * update * (index * 100 + i))
+                        try #require(
+                            !isOwn || parameter.gradient[0, i] == sum, "parameter \(index), element \(i), update \(update)")
                     }
                 }
             }
@@ -94,11 +101,11 @@ import Training
         for norm in results { #expect(abs(norm - squares.squareRoot()) < 1e-6 * norm) }
     }
 
-    @Test func sharesAreRunsOfWholeLines() {
+    @Test func sharesAreRunsOfWholeChunks() {
         for (count, ranks) in [(0, 3), (16, 1), (16, 4), (160, 3), (1008, 8), (32_000, 7)] {
-            let shares = ParameterShares(of: count, over: ranks)
+            let shares = ParameterShares(of: count, chunkStarts: Array(stride(from: 0, to: count, by: 48)), over: ranks)
             #expect(shares.ranges.count == ranks && shares.ranges.reduce(0) { $0 + $1.count } == count)
-            #expect(shares.ranges.allSatisfy { $0.lowerBound % 16 == 0 && $0.count <= count / ranks + 16 })
+            #expect(shares.ranges.allSatisfy { ($0.lowerBound % 48 == 0 || $0.isEmpty) && $0.count <= count / ranks + 48 })
             #expect(zip(shares.ranges, shares.ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
             let middle = count / 4..<count / 2
             #expect(shares.counts(within: middle).reduce(0, +) == middle.count)

@@ -43,17 +43,19 @@ final class RecordingCommunicator: Communicator {
     }
 
     func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
+        into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
-        note("startAllReduce \(buffer.count)")
-        return try base.startAllReduce(buffer, operation)
+        note("startAllReduce \(result.count)")
+        return try base.startAllReduce(contributions, operation, order: order, into: result)
     }
 
     func startReduceScatter<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
+        order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
-        note("startReduceScatter \(buffer.count)")
-        return try base.startReduceScatter(buffer, counts: counts, operation)
+        note("startReduceScatter \(result.count)")
+        return try base.startReduceScatter(contributions, counts: counts, operation, order: order, into: result)
     }
 
     func allGather<Element: CommunicableElement>(

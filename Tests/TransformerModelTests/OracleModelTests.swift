@@ -85,6 +85,7 @@ import _TestSupport
                 try expectClose(aux, strata.isEmpty ? [] : [file.floats("aux")![step]], tolerance: 1e-4, "aux of step \(step)")
             }
             try world.allReduce(model.store.section(.replicated).gradients.buffer, .sum)
+            model.store.addSources()
             try replicas.allReduce(model.store.section(.expert).gradients.buffer, .sum)
             if step == 0 {
                 try model.store.forEachSlice { slice, _, _, gradients in

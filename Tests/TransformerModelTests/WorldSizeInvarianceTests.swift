@@ -94,6 +94,7 @@ import _TestSupport
             var losses = try Self.run(model, (0..<rounds).map { $0 * ranks + world.rank })
             try world.allReduce(&losses, .sum)
             try world.allReduce(model.store.section(.replicated).gradients.buffer, .sum)
+            model.store.addSources()
             try replicas.allReduce(model.store.section(.expert).gradients.buffer, .sum)
             for (name, gradient) in try model.store.gradients() {
                 try expectClose(gradient, expected.gradients[name]!, tolerance: 1e-5, floor: 0.1 * largest, name)

@@ -65,6 +65,7 @@ public struct BlockWorld: Sendable, CustomStringConvertible {
             }
             try expectClose(result.dx, one.dx, tolerance: 3e-6, "dx of group \(rank)")
             try communicator.allReduce(tiny.store.section(.replicated).gradients.buffer, .sum)
+            tiny.store.addSources()
             try replicas.allReduce(tiny.store.section(.expert).gradients.buffer, .sum)
             for (name, gradient) in try tiny.store.gradients() {
                 try expectClose(gradient, expected.gradients[name]!, tolerance: 1e-5, floor: 0.1, name)

@@ -63,6 +63,41 @@ extension CollectiveConformance {
         }
     }
 
+    /// Rank r contributes r mod 3 buffers, rank 1 always some; the steps go from the last buffer to the first. Into a buffer of its
+    /// own, or into one that is contributed.
+    static func sumsInGivenOrder(_ communicator: any Communicator) throws {
+        let (rank, size) = (communicator.rank, communicator.size), count = 1003
+        let counts = (0..<size).map { ($0 + (size == 1 ? 2 : 0)) % 3 }, buffers = counts.reduce(0, +)
+        let steps = (1..<buffers).reversed().map { ReductionOrder.Step(target: $0 - 1, other: $0) }
+        let order = ReductionOrder(counts: counts, steps: Array(steps), result: 0)
+        func value(_ buffer: Int, _ element: Int) -> Float { Float(buffer + 1) / Float(3 + element % 7) }
+        let expected = (0..<count).map { element in
+            (0..<buffers - 1).reversed().reduce(value(buffers - 1, element)) { value($1, element) + $0 }
+        }
+        let first = counts[..<rank].reduce(0, +)
+        for isScattered in [false, true] {
+            for isInPlace in [false, true] {
+                let own = (first..<first + counts[rank]).map { buffer in
+                    let elements = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+                    for element in 0..<count { elements[element] = value(buffer, element) }
+                    return elements
+                }
+                let apart = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+                apart.initialize(repeating: -1)
+                defer { (own + [apart]).forEach { $0.deallocate() } }
+                let result = isInPlace ? own.last ?? apart : apart
+                let pieces = (0..<size).map { count * ($0 + 1) / size - count * $0 / size }
+                let pending =
+                    isScattered
+                    ? try communicator.startReduceScatter(own, counts: pieces, .sum, order: order, into: result)
+                    : try communicator.startAllReduce(own, .sum, order: order, into: result)
+                try pending.wait()
+                let mine = isScattered ? count * rank / size..<count * (rank + 1) / size : 0..<count
+                try expect(Array(result[mine]), Array(expected[mine]), "the sums, scattered: \(isScattered)")
+            }
+        }
+    }
+
     static func integersWrap(_ communicator: any Communicator) throws {
         let size = communicator.size
         try expect(

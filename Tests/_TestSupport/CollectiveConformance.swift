@@ -21,6 +21,7 @@ public enum CollectiveConformance {
         ("split", split),
         ("split by key", splitByKey),
         ("duplicate", duplicate),
+        ("sums in an order of their own", sumsInGivenOrder),
         ("pending", pending),
         ("pending in another order", pendingInAnotherOrder),
         ("pending while others communicate", pendingWhileOthersCommunicate),

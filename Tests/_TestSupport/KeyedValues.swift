@@ -30,3 +30,14 @@ extension ParameterStore {
         return result
     }
 }
+
+extension ParameterStore {
+    /// Adds up the gradients of all sources of experts' rows, as training does in an order of its own.
+    public func addSources() {
+        let section = section(.expert)
+        for source in section.sources.dropFirst() {
+            for element in 0..<source.count { section.gradients.pointer[element] += source.pointer[element] }
+            source.fill(0)
+        }
+    }
+}

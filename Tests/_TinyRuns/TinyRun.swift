@@ -37,6 +37,7 @@ package struct TinyPlan: Sendable {
     package var cadence = CheckpointConfiguration()
     package var expertParallel: Int?
     package var shardOptimizer = false
+    package var threads = 1
     package var bucketBytes = GradientSynchronizer.bucketBytes
     package var identity = ["model": "tiny"]
 
@@ -86,7 +87,7 @@ package final class TinyRun {
         self.plan = plan
         let corpus = TinyCorpus.shared, configuration = plan.configuration(corpus.directions)
         run = try TrainingRun(
-            configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: 1))
+            configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: plan.threads))
         checkpoints = run.checkpoints(in: "\(folder)/checkpoints", identity: plan.identity)
         if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)

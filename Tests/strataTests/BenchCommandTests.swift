@@ -57,6 +57,22 @@ import _TestSupport
         expectError(refused, 74, "\(folder.path): must be a file, but is a folder")
     }
 
+    /// Expert-parallel sizes that do not fit the strata are left out.
+    @Test func invariance() throws {
+        let figures = try #require(
+            try figures(.alone, ["invariance", "--updates", "3"] + configuration) as? [String: Any])
+        let outcomes = try #require(figures["outcomes"] as? [[String: Any]])
+        #expect(figures["updates"] as? Int == 3 && outcomes.count == 14)
+        #expect(Set(outcomes.compactMap { $0["hash"] as? String }).count == 1, "\(outcomes)")
+        let other = try #require(
+            try self.figures(.alone, ["invariance", "--updates", "3", "--set", "training.seed=2"] + configuration)
+                as? [String: Any])
+        let others = try #require(other["outcomes"] as? [[String: Any]])
+        #expect(others[0]["hash"] as? String != outcomes[0]["hash"] as? String)
+        let text = try Launch.alone.strata(["bench", "invariance", "--updates", "2"] + configuration)
+        #expect(text.status == 0 && text.stdout.hasSuffix("same parameters, moments and loss, to the bit\n"), "\(text)")
+    }
+
     @Test(arguments: [Launch.alone, .mpirun(2)]) func decode(launch: Launch) throws {
         let figures = try #require(
             try figures(launch, ["decode", "--sentences", "1", "--length", "3", "--set", "data.vocabulary=5"] + configuration)

@@ -33,7 +33,7 @@ import _TestSupport
         #expect(
             again.status == 0 && again.stderr.contains("resuming from \(folder.path)/run/checkpoints/step-00000005"), "\(again)"
         )
-        for (a, b) in zip(try TinyCommandLine.runs.losses("run"), try folder.losses("run")) { #expect(abs(a - b) <= 1e-4 * a) }
+        #expect(try folder.losses("run") == TinyCommandLine.runs.losses("run"))
     }
 
     /// Not even metrics fit: their lines are held back, and in the end it is an error.

@@ -33,19 +33,23 @@ final class WatchedCommunicator: Communicator {
     }
 
     func startAllReduce<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
+        into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
         let number = enter()
-        return Pending(try inner.startAllReduce(buffer, operation)) { [self] in try wait(.startAllReduce, number, $0) }
+        return Pending(try inner.startAllReduce(contributions, operation, order: order, into: result)) { [self] in
+            try wait(.startAllReduce, number, $0)
+        }
     }
 
     func startReduceScatter<Element: CommunicableElement>(
-        _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int], _ operation: ReductionOperation
+        _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
+        order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
         let number = enter()
-        return Pending(try inner.startReduceScatter(buffer, counts: counts, operation)) { [self] in
-            try wait(.startReduceScatter, number, $0)
-        }
+        return Pending(
+            try inner.startReduceScatter(contributions, counts: counts, operation, order: order, into: result)
+        ) { [self] in try wait(.startReduceScatter, number, $0) }
     }
 
     func allGather<Element: CommunicableElement>(

@@ -31,12 +31,17 @@ public struct StratifiedBlock {
         let sites = configuration.strata.indices.map {
             GateSite(name: "\(name).gates.\($0)", configuration: configuration, stratum: $0, dim: width)
         }
-        let ((norms, gates, experts), parameters) = store.collect {
+        let ((norms, gates, scales, experts), parameters) = store.collect {
             let laterNorms = configuration.strataOrder == .stacked ? 0 : configuration.strata.count - 1
             let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: width, store: store) }
             let gates = sites.map { configuration.rule.gate(of: $0, store: store) ?? LinearGate($0, store: store) }
+            let scales = configuration.strata.indices.map { stratum in
+                configuration.scalesStrata && stratum > 0
+                    ? store.add(
+                        Parameter(vectors: ["\(name).scales.\(stratum)"], countEach: 1, initializer: .constant(1))) : nil
+            }
             let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { inner.expert($0, store: store) }
-            return (norms, gates, GroupedExperts(experts, dim: width))
+            return (norms, gates, scales, GroupedExperts(experts, dim: width))
         }
         self.parameters = parameters
         self.experts = experts
@@ -47,7 +52,8 @@ public struct StratifiedBlock {
             }
             return Stratum(
                 index: index, norm: index == 0 || norms.isEmpty ? nil : norms[index - 1], gate: gate,
-                router: StratifiedRouter(site, adjustments: adjustments), experts: experts, dispatcher: dispatcher,
+                router: StratifiedRouter(site, adjustments: adjustments), scale: scales[index], experts: experts,
+                dispatcher: dispatcher,
                 dropout: dropout)
         }
         wrappers = configuration.methods(for: (any WrappingMethod).self).compactMap { $0.wrapper(of: block, store: store) }

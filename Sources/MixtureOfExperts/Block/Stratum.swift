@@ -10,6 +10,8 @@ struct Stratum {
     let norm: LayerNorm?
     let gate: any Gate
     let router: StratifiedRouter
+    /// What its contribution is multiplied by, [1]; nil: 1.
+    let scale: Parameter?
     let experts: GroupedExperts
     let dispatcher: any TokenDispatcher
     let dropout: Float
@@ -54,7 +56,7 @@ struct Stratum {
         let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
         let factors = router.outputFactors(decision)
         let weightedSum = RowKernels.WeightedSum(
-            slots: plan.slots, weights: factors.map { zip(decision.weights, $0).map(*) } ?? decision.weights,
+            slots: plan.slots, weights: scaled(unscaledWeights(decision, factors)),
             offsets: decision.offsets, tokens: rows, experts: decision.experts,
             expertCount: decision.gate.configuration.experts,
             mask: pass.isTraining && dropout > 0
@@ -74,6 +76,7 @@ struct Stratum {
         var dweights = context.clock.measure(.dispatch, "mix backward") {
             RowKernels.weightedSumBackward(context, passage.weightedSum, dx: dx, outputs: passage.outputs, into: doutputs)
         }
+        unscale(&dweights, unscaled: unscaledWeights(decision, passage.factors))
         if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
         let normalized = normalized(passage, context)
         let expertInput = passage.arrived ?? context.gathered(normalized, plan.rowTokens)
@@ -82,7 +85,7 @@ struct Stratum {
             experts.backward(
                 context, doutputs: darrived, rows: expertInput,
                 hidden: passage.hidden ?? experts.hidden(context, rows: expertInput, expertRows: plan.expertRows),
-                expertRows: plan.expertRows)
+                expertRows: plan.expertRows, sourceRows: plan.sourceRows)
         }
         let drows = try dispatcher.toTokens(context, dexpertInput, plan)
         let dnormalized = context.uninitialized(passage.rows.count, d)

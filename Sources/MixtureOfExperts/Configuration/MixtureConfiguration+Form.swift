@@ -16,6 +16,7 @@ extension MixtureConfiguration {
             // What `capacity_priority: first_choice_probability` was called; still read.
             .init("batch_prioritized", \.isBatchPrioritized, .boolean, isWritten: { _ in false }),
             .init("gate_normalization", \.gateNormalization, .choice, isWritten: { $0.rule.readsNormalization }),
+            .init("stratum_scale", \.scalesStrata, .boolean, isWritten: { $0.scalesStrata }),
         ]
         return .section(frame + methods.flatMap { Self.fields(of: $0) }, over: initial)
     }
@@ -53,6 +54,9 @@ extension MixtureConfiguration {
             rule.readsNormalization || gateNormalization == .never || !problems.root.contains("\(path).gate_normalization"),
             "\(path).gate_normalization", "\(path).routing",
             text: "must be never, or be left out, with \(path).routing: \(routing), but is \(gateNormalization.rawValue)")
+        problems.require(
+            !scalesStrata || strataOrder == .stratified, "\(path).stratum_scale",
+            text: "must be false where strata are stacked: there only the last one adds to the tokens")
         for method in methods { method.validate(self, path, problems) }
     }
 }

@@ -34,6 +34,10 @@ public struct MixtureConfiguration: Sendable {
     /// Whose choices a full expert keeps.
     public var capacityPriority = CapacityPriority.tokenOrder
     public var gateNormalization = GateNormalization.afterDrop
+    /// Whether what each stratum but the first adds to its tokens is multiplied by a number that is learned. At 0 a block is its
+    /// first stratum: so a dense network that is copied into several strata stays the same function. Parameters
+    /// `<block>.scales.{s}`.
+    public var scalesStrata = false
     /// All methods that a configuration may use, in the order in which the frame asks them.
     public private(set) var methods: [any MixtureMethod]
 
@@ -106,6 +110,7 @@ extension MixtureConfiguration: Equatable {
             && left.topK == right.topK && left.capacityFactor == right.capacityFactor
             && left.evaluationCapacityFactor == right.evaluationCapacityFactor
             && left.capacityPriority == right.capacityPriority && left.gateNormalization == right.gateNormalization
+            && left.scalesStrata == right.scalesStrata
             && left.methods.count == right.methods.count
             && zip(left.methods, right.methods).allSatisfy { $0.isEqual(to: $1) }
     }

@@ -14,6 +14,8 @@ public struct DispatchPlan: Sendable {
     /// the two sides of the exchange, to experts in this direction and back in the other.
     let sentRuns: [RowRun]
     let receivedRuns: [RowRun]
+    /// Rows for each local expert, by the place that they come from: [place][local expert].
+    public let sourceRows: [[Int]]
     /// Rows for each local expert, from all places together.
     public let expertRows: [Int]
 
@@ -27,6 +29,7 @@ public struct DispatchPlan: Sendable {
         self.slots = slots
         sentRows = sent.map { $0.reduce(0, +) }
         receivedRows = received.map { $0.reduce(0, +) }
+        sourceRows = received
         expertRows = (0..<experts).map { expert in received.reduce(0) { $0 + $1[expert] } }
         sentRuns = Self.runsByPlace(sent)
         receivedRuns = Self.runsByExpert(received, expertRows: expertRows)

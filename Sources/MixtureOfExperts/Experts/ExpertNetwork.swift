@@ -20,12 +20,14 @@ public protocol ExpertNetwork {
         intoRows drows: UnsafeMutablePointer<Float>)
     /// The rows of each parameter gradient that may be computed apart, in bands.
     var gradientRows: [Int] { get }
-    /// Adds rows `band` of parameter gradient `index`, from all rows of the expert.
+    /// Adds rows `band` of parameter gradient `index` to `pass.gradient(of:)` of the parameters, from all rows of `pass`.
     func addGradient(_ index: Int, band: Range<Int>, _ pass: ExpertBackward)
 }
 
-/// All rows of one expert in backward.
+/// The rows of one expert that come from one source, in backward.
 public struct ExpertBackward {
+    /// The rank of the expert-parallel group that the rows come from: they are of one token group.
+    public let source: Int
     public let count: Int
     /// Inputs of forward, [count, d].
     public let rows: UnsafePointer<Float>
@@ -35,6 +37,10 @@ public struct ExpertBackward {
     public let dhidden: UnsafePointer<Float>
     /// The gradient of the outputs, [count, d].
     public let doutputs: UnsafePointer<Float>
+
+    /// Where the gradient of a parameter of the expert is added to: gradients of different token groups are kept apart, for they
+    /// are added up in one order on any number of ranks.
+    public func gradient(of parameter: Parameter) -> Tensor { parameter.gradient(source: source) }
 }
 
 /// A method with experts of its own kind, or of widths of their own.
@@ -96,8 +102,8 @@ public struct FeedForwardExpert: ExpertNetwork {
         GEMM.multiply(
             m: band.count, n: weight.columns, k: pass.count,
             GEMM.Factor(dy + band.lowerBound, stride: weight.rows, transposed: true), GEMM.Factor(x, stride: weight.columns),
-            accumulate: true, into: weight.gradient.row(band.lowerBound), stride: weight.columns)
+            accumulate: true, into: pass.gradient(of: weight).row(band.lowerBound), stride: weight.columns)
         Elementwise.addColumnSums(
-            dy, rows: pass.count, stride: weight.rows, columns: band, to: bias.gradient.pointer)
+            dy, rows: pass.count, stride: weight.rows, columns: band, to: pass.gradient(of: bias).pointer)
     }
 }

@@ -83,9 +83,12 @@ public struct GroupedExperts {
         return hidden
     }
 
-    /// The gradient of the rows from that of the outputs; parameters' gradients are added to.
+    /// The gradient of the rows from that of the outputs; parameters' gradients are added to, those of each source apart.
+    /// `sourceRows[s][e]` of the rows of local expert e are of source s: an expert's rows lie source after source. Nil: all are of
+    /// source 0.
     public func backward(
-        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, expertRows: [Int]
+        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, expertRows: [Int],
+        sourceRows: [[Int]]? = nil
     ) -> Tensor {
         countProducts(context, expertRows, times: 2)
         let dhidden = context.uninitialized(1, hidden.columns), drows = context.uninitialized(rows.rows, dim)
@@ -96,38 +99,53 @@ public struct GroupedExperts {
                 doutputs.row(start), hidden: hidden.pointer + piece.hidden, count: piece.rows.count,
                 intoHidden: dhidden.pointer + piece.hidden, intoRows: drows.row(start))
         }
-        addGradients(context, doutputs: doutputs, rows: rows, hidden: hidden, dhidden: dhidden, expertRows: expertRows)
+        let starts = starts(expertRows)
+        var passes: [Pass] = []
+        for index in experts.indices {
+            var (row, place) = starts[index]
+            for (source, counts) in (sourceRows ?? [expertRows]).enumerated() where counts[index] > 0 {
+                passes.append(
+                    Pass(
+                        expert: experts[index],
+                        backward: ExpertBackward(
+                            source: source, count: counts[index], rows: rows.row(row), hidden: hidden.pointer + place,
+                            dhidden: dhidden.pointer + place, doutputs: doutputs.row(row))))
+                row += counts[index]
+                place += counts[index] * experts[index].hiddenWidth
+            }
+            precondition(row == starts[index + 1].row, "sources' rows are the experts'")
+        }
+        addGradients(context, passes)
         return drows
     }
 
-    /// Bands of each expert's parameter gradients, the experts with most work first.
-    private func addGradients(
-        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, dhidden: Tensor, expertRows: [Int]
-    ) {
+    /// The rows of one expert from one source.
+    private struct Pass {
+        let expert: any ExpertNetwork
+        let backward: ExpertBackward
+        var work: Int { expert.work * backward.count }
+    }
+
+    /// Bands of each pass's parameter gradients, the passes with most work first.
+    private func addGradients(_ context: ComputeContext, _ passes: [Pass]) {
         struct Band {
-            let expert: Int
+            let pass: Int
             let gradient: Int
             let rows: Range<Int>
         }
-        let parts = context.pool.threads == 1 ? 1 : context.pool.threads * 2, starts = starts(expertRows)
+        let parts = context.pool.threads == 1 ? 1 : context.pool.threads * 2
+        let passes = context.pool.threads == 1 ? passes : passes.sorted { $0.work > $1.work }
         var bands: [Band] = []
-        for (index, expert) in experts.enumerated() where expertRows[index] > 0 {
-            for (gradient, size) in expert.gradientRows.enumerated() {
+        for (index, pass) in passes.enumerated() {
+            for (gradient, size) in pass.expert.gradientRows.enumerated() {
                 for part in 0..<parts where (part + 1) * size / parts > part * size / parts {
-                    bands.append(
-                        Band(expert: index, gradient: gradient, rows: part * size / parts..<(part + 1) * size / parts))
+                    bands.append(Band(pass: index, gradient: gradient, rows: part * size / parts..<(part + 1) * size / parts))
                 }
             }
         }
-        let work = zip(experts, expertRows).map { $0.work * $1 }
-        if context.pool.threads > 1 { bands.sort { work[$0.expert] > work[$1.expert] } }
         context.pool.parallelFor(bands.count) { index in
-            let band = bands[index], start = starts[band.expert]
-            experts[band.expert].addGradient(
-                band.gradient, band: band.rows,
-                ExpertBackward(
-                    count: expertRows[band.expert], rows: rows.row(start.row), hidden: hidden.pointer + start.hidden,
-                    dhidden: dhidden.pointer + start.hidden, doutputs: doutputs.row(start.row)))
+            let band = bands[index], pass = passes[band.pass]
+            pass.expert.addGradient(band.gradient, band: band.rows, pass.backward)
         }
     }
 

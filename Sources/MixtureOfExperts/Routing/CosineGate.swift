@@ -146,9 +146,7 @@ private struct Directions {
 extension ComputeContext {
     /// 1 / ‖x‖ of each row.
     fileprivate func inverseNorms(_ x: Tensor) -> [Float] {
-        (0..<x.rows).map { row in
-            let square = Elementwise.sumOfSquares(self, UnsafeBufferPointer(start: x.row(row), count: x.columns))
-            return Float(1 / max(square.squareRoot(), 1e-12))
-        }
+        let rows = (0..<x.rows).map { $0 * x.columns..<($0 + 1) * x.columns }
+        return Elementwise.sumsOfSquares(self, x.buffer, chunks: rows).map { Float(1 / max($0.squareRoot(), 1e-12)) }
     }
 }

@@ -88,6 +88,6 @@ struct GatedExpert: ExpertNetwork {
         GEMM.multiply(
             m: band.count, n: weight.columns, k: pass.count,
             GEMM.Factor(dy + band.lowerBound, stride: stride, transposed: true), GEMM.Factor(x, stride: xStride),
-            accumulate: true, into: weight.gradient.row(band.lowerBound), stride: weight.columns)
+            accumulate: true, into: pass.gradient(of: weight).row(band.lowerBound), stride: weight.columns)
     }
 }
