@@ -13,6 +13,8 @@ struct BlockTally: Equatable, Sendable {
         /// First choices, and all others (`second`), by global expert id.
         var first: [Int64]
         var second: [Int64]
+        /// Σ over the tokens whose first choice an expert was of its probability, in units of `probabilityUnit`, by global expert id.
+        var confidence: [Int64]
         /// Choices beyond the capacity of training.
         var dropped: [Int64] = [0]
         /// Σ over tokens of the entropy, in units of `entropyUnit`.
@@ -21,6 +23,7 @@ struct BlockTally: Equatable, Sendable {
 
     /// Nats. Whole units add up to the same in any order; 2³¹ tokens of 4 nats fit.
     static let entropyUnit = 0x1p-28
+    static let probabilityUnit = 0x1p-28
 
     private let configuration: MixtureConfiguration
     /// Strata passed, by token id: of a token in parts, those of all parts.
@@ -35,7 +38,7 @@ struct BlockTally: Equatable, Sendable {
         strataPassed = [Int64](repeating: 0, count: vocabulary)
         let none = [Int64](repeating: 0, count: experts)
         gates = configuration.strata.indices.map {
-            Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none)
+            Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none, confidence: none)
         }
         coActivation = [Int64](repeating: 0, count: experts * experts)
     }
@@ -73,6 +76,7 @@ struct BlockTally: Equatable, Sendable {
             try reduce(&gates[gate].tokens)
             try reduce(&gates[gate].first)
             try reduce(&gates[gate].second)
+            try reduce(&gates[gate].confidence)
             try reduce(&gates[gate].dropped)
             try reduce(&gates[gate].entropy)
         }
@@ -88,7 +92,14 @@ extension BlockTally.Gate {
         for (choice, expert) in decision.experts.enumerated() {
             load[Int(expert)] += 1
             let isFirst = choice == Int(decision.offsets[Int(decision.choiceTokens[choice])])
-            if isFirst { first[Int(expert)] += 1 } else { second[Int(expert)] += 1 }
+            guard isFirst else {
+                second[Int(expert)] += 1
+                continue
+            }
+            first[Int(expert)] += 1
+            let token = Int(decision.choiceTokens[choice]),
+                p = Double(decision.gate.shares[token, Int(expert) - decision.visible.lowerBound])
+            confidence[Int(expert)] += Int64(Int(clamped: (p / BlockTally.probabilityUnit).rounded()))
         }
         // Which choices go first does not change how many are dropped.
         let visible = decision.visible

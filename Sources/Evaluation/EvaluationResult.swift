@@ -49,6 +49,8 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     public var beam: Int
     /// The length penalty of beam search; 1 in results of before it was kept.
     public var lengthPenalty: Float
+    /// How scores of tokens were moved away from those of a weak pass; nil: they were not.
+    public var contrast: String?
     public var average: Scores
     /// Scores of each direction, by `src-tgt`.
     public var directions: [String: Scores]
@@ -82,7 +84,7 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case split, update, beam, average, directions, signature, tokenizers, comparison, earlier
+        case split, update, beam, contrast, average, directions, signature, tokenizers, comparison, earlier
         case ofAverage = "of_average"
         case bleuByTokenizer = "bleu_by_tokenizer"
         case furtherSignatures = "further_signatures"

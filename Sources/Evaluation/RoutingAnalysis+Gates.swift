@@ -13,6 +13,9 @@ extension RoutingAnalysis {
         public var first: [Int]
         /// Tokens whose second choice an expert was; zeros with top-1.
         public var second: [Int]
+        /// An expert's probability, mean over the tokens whose first choice it was, by global expert id; 0 without such tokens. nil
+        /// in analyses of before it was kept.
+        public var confidence: [Double]?
     }
 
     /// Which experts tokens were sent to together. co_activation.csv has a row for each pair that occurs.

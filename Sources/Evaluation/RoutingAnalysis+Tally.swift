@@ -67,7 +67,10 @@ extension RoutingAnalysis {
             expertLoad.append(
                 .init(
                     direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, first: sums.first.map(Int.init),
-                    second: sums.second.map(Int.init)))
+                    second: sums.second.map(Int.init),
+                    confidence: zip(sums.confidence, sums.first).map { sum, tokens in
+                        tokens > 0 ? Double(sum) * BlockTally.probabilityUnit / Double(tokens) : 0
+                    }))
             gateEntropy.append(
                 .init(
                     direction: direction, side: side, layer: layer, gate: gate, tokens: tokens, experts: sums.visible.count,

@@ -11,6 +11,8 @@ public final class Translator {
     public let models: [TranslationModel]
     public let tokenizer: Tokenizer
     public let search: any Search
+    /// How scores of a single model are moved away from those of its weak pass; nil: they are not.
+    public let contrast: Contrast?
     /// Source tokens of a batch, over all its sentences.
     public let batchTokens: Int
     public static let defaultBatchTokens = 1536
@@ -19,20 +21,23 @@ public final class Translator {
     /// Memory that threads have used, for the next batches.
     private let idleContexts = IdleContexts()
 
-    /// The models have the tokenizer's vocabulary.
+    /// The models have the tokenizer's vocabulary; `contrast` is for one of them alone, with experts.
     public init(
-        models: [TranslationModel], tokenizer: Tokenizer, search: any Search,
+        models: [TranslationModel], tokenizer: Tokenizer, search: any Search, contrast: Contrast? = nil,
         batchTokens: Int = Translator.defaultBatchTokens
     ) {
-        precondition(!models.isEmpty && batchTokens >= 1)
+        precondition(!models.isEmpty && batchTokens >= 1 && (contrast == nil || models.count == 1))
+        self.contrast = contrast
         self.models = models
         self.tokenizer = tokenizer
         self.search = search
         self.batchTokens = batchTokens
     }
 
-    public convenience init(model: TranslationModel, tokenizer: Tokenizer, search: any Search) {
-        self.init(models: [model], tokenizer: tokenizer, search: search)
+    public convenience init(
+        model: TranslationModel, tokenizer: Tokenizer, search: any Search, contrast: Contrast? = nil
+    ) {
+        self.init(models: [model], tokenizer: tokenizer, search: search, contrast: contrast)
     }
 
     /// One translation for each text, in order; an empty text for an empty one. `progress` is told how many are done.
@@ -95,6 +100,7 @@ public final class Translator {
     }
 
     private func scorer(_ context: ComputeContext?) -> any NextTokenScorer {
+        if let contrast { return ContrastScorer(models[0], contrast, context: context ?? models[0].context) }
         let scorers = models.map { ModelScorer($0, context: context ?? models[0].context) }
         return scorers.count == 1 ? scorers[0] : EnsembleScorer(scorers)
     }

@@ -12,6 +12,8 @@ public struct ForwardPass {
     public var auxiliaryScale: Float = 0
     /// Whether mixtures report every gate's decision, for analyses; the scores of all gates then stay in memory.
     public var keepsDecisions = false
+    /// Strata that a token passes in a block of experts at most; nil: all that it asks for. Of inference alone.
+    public var mostRounds: Int?
     private let reports: PassReports?
 
     /// `reporting`: the parts of the model tell `reports` what they did.

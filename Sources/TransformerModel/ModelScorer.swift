@@ -28,33 +28,37 @@ public final class ModelScorer: NextTokenScorer {
         return cache.begin(segments, memory: model.decoder.map { $0.crossAttention.remember(encoded, pass) })
     }
 
-    public func logits(_ rows: [DecodingRow]) throws -> Tensor {
-        let states = try states(rows), logits = context.uninitialized(rows.count, vocabulary)
-        context.clock.measure(.loss, "output projection") {
-            model.embedding.weight.multiply(context, x: states, into: logits)
-        }
-        return logits
-    }
+    public func logits(_ rows: [DecodingRow]) throws -> Tensor { try model.logits(rows, cache, pass) }
 
     public func best(_ count: Int, of rows: [DecodingRow], forbidden: [Int32]) throws -> [[TopLogProbabilities.Candidate]] {
         guard let weights = model.embedding.weight.packed else {
             return TopLogProbabilities.select(context, logits: try logits(rows), count: count, forbidden: forbidden)
         }
-        let states = try states(rows)
+        let states = try model.decoderStates(rows, cache, pass)
         return context.clock.measure(.loss, "output projection") {
             TopLogProbabilities.select(context, states: states, weights: weights, count: count, forbidden: forbidden)
         }
     }
 
-    /// The decoder's output for the next position of each row, [rows, d].
-    private func states(_ rows: [DecodingRow]) throws -> Tensor {
-        cache.beginStep(rows)
-        var x = model.embedding(tokens: rows.map(\.token), positions: cache.positions, pass)
-        for index in model.decoder.indices { x = try model.decoder[index].step(x, cache, layer: index, pass) }
-        let states = model.decoderNorm(x, pass).value
-        context.clock.countProducts(m: rows.count, n: vocabulary, k: states.columns)
-        return states
+    public func end(_ sentence: Int) { cache.end(sentence) }
+}
+
+extension TranslationModel {
+    /// Logits of the next token for each row of a step, [rows, V].
+    func logits(_ rows: [DecodingRow], _ cache: DecoderCache, _ pass: ForwardPass) throws -> Tensor {
+        let states = try decoderStates(rows, cache, pass), context = pass.context
+        let logits = context.uninitialized(rows.count, vocabulary)
+        context.clock.measure(.loss, "output projection") { embedding.weight.multiply(context, x: states, into: logits) }
+        return logits
     }
 
-    public func end(_ sentence: Int) { cache.end(sentence) }
+    /// The decoder's output for the next position of each row, [rows, d].
+    func decoderStates(_ rows: [DecodingRow], _ cache: DecoderCache, _ pass: ForwardPass) throws -> Tensor {
+        cache.beginStep(rows)
+        var x = embedding(tokens: rows.map(\.token), positions: cache.positions, pass)
+        for index in decoder.indices { x = try decoder[index].step(x, cache, layer: index, pass) }
+        let states = decoderNorm(x, pass).value
+        pass.context.clock.countProducts(m: rows.count, n: vocabulary, k: states.columns)
+        return states
+    }
 }

@@ -23,7 +23,7 @@ struct StrataCommand: ParsableCommand {
         subcommands: [
             PlanCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self, TranslateCommand.self,
             ScoreCommand.self, AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self,
-            ExportCommand.self, BenchCommand.self, DoctorCommand.self,
+            ExportCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

@@ -9,22 +9,12 @@ import _TestSupport
 import _TinyRuns
 
 @Suite struct AverageTests {
-    /// Tensors in memory, [rows, 2] each.
-    private struct MemoryTensors: NamedTensors {
-        var values: [String: [Float]]
-        var names: [String] { values.keys.sorted() }
-
-        func shape(_ name: String) -> [Int]? { values[name].map { [$0.count / 2, 2] } }
-
-        func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
-            for (place, element) in elements.enumerated() { target[place] = values[name]![element] }
-        }
-    }
-
+    /// Of tensors [rows, 2].
     private static func model(_ step: Int, _ values: [String: [Float]], data: String = "d") -> StoredModel {
         StoredModel(
             configuration: RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p")),
-            parameters: MemoryTensors(values: values), step: step, dataFingerprint: data, tokenizer: "none",
+            parameters: MemoryTensors(tensors: values.mapValues { ([$0.count / 2, 2], $0) }), step: step, dataFingerprint: data,
+            tokenizer: "none",
             path: "step-\(step)")
     }
 

@@ -9,11 +9,12 @@ import _TestSupport
         ["plan", "--paper"], ["prepare", "a.yaml"], ["report", "a"], ["sweep", "a.yaml"], ["export", "a", "--out", "b"],
         ["checkpoint", "list", "a"], ["checkpoint", "prune", "a", "--keep", "1"], ["checkpoint", "verify", "a"],
         ["checkpoint", "average", "a", "--last", "2"],
-        ["bench", "gemm"], ["bench", "experts"],
+        ["bench", "gemm"], ["bench", "experts"], ["bench", "invariance"],
+        ["convert", "upcycle", "a", "--strata", "2", "--out", "b"], ["convert", "prune", "a", "--keep", "1", "--dry-run"],
     ]
 
     private static func name(_ arguments: [String]) -> String {
-        "strata " + arguments.prefix(["checkpoint", "bench"].contains(arguments[0]) ? 2 : 1).joined(separator: " ")
+        "strata " + arguments.prefix(["checkpoint", "bench", "convert"].contains(arguments[0]) ? 2 : 1).joined(separator: " ")
     }
 
     @Test(arguments: once) func isRefusedOnce(arguments: [String]) throws {

@@ -46,6 +46,29 @@ import _TestSupport
         expectError(try translate(launch, "one\n", "--beam", "-1"), 64, "--beam must be at least 1, but is -1")
     }
 
+    /// Alone, and with a beam; a line for a line.
+    @Test func contrast() throws {
+        let input = "seven\n\nforty-two\n"
+        for beam in ["1", "3"] {
+            let outcome = try translate(.alone, input, "--contrast", "rounds:1", "--beam", beam)
+            #expect(outcome.status == 0 && outcome.stdout.count { $0 == "\n" } == 3, "\(outcome)")
+            // Where everything is a candidate and nothing is moved.
+            let none = ["--contrast", "rounds:1", "--contrast-beta", "0", "--contrast-alpha", "1e-30", "--beam", beam]
+            let same = try Launch.alone.strata(
+                ["translate", TinyCommandLine.run, "--direction", "eng-cat"] + none, input: input)
+            #expect(same.stdout == (try translate(.alone, input, "--beam", beam)).stdout)
+        }
+        expectError(try translate(.alone, input, "--contrast", "rank:2"), 64, "--contrast must be rounds:m with m from 1 to 64")
+        expectError(
+            try translate(.alone, input, "--contrast", "rounds:1", "--contrast-alpha", "0"), 64,
+            "--contrast-alpha must be above 0 and at most 1, but is 0.0")
+        expectError(
+            try Launch.alone.strata(
+                ["translate", TinyCommandLine.run, TinyCommandLine.run, "--direction", "eng-cat", "--contrast", "rounds:1"]),
+            64,
+            "--contrast must be of one run, but 2 are given as an ensemble")
+    }
+
     @Test func aFolderThatIsNoRun() throws {
         let outcome = try Launch.alone.strata(["translate", "/nowhere", "--direction", "eng-cat"], input: "one\n")
         expectError(outcome, 64, "/nowhere: must be the folder of a run")

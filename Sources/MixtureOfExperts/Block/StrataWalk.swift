@@ -43,7 +43,10 @@ struct StratifiedWalk: StrataWalk {
             // Rows that the stratum adds to are copied; backward needs them as they were.
             let input = stratum.norm == nil ? h : context.gathered(output, rows)
             let passage = try stratum.forward(input, rows: rows, addingTo: output, pass)
-            if progress == nil { progress = StratumProgress(passage.decision.gate.configuration, tokens: x.rows) }
+            if progress == nil {
+                progress = StratumProgress(
+                    passage.decision.gate.configuration, tokens: x.rows, mostRounds: pass.mostRounds)
+            }
             progress?.advance(rows, by: passage.decision)
             passages.add(passage, pass)
         }

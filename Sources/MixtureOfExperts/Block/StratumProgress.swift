@@ -3,10 +3,16 @@ public struct StratumProgress {
     /// The stratum that each token is to enter next; the number of strata for one that has left.
     private var next: [Int]
     private let stratumOfExpert: [Int]
+    /// Strata that each token may pass still; nil: as many as it asks for.
+    private var left: [Int]?
+    private let strata: Int
 
-    public init(_ configuration: MixtureConfiguration, tokens: Int) {
+    /// `mostRounds`: strata that a token passes at most, at least 1; nil: all that it asks for.
+    public init(_ configuration: MixtureConfiguration, tokens: Int, mostRounds: Int? = nil) {
         next = [Int](repeating: 0, count: tokens)
         stratumOfExpert = configuration.stratumOfExpert
+        left = mostRounds.map { [Int](repeating: $0, count: tokens) }
+        strata = configuration.strata.count
     }
 
     /// The tokens at a stratum, in order.
@@ -18,5 +24,10 @@ public struct StratumProgress {
     public mutating func advance(_ tokens: [Int32], by decision: RoutingDecision) {
         precondition(tokens.count == decision.tokens, "a gate decides for the tokens at its stratum")
         for (token, expert) in zip(tokens, decision.leading) { next[Int(token)] = 1 + stratumOfExpert[Int(expert)] }
+        guard left != nil else { return }
+        for token in tokens.map({ Int($0) }) {
+            left![token] -= 1
+            if left![token] == 0 { next[token] = strata }
+        }
     }
 }

@@ -5,6 +5,7 @@ import Evaluation
 import Foundation
 import Reporting
 import Runs
+import TransformerModel
 
 /// `strata evaluate`: BLEU, chrF and exact match per direction and on average.
 struct EvaluateCommand: ParsableCommand, RunsOnRanks {
@@ -60,6 +61,7 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
 
     private func evaluate(_ metrics: ScoreMetrics, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
         let trained = try TrainedModel.load(folder, checkpoint.choice(), averaged: checkpoint.average, on: ranks)
+        let contrast = try ranks.together { try self.search.contrast(of: [trained]) }
         let (text, directions) = try ranks.together {
             let opened = try self.text.open(trained, of: folder, isFirst: ranks.isFirst)
             try checkAgainst(opened.1)
@@ -72,18 +74,21 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
             let count = min(self.text.limit ?? sources.count, sources.count)
             var score = DirectionScore(
                 direction: direction, sources: Array(sources.prefix(count)), references: Array(references.prefix(count)),
-                hypotheses: try translate(Array(sources.prefix(count)), direction, trained, search, display, on: ranks))
+                hypotheses: try translate(
+                    Array(sources.prefix(count)), direction, trained, search, contrast, display, on: ranks))
             if trained.configuration.model.mixture != nil { try score.measureCapacity(trained, text, on: ranks) }
             scores.append(score)
         }
         let other = try against.map { try self.otherTranslations($0, scores, search, display, on: ranks) }
         guard ranks.isFirst else { return .done }
         display?.note(
-            "update \(trained.step)\(checkpoint.average ? ", moving average" : ""), \(text.title), beam \(search.beam)")
+            "update \(trained.step)\(checkpoint.average ? ", moving average" : ""), \(text.title), beam \(search.beam)"
+                + (contrast.map { ", contrast \($0.text)" } ?? ""))
         var report = EvaluationReport(
             scores: scores, metrics: metrics, text: text.name, update: trained.step, ofAverage: checkpoint.average,
-            search: search)
-        if self.text.isWhole, case let .split(_, split) = text {
+            search: search, contrast: contrast)
+        // What reports show of a run is the plain search's.
+        if contrast == nil, self.text.isWhole, case let .split(_, split) = text {
             save(report.result, RunFolder(path: folder).evaluation(split))
         }
         if let against, let other { report.compare(with: other.translations, name: against, update: other.update) }
@@ -98,10 +103,11 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
 
     /// Every sentence's translation, on every rank.
     private func translate(
-        _ sources: [String], _ direction: Direction, _ trained: TrainedModel, _ search: BeamSearch, _ display: ProgressDisplay?,
-        on ranks: RankWorld
+        _ sources: [String], _ direction: Direction, _ trained: TrainedModel, _ search: BeamSearch,
+        _ contrast: Contrast?, _ display: ProgressDisplay?, on ranks: RankWorld
     ) throws -> [String] {
-        let translator = Translator(model: trained.model, tokenizer: trained.tokenizer, search: search)
+        let translator = Translator(
+            model: trained.model, tokenizer: trained.tokenizer, search: search, contrast: contrast)
         let mine = stride(from: ranks.world.rank, to: sources.count, by: ranks.world.size).map { sources[$0] }
         let translations = try translator.translate(mine, to: direction.target) { done in
             display?.show("\(direction)  \(done)/\(mine.count) sentences")
@@ -153,8 +159,9 @@ extension EvaluateCommand {
         try ranks.together {
             _ = try trained.directions(named: scores.map(\.direction.description), untrained: text.zeroShot)
         }
+        // Plainly, so that a run with contrast can be compared with itself.
         let translations = try scores.map { score in
-            try translate(score.sources, score.direction, trained, search, display, on: ranks)
+            try translate(score.sources, score.direction, trained, search, nil, display, on: ranks)
         }
         return (translations, trained.step)
     }

@@ -5,6 +5,7 @@ import DataPipeline
 import Files
 import Foundation
 import MixtureOfExperts
+import ModelSurgery
 import Reporting
 import Runs
 import TensorCore
@@ -33,6 +34,12 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     @Flag(help: "Go on from the newest sound checkpoint of the run; without one, begin.")
     var resume = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Begin with the parameters of this run or export, of the same model; schedule and optimizer begin anew.",
+            valueName: "run"))
+    var from: String?
+
     @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
@@ -56,6 +63,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         try ranks.together {
             guard ranks.isFirst else { return }
             try checkFolder(folder)
+            if let from { try requirePath(from, of: "--from") }
             if let profile { try TrainingProfile.check(profile) }
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
@@ -85,7 +93,10 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let checkpoints = run.checkpoints(
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
-        try ranks.together { try restore(run, checkpoints, display) }
+        try ranks.together {
+            try restore(run, checkpoints, display)
+            if run.resumed == nil { try begin(run, corpus, display) }
+        }
         let start = run.start
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
@@ -167,6 +178,18 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         try run.resume(from: reader)
         display?.note("resuming from \(reader.path)")
+    }
+
+    /// Loads the parameters of the model that the run begins with, if there is one.
+    private func begin(_ run: TrainingRun, _ corpus: PreparedCorpus, _ display: ProgressDisplay?) throws {
+        guard let from else { return }
+        let model = try StoredModel(RunFolder(existing: from)) { display?.note("warning: \($0); using another one") }
+        let tokenizer = try Tokenizer(modelFile: "\(corpus.path)/\(PreparationManifest.modelName)")
+        let known = try model.load(into: run.model.store, tokenizer: tokenizer)
+        display?.note(
+            "beginning with update \(model.step) of \(model.path)"
+                + (known < corpus.vocabularySize
+                    ? "; \(known) of \(corpus.vocabularySize) tokens have its embeddings, the others are new" : ""))
     }
 
     /// Names the keys whose values are not those the run had so far.

@@ -55,8 +55,10 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
                 return try models[0].direction(self.direction)
             }
             let tokenizer = models[0].tokenizer
+            let contrast = try ranks.together { try options.search.contrast(of: models) }
             let translator = Translator(
-                models: models.map(\.model), tokenizer: tokenizer, search: search, batchTokens: options.batchTokens)
+                models: models.map(\.model), tokenizer: tokenizer, search: search, contrast: contrast,
+                batchTokens: options.batchTokens)
             try translate(SharedTranslation(translator: translator, language: direction.target, ranks: ranks), tokenizer)
             return .done
         }

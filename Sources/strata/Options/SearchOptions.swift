@@ -1,5 +1,6 @@
 import ArgumentParser
 import Evaluation
+import TransformerModel
 
 /// How translations are searched for.
 struct SearchOptions: ParsableArguments {
@@ -9,6 +10,45 @@ struct SearchOptions: ParsableArguments {
     @Option(
         parsing: .unconditional, help: ArgumentHelp("Scores are log-probabilities over length to this power.", valueName: "x"))
     var lengthPenalty: Float = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "Move scores away from those of a weak pass that leaves each block after m strata (SCMoE).", valueName: "rounds:m"))
+    var contrast: String?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("With --contrast, how far scores are moved.", valueName: "x"))
+    var contrastBeta: Float = 0.5
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "With --contrast, candidates have at least this share of the likeliest token's probability.", valueName: "x"))
+    var contrastAlpha: Float = 0.1
+
+    /// The contrast that is asked for; nil: none. `models` are those that translate.
+    ///
+    /// - Throws: `CommandFailure` for values that are out of range, and for models that have no weak pass.
+    func contrast(of models: [TrainedModel]) throws -> Contrast? {
+        guard let contrast else { return nil }
+        let parts = contrast.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0] == "rounds", let rounds = Int(parts[1]), (1...64).contains(rounds) else {
+            throw CommandFailure(
+                .usage, "--contrast must be rounds:m with m from 1 to 64, such as rounds:1, but is \(contrast)")
+        }
+        guard contrastBeta >= 0, contrastBeta <= 100 else {
+            throw CommandFailure(.usage, "--contrast-beta must be 0 to 100, but is \(contrastBeta)")
+        }
+        guard contrastAlpha > 0, contrastAlpha <= 1 else {
+            throw CommandFailure(.usage, "--contrast-alpha must be above 0 and at most 1, but is \(contrastAlpha)")
+        }
+        guard models.count == 1 else {
+            throw CommandFailure(.usage, "--contrast must be of one run, but \(models.count) are given as an ensemble")
+        }
+        guard let mixture = models[0].configuration.model.mixture, mixture.strataOrder == .stratified else {
+            throw CommandFailure(.usage, "--contrast must be of a model with strata: a token of any other leaves none earlier")
+        }
+        return Contrast(rounds: rounds, alpha: contrastAlpha, beta: contrastBeta)
+    }
 
     /// - Throws: `CommandFailure` for values that are out of range.
     func beamSearch() throws -> BeamSearch {

@@ -2,6 +2,7 @@ import DataPipeline
 import Evaluation
 import Foundation
 import Reporting
+import TransformerModel
 
 /// The figures of an evaluation, for people and, as its `result`, for programs.
 struct EvaluationReport {
@@ -11,7 +12,8 @@ struct EvaluationReport {
 
     /// `update`: how long the model was trained, whose moving average it is if `ofAverage`; `text`: the name of what was translated.
     init(
-        scores: [DirectionScore], metrics: ScoreMetrics, text: String, update: Int, ofAverage: Bool = false, search: BeamSearch
+        scores: [DirectionScore], metrics: ScoreMetrics, text: String, update: Int, ofAverage: Bool = false, search: BeamSearch,
+        contrast: Contrast? = nil
     ) {
         self.scores = scores
         self.metrics = metrics
@@ -31,6 +33,7 @@ struct EvaluationReport {
             directions: Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), figures)),
             signature: Self.signature(metrics, main), chrfSignature: ChrF().signature(version: programVersion))
         if ofAverage { result.ofAverage = true }
+        result.contrast = contrast?.text
         result.tokenizers = Dictionary(uniqueKeysWithValues: zip(scores.map(\.direction.description), tokenizers))
         if byTokenizer.count > 1 {
             result.bleuByTokenizer = byTokenizer.mapValues { indices in

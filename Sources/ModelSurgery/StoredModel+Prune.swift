@@ -1,0 +1,105 @@
+import Checkpoints
+import MixtureOfExperts
+
+extension StoredModel {
+    /// The model without the experts that are not kept; gates lose their rows, and the softmax is over the rest. `kept` are global
+    /// ids by block, by the names that its parameters begin with (`encoder.layers.1.moe`); of every stratum as many in each block.
+    /// Experts that are kept are numbered anew in their order.
+    ///
+    /// - Throws: `SurgeryError` if the model has no such experts.
+    public func pruned(keeping kept: [String: [Int]], as text: String) throws -> StoredModel {
+        guard let mixture = configuration.model.mixture else {
+            throw SurgeryError("\(path): must have experts for some to be pruned, but is a dense model")
+        }
+        guard mixture.expertWidths == nil else {
+            throw SurgeryError("\(path): experts of widths of their own cannot be pruned; only equal ones can")
+        }
+        let strata = mixture.stratumOfExpert
+        let sizes = Set(
+            kept.values.map { experts in
+                mixture.strata.indices.map { stratum in experts.count { strata[$0] == stratum } }
+            })
+        guard sizes.count == 1, let size = sizes.first, size.allSatisfy({ $0 > 0 }) else {
+            throw SurgeryError("\(path): of every stratum at least one expert must be kept, as many in each block")
+        }
+        let needed = mixture.rule.readsTopK ? mixture.topK : 1
+        guard size.reduce(0, +) >= needed else {
+            throw SurgeryError(
+                "\(path): at least \(needed) experts must be kept, for model.moe.top_k is \(needed), but "
+                    + "\(size.reduce(0, +)) would be; keep more")
+        }
+        var result = self
+        result.configuration.model.mixture?.strata = size
+        result.parameters = try PrunedTensors(parameters, mixture, kept: kept, path: path)
+        result.history.append(text)
+        return result
+    }
+}
+
+/// The tensors of a mixture, some experts left out.
+private struct PrunedTensors: NamedTensors {
+    private struct Entry {
+        let source: String
+        let shape: [Int]
+        /// Of a gate's tensor the rows that stay; nil: all of it.
+        var rows: [Int]?
+    }
+
+    private let whole: any NamedTensors
+    private let entries: [String: Entry]
+    let names: [String]
+
+    init(_ whole: any NamedTensors, _ mixture: MixtureConfiguration, kept: [String: [Int]], path: String) throws {
+        self.whole = whole
+        var entries: [String: Entry] = [:], blocks: Set<String> = []
+        for name in whole.names {
+            let parts = name.split(separator: ".").map(String.init), shape = whole.shape(name)!
+            guard let place = parts.firstIndex(of: "moe"), place + 2 < parts.count else {
+                entries[name] = Entry(source: name, shape: shape)
+                continue
+            }
+            let block = parts[...place].joined(separator: ".")
+            guard let experts = kept[block] else {
+                throw SurgeryError("\(path): nothing is known of the use of \(block)'s experts")
+            }
+            blocks.insert(block)
+            let rest = parts[(place + 3)...].joined(separator: ".")
+            switch (parts[place + 1], Int(parts[place + 2])) {
+            case let ("experts", expert?):
+                guard let number = experts.firstIndex(of: expert) else { continue }
+                entries["\(block).experts.\(number).\(rest)"] = Entry(source: name, shape: shape)
+            case let ("gates", gate?):
+                let visible = mixture.visibleExperts(atStratum: gate),
+                    rows = experts.filter(visible.contains).map { $0 - visible.lowerBound }
+                guard shape.first == visible.count else {
+                    throw SurgeryError(
+                        "\(path): \(name) must have a row for each of \(visible.count) experts, but has shape \(shape)")
+                }
+                entries[name] = Entry(source: name, shape: [rows.count] + shape.dropFirst(), rows: rows)
+            default:
+                entries[name] = Entry(source: name, shape: shape)
+            }
+        }
+        guard blocks == Set(kept.keys) else {
+            throw SurgeryError(
+                "\(path): has the blocks \(blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept")
+        }
+        self.entries = entries
+        names = entries.keys.sorted()
+    }
+
+    func shape(_ name: String) -> [Int]? { entries[name]?.shape }
+
+    func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
+        let entry = entries[name]!
+        guard let rows = entry.rows else { return try whole.read(entry.source, elements, into: target) }
+        let width = entry.shape.dropFirst().reduce(1, *)
+        var element = elements.lowerBound
+        while element < elements.upperBound {
+            let row = element / width, end = min(elements.upperBound, (row + 1) * width), column = element - row * width
+            let start = rows[row] * width + column
+            try whole.read(entry.source, start..<start + end - element, into: target + element - elements.lowerBound)
+            element = end
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Autograd
+import Checkpoints
+import Collectives
+import MixtureMethods
+import MixtureOfExperts
+import TensorCore
+import TransformerModel
+
+/// How a dense model becomes one with experts.
+public struct Upcycling: Sendable {
+    public var strata: [Int]
+    /// Every how many layers the feed-forward network becomes a mixture.
+    public var every = 2
+    /// Choices of a token at a gate.
+    public var topK = 2
+    /// What a stratum after the first is scaled by at the start; with 0 the model stays the same function.
+    public var scale: Float = 0
+    /// Each expert's weight times 1 + noise · a normal number; with 0 experts begin as copies.
+    public var noise: Float = 0
+    /// Gates and noise are drawn under it.
+    public var seed: UInt64 = 1
+
+    public init(strata: [Int]) { self.strata = strata }
+
+    /// Whether the model's function is kept, to rounding.
+    public var isExact: Bool { noise == 0 && (scale == 0 || strata.count == 1) }
+
+    var text: String {
+        "upcycled into strata \(strata), every \(every), top-\(topK), scale \(scale), noise \(noise), seed \(seed)"
+    }
+}
+
+extension StoredModel {
+    /// A mixture of experts whose experts are copies of this dense model's networks ("Sparse Upcycling", arXiv 2212.05055; the
+    /// scale of later strata is Strata's own, in no paper). Round 1 gives Σ g FFN(h) = FFN(h) whatever the routing, since weights
+    /// add up to 1; later rounds add 0.
+    ///
+    /// - Throws: `SurgeryError` if the model is no dense one, or the mixture cannot be one.
+    public func upcycled(_ upcycling: Upcycling) throws -> StoredModel {
+        guard configuration.model.mixture == nil else {
+            throw SurgeryError("\(path): must be a dense model (model.moe: none) to be upcycled, but has experts already")
+        }
+        guard upcycling.topK >= 2 else {
+            throw SurgeryError(
+                "--top-k must be at least 2, but is \(upcycling.topK): a single choice has its bare score for a weight, "
+                    + "which would change what the model computes")
+        }
+        let layers = max(configuration.model.encoderLayers, configuration.model.decoderLayers)
+        guard (1...layers).contains(upcycling.every) else {
+            throw SurgeryError("--every must be 1 to the model's layers, \(layers), but is \(upcycling.every)")
+        }
+        guard upcycling.strata.reduce(0, +) >= upcycling.topK else {
+            throw SurgeryError("--strata must have at least \(upcycling.topK) experts for --top-k, but is \(upcycling.strata)")
+        }
+        var result = self
+        var mixture = MixtureConfiguration(strata: upcycling.strata)
+        (mixture.every, mixture.topK) = (upcycling.every, upcycling.topK)
+        mixture.scalesStrata = upcycling.strata.count > 1
+        result.configuration.model.mixture = mixture
+        let (model, vocabulary) = (result.configuration.model, parameters.shape("embedding.weight")?.first ?? 0)
+        let slices = try SimulatedCluster.run(ranks: 1) { alone in
+            TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
+        }[0]
+        result.parameters = try UpcycledTensors(slices, of: parameters, upcycling, path: path)
+        result.history.append(upcycling.text)
+        return result
+    }
+}
+
+/// The parameters of a mixture made of a dense model's.
+private struct UpcycledTensors: NamedTensors {
+    private enum Origin {
+        case copy(String)
+        /// A copy with noise, drawn by the tensor's own name.
+        case noisyCopy(String)
+        case drawn(ParameterSlice)
+        case constant(Float)
+    }
+
+    private let tensors: [String: (shape: [Int], origin: Origin)]
+    private let dense: any NamedTensors
+    private let upcycling: Upcycling
+    let names: [String]
+
+    init(_ slices: [ParameterSlice], of dense: any NamedTensors, _ upcycling: Upcycling, path: String) throws {
+        self.dense = dense
+        self.upcycling = upcycling
+        tensors = try Dictionary(
+            uniqueKeysWithValues: slices.map { slice in
+                let origin = Self.origin(slice, upcycling)
+                if case let .copy(name) = origin { try Self.require(dense, name, slice.shape, path) }
+                if case let .noisyCopy(name) = origin { try Self.require(dense, name, slice.shape, path) }
+                return (slice.name, (slice.shape, origin))
+            })
+        names = tensors.keys.sorted()
+    }
+
+    private static func require(_ dense: any NamedTensors, _ name: String, _ shape: [Int], _ path: String) throws {
+        guard dense.shape(name) == shape else {
+            let found = dense.shape(name).map { "of shape \($0)" } ?? "absent"
+            throw SurgeryError("\(path): \(name) must be of shape \(shape), but is \(found): is it a model of Strata's?")
+        }
+    }
+
+    /// `<layer>.moe.…` is made of `<layer>.ffn.…` and `<layer>.ffn_norm.…`; everything else stays.
+    private static func origin(_ slice: ParameterSlice, _ upcycling: Upcycling) -> Origin {
+        let parts = slice.name.split(separator: ".").map(String.init)
+        guard let place = parts.firstIndex(of: "moe") else { return .copy(slice.name) }
+        let layer = parts[..<place].joined(separator: "."), rest = parts[(place + 1)...]
+        let last = parts.suffix(2).joined(separator: ".")
+        switch rest.first {
+        case "norms": return .copy("\(layer).ffn_norm.\(parts[parts.count - 1])")
+        case "experts": return upcycling.noise > 0 ? .noisyCopy("\(layer).ffn.\(last)") : .copy("\(layer).ffn.\(last)")
+        case "scales": return .constant(upcycling.scale)
+        default: return .drawn(slice)
+        }
+    }
+
+    func shape(_ name: String) -> [Int]? { tensors[name]?.shape }
+
+    func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
+        switch tensors[name]!.origin {
+        case let .copy(source):
+            try dense.read(source, elements, into: target)
+        case let .noisyCopy(source):
+            try dense.read(source, elements, into: target)
+            let key = RandomKey(seed: upcycling.seed).derived("noise").derived(name)
+            for (place, element) in elements.enumerated() { target[place] *= 1 + upcycling.noise * key.normal(element) }
+        case let .drawn(slice):
+            slice.draw(elements, seed: upcycling.seed, into: target)
+        case let .constant(value):
+            target.update(repeating: value, count: elements.count)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Autograd
+import Checkpoints
+import Collectives
+import DataPipeline
+import MixtureMethods
+import ModelSurgery
+import Runs
+import Testing
+import Training
+import _TestSupport
+import _TinyRuns
+
+/// Mixtures of experts that are made of a dense model.
+@Suite(.hangLimit) struct UpcycleTests {
+    /// A dense model after a few updates, and its loss on held-out text.
+    private static let dense: (model: StoredModel, loss: Double) = {
+        let (tensors, loss, configuration) = try! SimulatedCluster.run(ranks: 1) { world in
+            let run = try TinyRun(world, TinyPlan(strata: []))
+            for _ in 1...5 { _ = try run.trainer.step() }
+            var tensors: [String: (shape: [Int], values: [Float])] = [:]
+            for location in run.model.store.locations(.replicated) {
+                let values = run.model.store.section(.replicated).values.buffer[location.range]
+                tensors[location.slice.name] = (location.slice.shape, Array(values))
+            }
+            return (tensors, try run.validate().validLoss, run.model.configuration)
+        }[0]
+        var full = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        full.model = configuration
+        return (
+            StoredModel(
+                configuration: full, parameters: MemoryTensors(tensors: tensors), step: 5, dataFingerprint: "d",
+                tokenizer: "none", path: "dense"), loss
+        )
+    }()
+
+    /// The loss on held-out text of a model on so many ranks.
+    private static func loss(_ model: StoredModel, ranks: Int) throws -> Double {
+        try SimulatedCluster.run(ranks: ranks) { world in
+            var plan = TinyPlan(strata: [])
+            plan.model = model.configuration.model
+            let run = try TinyRun(world, plan)
+            try model.parameters.load(into: run.model.store, path: model.path)
+            return try run.validate().validLoss
+        }[0]
+    }
+
+    @Test(arguments: [[4], [4, 4], [2, 3, 2], [2, 2, 2, 2]], [1, 3])
+    func theFunctionStays(strata: [Int], ranks: Int) throws {
+        let (dense, expected) = Self.dense
+        for every in [1, 2] {
+            var upcycling = Upcycling(strata: strata)
+            upcycling.every = every
+            #expect(upcycling.isExact)
+            let upcycled = try dense.upcycled(upcycling), loss = try Self.loss(upcycled, ranks: ranks)
+            #expect(abs(loss - expected) < 1e-6 * expected, "\(loss), dense \(expected)")
+            #expect(upcycled.history.count == 1 && upcycled.step == 5)
+        }
+    }
+
+    /// Later strata that add what they compute make it another function; so does noise.
+    @Test func whatIsNotExactSaysSo() throws {
+        let (dense, expected) = Self.dense
+        var scaled = Upcycling(strata: [4, 4]), noisy = Upcycling(strata: [4])
+        (scaled.scale, noisy.noise) = (1, 0.3)
+        for upcycling in [scaled, noisy] {
+            #expect(!upcycling.isExact)
+            #expect(abs(try Self.loss(dense.upcycled(upcycling), ranks: 1) - expected) > 1e-4 * expected)
+        }
+        scaled.strata = [4]
+        #expect(scaled.isExact, "one stratum has no scale")
+    }
+
+    @Test func noiseAndGatesFollowTheSeed() throws {
+        func tensor(_ upcycling: Upcycling, _ name: String) throws -> [Float] {
+            let parameters = try Self.dense.model.upcycled(upcycling).parameters, count = parameters.count(name)
+            return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+                // In pieces: they are those of the whole.
+                for start in stride(from: 0, to: count, by: 37) {
+                    try parameters.read(name, start..<min(start + 37, count), into: buffer.baseAddress! + start)
+                }
+                initialized = count
+            }
+        }
+        var upcycling = Upcycling(strata: [2, 2])
+        upcycling.noise = 0.1
+        let gate = "encoder.layers.1.moe.gates.0.weight", expert = "encoder.layers.1.moe.experts.0.fc1.weight"
+        let other = "encoder.layers.1.moe.experts.1.fc1.weight"
+        let first = try (tensor(upcycling, gate), tensor(upcycling, expert))
+        #expect(try first == (tensor(upcycling, gate), tensor(upcycling, expert)))
+        #expect(try first.1 != tensor(upcycling, other), "experts differ")
+        upcycling.seed = 2
+        #expect(try first.0 != tensor(upcycling, gate) && first.1 != tensor(upcycling, expert))
+        upcycling.noise = 0
+        #expect(try tensor(upcycling, expert) == tensor(upcycling, other))
+    }
+
+    @Test func whatCannotBeUpcycledIsRefused() throws {
+        func refusal(_ model: StoredModel, _ change: (inout Upcycling) -> Void) -> String {
+            var upcycling = Upcycling(strata: [4, 4])
+            change(&upcycling)
+            do { _ = try model.upcycled(upcycling) } catch { return "\(error)" }
+            return "none"
+        }
+        let dense = Self.dense.model
+        #expect(refusal(dense) { $0.topK = 1 }.hasPrefix("--top-k must be at least 2, but is 1"))
+        #expect(refusal(dense) { $0.every = 3 } == "--every must be 1 to the model's layers, 2, but is 3")
+        #expect(refusal(dense) { $0.strata = [1] }.hasPrefix("--strata must have at least 2 experts"))
+        #expect(
+            refusal(try dense.upcycled(Upcycling(strata: [4]))) { _ in }.hasPrefix("dense: must be a dense model"))
+        var foreign = dense
+        var tensors = (dense.parameters as! MemoryTensors).tensors
+        tensors["encoder.layers.1.ffn.fc1.weight"] = ([2, 2], [0, 0, 0, 0])
+        foreign.parameters = MemoryTensors(tensors: tensors)
+        #expect(
+            refusal(foreign) { _ in }.contains("encoder.layers.1.ffn.fc1.weight must be of shape [32, 16], but is of shape"))
+    }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import Testing
+import _TestSupport
+
+/// `strata convert`, and `strata train --from` with what it makes.
+@Suite(.serialized, .hangLimit) struct ConvertCommandTests {
+    private let folder = CommandLineFolder()
+
+    /// Without dropout and dropped choices: a first loss is that of the parameters that a run begins with.
+    private func train(_ run: String, updates: Int, _ options: [String], from: String? = nil) throws -> Subprocess.Outcome {
+        let settings = ["model.dropout=0", "model.attention_dropout=0", "training.updates=\(updates)"] + options
+        return try Launch.alone.strata(
+            ["train", TinyCommandLine.configuration, "--out", "\(folder.path)/\(run)"] + settings.flatMap { ["--set", $0] }
+                + (from.map { ["--from", "\(folder.path)/\($0)"] } ?? []))
+    }
+
+    @Test func aDenseRunGoesOnAsAMixture() throws {
+        let dense = try train("dense", updates: 4, ["model.moe=none"])
+        try #require(dense.status == 0, "\(dense)")
+        let converted = try Launch.alone.strata(
+            ["convert", "upcycle", "\(folder.path)/dense", "--strata", "2,2", "--out", "\(folder.path)/upcycled"])
+        #expect(
+            converted.status == 0 && converted.stdout.hasPrefix("strata 2-2 of update 4, the same function to rounding, "),
+            "\(converted)")
+        let config = try #require(try JSONSerialization.jsonObject(with: folder.data("upcycled/config.json")) as? [String: Any])
+        #expect((config["history"] as? [String])?.first?.hasPrefix("upcycled into strata [2, 2], every 2, top-2") == true)
+        let mixture = ["model.moe={strata: [2, 2], capacity_factor: none, stratum_scale: true, aux_loss_weight: 0}"]
+        let goesOn = try train("goes-on", updates: 2, ["model.moe=none"], from: "dense")
+        #expect(goesOn.status == 0 && goesOn.stderr.contains("beginning with update 4 of"), "\(goesOn)")
+        let upcycled = try train("upcycled-run", updates: 2, mixture, from: "upcycled")
+        #expect(upcycled.status == 0, "\(upcycled)")
+        let (expected, losses) = (try folder.losses("goes-on"), try folder.losses("upcycled-run"))
+        #expect(abs(losses[0] - expected[0]) < 1e-5 * expected[0], "\(losses), dense \(expected)")
+        #expect(losses[1] < losses[0])
+        // A run that goes on takes no notice of what it began with.
+        let resumed = try Launch.alone.strata(
+            [
+                "train", "\(folder.path)/upcycled-run/config.yaml", "--out", "\(folder.path)/upcycled-run", "--resume",
+                "--from", "\(folder.path)/upcycled", "--set", "training.updates=3",
+            ])
+        #expect(resumed.status == 0 && !resumed.stderr.contains("beginning with"), "\(resumed)")
+    }
+
+    @Test func aRunLosesHalfItsExperts() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let run = "\(folder.path)/run", out = "\(folder.path)/half"
+        func prune(_ options: String...) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(["convert", "prune", run] + options)
+        }
+        expectError(
+            try prune("--keep", "0.5", "--out", out), 65, "analysis.json: must be what strata analyze wrote, but is absent")
+        let analyzed = try Launch.alone.strata(["analyze", run])
+        try #require(analyzed.status == 0, "\(analyzed)")
+        let shown = try prune("--keep", "0.5", "--dry-run")
+        #expect(shown.status == 0 && shown.stdout.contains("encoder.layers.1.moe") && !folder.exists("half"), "\(shown)")
+        let pruned = try prune("--keep", "0.5", "--out", out)
+        #expect(pruned.status == 0 && pruned.stdout.hasPrefix(shown.stdout), "\(pruned)")
+        #expect(pruned.stdout.contains("strata 1-1 of update 12, "), "\(pruned)")
+        let translated = try Launch.alone.strata(["translate", out, "--direction", "eng-cat", "--beam", "1"], input: "seven\n")
+        #expect(translated.status == 0 && translated.stdout.hasSuffix("\n"), "\(translated)")
+        // All experts: the same translations.
+        let whole = try prune("--keep", "1", "--out", "\(folder.path)/whole")
+        #expect(whole.status == 0, "\(whole)")
+        let lines = try [run, "\(folder.path)/whole"].map {
+            try Launch.alone.strata(["translate", $0, "--direction", "eng-cat", "--scores"], input: "seven\nforty-two\n").stdout
+        }
+        #expect(lines[0] == lines[1])
+        expectError(try prune("--keep", "0", "--out", out), 64, "--keep must be above 0 and at most 1, but is 0.0")
+        expectError(try prune("--keep", "0.5"), 64, "--out must name the folder to be made")
+        expectError(try prune("--keep", "0.5", "--by", "best", "--dry-run"), 64, "--by must be one of importance, top1")
+    }
+
+    @Test func whatDoesNotFitIsNamed() throws {
+        let out = "\(folder.path)/out"
+        expectError(
+            try Launch.alone.strata(["convert", "upcycle", TinyCommandLine.run, "--strata", "4,4", "--out", out]), 64,
+            "must be a dense model (model.moe: none) to be upcycled, but has experts already")
+        expectError(
+            try Launch.alone.strata(["convert", "upcycle", TinyCommandLine.run, "--strata", "4,x", "--out", out]), 64,
+            "--strata must be 1 to 64 numbers from 1 to 65536 with commas between them, such as 4,4, but is 4,x")
+        expectError(
+            try Launch.alone.strata(
+                ["convert", "upcycle", TinyCommandLine.run, "--strata", "4", "--noise", "nan", "--out", out]), 64,
+            "--noise must be 0 to 1000, but is nan")
+        #expect(!folder.exists("out"))
+        let other = try Launch.alone.strata(
+            ["train", TinyCommandLine.configuration, "--out", out, "--from", TinyCommandLine.run, "--set", "model.ffn_dim=48"])
+        expectError(other, 64, "must be of shape [48, ")
+        #expect(!folder.exists("out/checkpoints/latest"))
+    }
+}
