@@ -24,7 +24,9 @@ let swiftSettings: [SwiftSetting] = [
 let cSettings: [CSetting] = [
     .unsafeFlags(architectureCFlags), .unsafeFlags(["-O2"], .when(configuration: .debug)),
 ]
-let cxxSettings: [CXXSetting] = [.unsafeFlags(architectureCFlags)]
+let cxxSettings: [CXXSetting] = [
+    .unsafeFlags(architectureCFlags), .unsafeFlags(["-O2"], .when(configuration: .debug)),
+]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)

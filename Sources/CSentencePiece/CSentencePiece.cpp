@@ -1,19 +1,14 @@
 #include "CSentencePiece.h"
+#include "Processor.h"
 
-#include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-struct sentencepiece_processor {
-    sentencepiece::SentencePieceProcessor implementation;
-};
 
 namespace {
 
@@ -25,29 +20,6 @@ char *copied(const char *bytes, size_t count) {
     if (count > 0) std::memcpy(copy, bytes, count);
     copy[count] = 0;
     return copy;
-}
-
-// For a message no memory is left for, NULL: the caller says "unknown error".
-void report(char **error, const char *message) noexcept { *error = ::strdup(message); }
-
-bool succeeded(const Status &status, char **error) {
-    if (status.ok()) return true;
-    report(error, status.ToString().c_str());
-    return false;
-}
-
-// No C++ exception may reach Swift.
-template <typename Result, typename Body>
-Result guarded(Result failure, char **error, Body body) noexcept {
-    *error = nullptr;
-    try {
-        return body();
-    } catch (const std::exception &exception) {
-        report(error, exception.what());
-    } catch (...) {
-        report(error, "unknown C++ exception");
-    }
-    return failure;
 }
 
 class CallbackIterator : public sentencepiece::SentenceIterator {
@@ -161,6 +133,16 @@ int32_t sentencepiece_end_of_sentence_id(const sentencepiece_processor *processo
 
 int sentencepiece_is_control(const sentencepiece_processor *processor, int32_t id) {
     return id >= 0 && id < processor->implementation.GetPieceSize() && processor->implementation.IsControl(id);
+}
+
+float sentencepiece_score(const sentencepiece_processor *processor, int32_t id) {
+    return processor->implementation.GetScore(id);
+}
+
+int sentencepiece_is_text(const sentencepiece_processor *processor, int32_t id) {
+    const auto &implementation = processor->implementation;
+    return !implementation.IsControl(id) && !implementation.IsUnknown(id) && !implementation.IsUnused(id)
+        && !implementation.IsByte(id);
 }
 
 void *sentencepiece_train(const char *const *keys, const char *const *values, size_t option_count,

@@ -5,17 +5,23 @@ extension DataConfiguration {
         .section(
             [
                 .init("format", \.format, .choice, isRequired: true),
+                .init("fields", \.fields, FieldNames.form, isWritten: { $0.format == .jsonl }),
                 .init("path", \.path, .optional(.text("the path of a folder"))),
                 .init("prepared", \.prepared, .text("the path of a folder"), isRequired: true),
                 .init("directions", \.directions, .list(of: .direction, count: 0...10_000)),
                 .init("vocabulary", \.vocabulary, .integer(1...1_000_000)),
                 .init("character_coverage", \.characterCoverage, .number(.between(0.98, 1))),
                 .init("tokenizer_sentences", \.tokenizerSentences, .integer(1...1_000_000_000)),
+                .init("tokenizer_temperature", \.tokenizerTemperature, .number(.atLeast(1))),
+                .init("normalization", \.normalization, .choice),
+                .init("byte_fallback", \.byteFallback, .boolean),
                 .init("temperature", \.temperature, .number(.above(0))),
+                .init("subword_sampling", \.subwordSampling, .number(.between(0, 100))),
                 .init("maximum_length", \.maximumLength, .integer(1...1_000_000)),
                 .init("empty_lines", \.emptyLines, .choice),
                 .init("long_sentences", \.longSentences, .choice),
                 .init("invalid_text", \.invalidText, .choice),
+                .init("filters", \.filters, FilterConfiguration.form),
                 .init("numerals", \.numerals, NumeralsConfiguration.form, isWritten: { $0.format == .numerals }),
             ],
             over: DataConfiguration(format: .numerals, prepared: ""))
@@ -43,10 +49,47 @@ extension DataConfiguration {
                 !problems.root.contains("\(path).numerals"), "\(path).numerals", "\(path).format",
                 text: "must be left out unless \(path).format is numerals, but that is \(format.rawValue)")
         }
+        problems.require(
+            format == .jsonl || !problems.root.contains("\(path).fields"), "\(path).fields", "\(path).format",
+            text: "must be left out unless \(path).format is jsonl, but that is \(format.rawValue)")
+        if format == .jsonl { fields.validate("\(path).fields", problems) }
+        filters.validate("\(path).filters", problems)
         let repeated = firstRepeated(in: directions)
         problems.require(
             repeated == nil, "\(path).directions",
             text: "must hold each direction once, but holds \(repeated?.description ?? "") again")
+    }
+}
+
+extension FieldNames {
+    public static var form: ConfigurationForm<FieldNames> {
+        let name = ConfigurationForm<String>.text("the name of a field, or a path such as translation.<src>")
+        return .section([.init("source", \.source, name), .init("target", \.target, name)], over: FieldNames())
+    }
+
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
+        for (key, name) in [("source", source), ("target", target)] {
+            problems.require(
+                !name.split(separator: ".").isEmpty, "\(path).\(key)", text: "must name a field, but is \(name)")
+        }
+    }
+}
+
+extension FilterConfiguration {
+    public static var form: ConfigurationForm<FilterConfiguration> {
+        .section(
+            [
+                .init("length_ratio", \.lengthRatio, .number(.atLeast(0))),
+                .init("duplicates", \.duplicates, .choice),
+                .init("identical", \.identical, .choice),
+                .init("held_out", \.heldOut, .choice),
+            ], over: FilterConfiguration())
+    }
+
+    public func validate(_ path: String, _ problems: ConfigurationProblems) {
+        problems.require(
+            lengthRatio == 0 || lengthRatio >= 1, "\(path).length_ratio",
+            text: "must be 0, for any ratio, or at least 1, but is \(lengthRatio)")
     }
 }
 

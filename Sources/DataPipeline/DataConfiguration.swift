@@ -7,6 +7,8 @@ public struct DataConfiguration: Equatable, Sendable {
         case moses
         /// `<split>.<src>-<tgt>.tsv` files: source, tab, target.
         case tsv
+        /// `<split>.<src>-<tgt>.jsonl` files: a JSON object a line, whose fields `FieldNames` names.
+        case jsonl
         /// `opus.<src>-<tgt>-<train|dev|test>.<lang>` files, as OPUS-100 names them, in folders `<src>-<tgt>` or one folder.
         case opus100
     }
@@ -17,6 +19,17 @@ public struct DataConfiguration: Equatable, Sendable {
         case refuse
         /// Leave the sentence pair out and count it.
         case skip
+    }
+
+    /// Unicode's normalisation of text, source and target.
+    public enum Normalization: String, CaseIterable, Sendable {
+        /// Only runs of spaces become one.
+        case none
+        /// Compatibility forms ("½", "ﬁ", full-width letters) become plain ones, and accents are composed: on the target side
+        /// too, so that translations have the plain forms.
+        case nfkc
+        /// The same, with the exceptions and the treatment of white space that machine translation made common.
+        case nmtNFKC = "nmt_nfkc"
     }
 
     public var format: Format
@@ -31,15 +44,25 @@ public struct DataConfiguration: Equatable, Sendable {
     /// The share of the training text's characters that the tokenizer must know, 0.98 to 1; the rarest
     /// others become unknown. Below 1 for noisy text or scripts with many thousand characters.
     public var characterCoverage: Double = 1
-    /// The most sentences, evenly spread over the training text, that the tokenizer is trained on: they bound its memory.
-    public var tokenizerSentences = 2_000_000
+    /// The most sentences of the training text that the tokenizer is trained on: they bound its memory and time.
+    public var tokenizerSentences = 200_000
+    /// Parts of the text give sentences to the tokenizer's training ∝ pairs^(1 / this); 1: in proportion.
+    public var tokenizerTemperature: Double = 5
+    /// What the tokenizer does to text before it splits it.
+    public var normalization = Normalization.none
+    /// Characters that the tokenizer does not know become tokens of their bytes, not unknown.
+    public var byteFallback = false
     /// Directions are drawn with p ∝ (pairs / all pairs)^(1 / temperature).
     public var temperature: Double = 1
+    /// Training draws segmentations of the text with probability ∝ P^α, α this number; 0: the best one, always.
+    public var subwordSampling: Double = 0
     /// The longest sentence, in tokens, on either side. Text of valid and test is scored whole: longer sentences stay in it.
     public var maximumLength = 256
     public var emptyLines = LinePolicy.skip
     public var longSentences = LinePolicy.skip
     public var invalidText = LinePolicy.refuse
+    public var fields = FieldNames()
+    public var filters = FilterConfiguration()
     public var numerals = NumeralsConfiguration()
 
     public init(format: Format, path: String? = nil, prepared: String) {

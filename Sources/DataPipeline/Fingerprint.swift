@@ -19,6 +19,13 @@ private struct FingerprintContent: Encodable {
     let policies: [String]
     let numerals: [String]
     let texts: [Text]
+    // Settings that came later are left out at their defaults, so that data of before keep their fingerprint. Should a tokenizer
+    // come out otherwise than then all the same, a run that is resumed on it is refused.
+    let tokenizerTemperature: Double?
+    let normalization: String?
+    let byteFallback: Bool?
+    let filters: [String]?
+    let fields: [String]?
 }
 
 func preparationFingerprint(
@@ -38,10 +45,36 @@ func preparationFingerprint(
             ? []
             : ["\(numerals.below) \(numerals.pairs) \(numerals.validation) \(numerals.test) \(numerals.seed)"]
                 + numerals.languages.map { "\($0) \(numerals.pairsByLanguage[$0] ?? numerals.pairs)" },
-        texts: inputs.map { FingerprintContent.Text(name: $0.name, size: $0.size, checksum: $0.checksum) })
+        texts: inputs.map { FingerprintContent.Text(name: $0.name, size: $0.size, checksum: $0.checksum) },
+        tokenizerTemperature: configuration.tokenizerTemperature == 5 ? nil : configuration.tokenizerTemperature,
+        normalization: configuration.normalization == .none ? nil : configuration.normalization.rawValue,
+        byteFallback: configuration.byteFallback ? true : nil,
+        filters: configuration.filters.settings,
+        fields: configuration.format == .jsonl ? [configuration.fields.source, configuration.fields.target] : nil)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return Checksum.text(of: try encoder.encode(content))
+}
+
+extension FilterConfiguration {
+    /// nil where nothing is filtered.
+    fileprivate var settings: [String]? {
+        self == Self.none ? nil : ["\(lengthRatio)", duplicates.rawValue, identical.rawValue, heldOut.rawValue]
+    }
+}
+
+/// The fingerprints that data prepared by a configuration may have, the one of today first.
+///
+/// Until `data.tokenizer_sentences` became 200,000 it was 2,000,000 by default: data of then are as good as ever.
+func acceptedFingerprints(
+    _ configuration: DataConfiguration, directions: [Direction], inputs: [PreparationManifest.Input]
+) throws -> [String] {
+    var earlier = configuration
+    earlier.tokenizerSentences = 2_000_000
+    let isDefault = configuration.tokenizerSentences == DataConfiguration(format: .numerals, prepared: "").tokenizerSentences
+    return try ([configuration] + (isDefault ? [earlier] : [])).map {
+        try preparationFingerprint($0, directions: directions, inputs: inputs)
+    }
 }
 
 /// Size, time of change and checksum of every file; one that `known` has with the same size and time is not read again.

@@ -26,6 +26,11 @@ struct HeldOutPairs {
         for hash in [hashes.whole, hashes.source, hashes.target] where isFound[hash] == false { isFound[hash] = true }
     }
 
+    /// Whether valid or test has a pair.
+    func holds(_ text: (source: String, target: String), _ pair: Direction) -> Bool {
+        !isFound.isEmpty && isFound[Self.hash(text, pair)] != nil
+    }
+
     /// How many pairs of a part the training text has whole, and of how many others it has a side in the same language.
     func copies(ofPart part: Int) -> (pairs: Int, sides: Int) {
         var counts = (pairs: 0, sides: 0)
@@ -39,9 +44,11 @@ struct HeldOutPairs {
         return counts
     }
 
+    /// The same for either order of the languages.
+    static func hash(_ text: (source: String, target: String), _ pair: Direction) -> UInt64 { hashes(text, pair).whole }
+
     private static func hashes(_ text: (source: String, target: String), _ pair: Direction) -> Pair {
         let source = hash(text.source, pair.source), target = hash(text.target, pair.target)
-        // Either order of the languages is the same pair.
         return Pair(whole: combinedKey(min(source, target), max(source, target)), source: source, target: target)
     }
 

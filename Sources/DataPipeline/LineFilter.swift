@@ -1,28 +1,55 @@
 /// Sentence pairs that were left out, by reason.
-public struct SkippedPairs: Equatable, Codable, Sendable {
+public struct SkippedPairs: Equatable, Codable, Sendable, CustomStringConvertible {
     /// One side or both hold no text.
     public var empty = 0
     /// More tokens than `data.maximum_length` on a side, or more bytes than a line may have.
     public var long = 0
     /// Lines that are not valid UTF-8, or not two columns.
     public var invalid = 0
+    /// By `data.filters`, each nil for none: sides of too different lengths, pairs that came before, the same text on both
+    /// sides, pairs of valid or test.
+    public var uneven: Int?
+    public var duplicates: Int?
+    public var identical: Int?
+    public var heldOut: Int?
 
     public init() {}
 
-    public var total: Int { empty + long + invalid }
+    /// Every reason that there is, with the number of pairs.
+    public var counts: [(reason: String, pairs: Int)] {
+        [
+            ("empty", empty), ("too long", long), ("invalid", invalid), ("uneven", uneven ?? 0), ("duplicate", duplicates ?? 0),
+            ("identical", identical ?? 0), ("held out", heldOut ?? 0),
+        ]
+    }
+
+    public var total: Int { counts.reduce(0) { $0 + $1.pairs } }
+
+    public var description: String {
+        counts.filter { $0.pairs > 0 }.map { "\($0.pairs) \($0.reason)" }.joined(separator: ", ")
+    }
 }
 
-/// Holds line pairs to the configured policies.
+/// Holds line pairs to the configured policies, and those of training to the filters.
 struct LineFilter {
-    let invalidText: DataConfiguration.LinePolicy
-    let emptyLines: DataConfiguration.LinePolicy
-    let longSentences: DataConfiguration.LinePolicy
+    private let invalidText: DataConfiguration.LinePolicy
+    private let emptyLines: DataConfiguration.LinePolicy
+    private let longSentences: DataConfiguration.LinePolicy
+    private let filters: FilterConfiguration
+    private let pair: Direction
+    private let heldOut: HeldOutPairs?
+    /// Hashes of the pairs so far, where duplicates are left out: some 16 bytes a pair.
+    private var seen: Set<UInt64> = []
     private(set) var skipped = SkippedPairs()
 
-    init(_ configuration: DataConfiguration) {
+    /// - Parameter heldOut: the pairs of valid and test.
+    init(_ configuration: DataConfiguration, _ part: ParallelText.Part, _ heldOut: HeldOutPairs) {
         invalidText = configuration.invalidText
         emptyLines = configuration.emptyLines
         longSentences = configuration.longSentences
+        filters = part.split == .train ? configuration.filters : .none
+        pair = part.pair
+        self.heldOut = filters.heldOut == .skip ? heldOut : nil
     }
 
     /// The pair's text, or nil if it is to be skipped.
@@ -44,7 +71,15 @@ struct LineFilter {
             skipped.empty += 1
             return nil
         }
-        return (source, target)
+        return isFiltered((source, target)) ? nil : (source, target)
+    }
+
+    /// Whether a pair of the lengths in tokens is left out, which is counted.
+    mutating func isUneven(_ source: Int, _ target: Int) -> Bool {
+        let ratio = filters.lengthRatio
+        guard ratio > 0, Double(max(source, target)) > ratio * Double(min(source, target)) else { return false }
+        skipped.uneven = (skipped.uneven ?? 0) + 1
+        return true
     }
 
     /// Counts a pair that is too long, or throws if such pairs are refused.
@@ -60,6 +95,22 @@ struct LineFilter {
             .text,
             "\(location): must be at most \(maximum) tokens (data.maximum_length), but is \(tokens): shorten the "
                 + "sentence, raise the maximum or set data.long_sentences to skip")
+    }
+
+    private mutating func isFiltered(_ text: (source: String, target: String)) -> Bool {
+        if filters.identical == .skip, text.source == text.target {
+            skipped.identical = (skipped.identical ?? 0) + 1
+            return true
+        }
+        if let heldOut, heldOut.holds(text, pair) {
+            skipped.heldOut = (skipped.heldOut ?? 0) + 1
+            return true
+        }
+        if filters.duplicates == .skip, !seen.insert(HeldOutPairs.hash(text, pair)).inserted {
+            skipped.duplicates = (skipped.duplicates ?? 0) + 1
+            return true
+        }
+        return false
     }
 
     private mutating func text(

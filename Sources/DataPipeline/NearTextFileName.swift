@@ -34,7 +34,7 @@ struct NearTextFileName {
         return format == .opus100 ? opusFault(fields) : mosesFault(fields)
     }
 
-    private var ending: String { format == .tsv ? "tsv" : "<lang>" }
+    private var ending: String { format.ending ?? "<lang>" }
 
     private func mosesFault(_ fields: [String]) -> String? {
         guard let last = fields.last, fields.count > 1 else { return nil }
@@ -45,7 +45,7 @@ struct NearTextFileName {
             return isText ? "must be named \(format.fileNames)" : nil
         }
         let pair = fields[place]
-        let fits = format == .tsv ? last == "tsv" : languages(pair).contains(last)
+        let fits = format.ending.map { last == $0 } ?? languages(pair).contains(last)
         let nearlyFits = fits || languages(pair, lowercased: true).contains(last.lowercased()) || last.lowercased() == ending
         guard fields.count == 3, place == 1 else {
             return nearlyFits ? "must be named <split>.<src>-<tgt>.\(ending), without more or fewer fields between dots" : nil
@@ -58,7 +58,7 @@ struct NearTextFileName {
         }
         guard !fits else { return "its languages cannot be told apart: name it \(exact).\(separated(pair, last)).\(last)" }
         return
-            "must end in \(format == .tsv ? "tsv" : languages(pair).joined(separator: " or ")), but ends in \(last): rename it"
+            "must end in \(format.ending ?? languages(pair).joined(separator: " or ")), but ends in \(last): rename it"
     }
 
     private func opusFault(_ fields: [String]) -> String? {

@@ -37,7 +37,7 @@ struct ParallelText: Sendable {
                 "data.path must be the folder of the text files for data.format \(configuration.format.rawValue), but "
                     + "is not given")
         }
-        let files = try TextFiles(folder: path, format: configuration.format)
+        let files = try TextFiles(folder: path, format: configuration.format, fields: configuration.fields)
         return try ParallelText(
             found: files.parts, requested: configuration.directions, place: path, format: configuration.format,
             unused: files.unused, others: files.others)

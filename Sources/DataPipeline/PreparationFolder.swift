@@ -2,7 +2,7 @@ import Foundation
 
 /// A folder that is written under a temporary name and takes its final place by a rename.
 ///
-/// A lock keeps a second preparation of the same folder out; what an interrupted one left is removed.
+/// A lock keeps a second preparation of the same folder out.
 final class PreparationFolder {
     private static let lockName = "lock"
 
@@ -34,7 +34,12 @@ final class PreparationFolder {
                 "\(destination): must be prepared by one process at a time, but another one is at "
                     + "work: wait for it")
         }
-        for name in try FileManager.default.contentsOfDirectory(atPath: partial) where name != Self.lockName {
+    }
+
+    /// Removes all that an interrupted preparation left but `files`.
+    func clear(keeping files: Set<String>) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: partial)
+        where name != Self.lockName && !files.contains(name) {
             try FileManager.default.removeItem(atPath: "\(partial)/\(name)")
         }
     }
@@ -77,7 +82,10 @@ final class PreparationFolder {
         }
         let suffixes = [".tokens", ".offsets", ".text"]
         let strangers = names.filter { name in
-            ![PreparationManifest.fileName, PreparationManifest.modelName, TrainedRuns.fileName, lockName].contains(name)
+            ![
+                PreparationManifest.fileName, PreparationManifest.modelName, TrainedRuns.fileName, PreparationJournal.fileName,
+                lockName,
+            ].contains(name)
                 && !suffixes.contains(where: name.hasSuffix)
         }
         if let stranger = strangers.sorted().first {

@@ -69,8 +69,8 @@ public final class PreparedCorpus: Sendable {
     ///
     /// - Throws: `DataError.prepared` if the folder was prepared with other settings.
     public func requireSettings(of configuration: DataConfiguration) throws {
-        let fingerprint = try preparationFingerprint(configuration, directions: directions, inputs: manifest.inputs)
-        guard fingerprint == manifest.fingerprint else {
+        let fingerprints = try acceptedFingerprints(configuration, directions: directions, inputs: manifest.inputs)
+        guard fingerprints.contains(manifest.fingerprint) else {
             throw DataError(
                 .prepared,
                 "\(path): was prepared with other settings than the configuration's data section has now: "

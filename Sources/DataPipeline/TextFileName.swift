@@ -13,7 +13,7 @@ struct TextFileName {
         let splitText: String
         switch format {
         case .numerals: return nil
-        case .moses, .tsv: (splitText, pairText) = (fields[0], fields[1])
+        case .moses, .tsv, .jsonl: (splitText, pairText) = (fields[0], fields[1])
         case .opus100:
             guard fields[0] == "opus", let hyphen = fields[1].lastIndex(of: "-") else { return nil }
             pairText = String(fields[1][..<hyphen])
@@ -22,8 +22,8 @@ struct TextFileName {
             splitText = name == "dev" ? "valid" : name
         }
         guard let split = Split(rawValue: splitText) else { return nil }
-        if format == .tsv {
-            guard fields[2] == "tsv", let pair = Direction(pairText) else { return nil }
+        if let ending = format.ending {
+            guard fields[2] == ending, let pair = Direction(pairText) else { return nil }
             (self.pair, language) = (pair, nil)
         } else {
             guard let pair = Self.pair(pairText, of: fields[2]) else { return nil }
@@ -41,12 +41,15 @@ struct TextFileName {
 }
 
 extension DataConfiguration.Format {
+    /// How the name of a file that holds both languages ends; nil where each has a file.
+    var ending: String? { self == .tsv || self == .jsonl ? rawValue : nil }
+
     /// The names of the training files, for messages.
     var fileNames: String {
         switch self {
         case .numerals: "generated pairs of eng with data.numerals.languages"
         case .moses: "train.<src>-<tgt>.<lang>"
-        case .tsv: "train.<src>-<tgt>.tsv"
+        case .tsv, .jsonl: "train.<src>-<tgt>.\(rawValue)"
         case .opus100: "opus.<src>-<tgt>-train.<lang>, here or in folders <src>-<tgt>"
         }
     }

@@ -17,13 +17,14 @@ struct TextFiles {
     }
 
     private let format: DataConfiguration.Format
+    private let fields: FieldNames
     /// Each place's files: by language, the path that is read; the language is empty where one file holds both.
     private var found: [Place: [String: String]] = [:]
 
     /// - Throws: `DataError` for a folder that is missing or unreadable, a file of the format that is no plain file, or one whose
     ///   partner is missing.
-    init(folder: String, format: DataConfiguration.Format) throws {
-        self.format = format
+    init(folder: String, format: DataConfiguration.Format, fields: FieldNames = FieldNames()) throws {
+        (self.format, self.fields) = (format, fields)
         for name in try listing(of: folder) { try take(name, in: folder) }
         parts = try makeParts()
     }
@@ -89,7 +90,10 @@ struct TextFiles {
     }
 
     private func source(_ place: Place, _ paths: [String: String]) throws -> any PairSource {
-        if let path = paths[""] { return TabSeparatedFile(path: path) }
+        if let path = paths[""] {
+            return format == .jsonl
+                ? JSONLinesFile(path: path, pair: place.pair, fields: fields) : TabSeparatedFile(path: path)
+        }
         guard let source = paths[place.pair.source], let target = paths[place.pair.target] else {
             let (language, path) = paths.first!
             let partner = place.stem + (language == place.pair.source ? place.pair.target : place.pair.source)

@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 
 /// The token groups of any training update, computed from (seed, update, group) alone: nothing earlier is replayed, and the
 /// number of ranks plays no part.
@@ -39,14 +40,17 @@ public struct TokenGroupSampler: Sendable {
     private let firstPlaces: [Int]
     private let seed: UInt64
     private let endOfSentence: Int32
+    private let subwords: SubwordSampler?
 
     /// - Parameters:
     ///   - directions: those to draw from, among the corpus's.
     ///   - temperature: 1 draws in proportion to the pairs; higher is more even; infinity is even.
+    ///   - subwordSampling: α of the segmentations that are drawn; 0: the best, as stored.
     ///   - groups: token groups of an update.
     /// - Throws: `DataError.configuration` if a direction has no training text or a sentence is longer than the budget.
     public init(
-        corpus: PreparedCorpus, directions: [Direction], temperature: Double, seed: UInt64, groups: Int, tokensPerGroup: Int
+        corpus: PreparedCorpus, directions: [Direction], temperature: Double, subwordSampling: Double = 0, seed: UInt64,
+        groups: Int, tokensPerGroup: Int
     ) throws {
         precondition(groups > 0, "an update must have token groups")
         guard temperature > 0 else {
@@ -99,6 +103,7 @@ public struct TokenGroupSampler: Sendable {
         self.tokensPerGroup = tokensPerGroup
         candidates = min(source.candidates(tokensPerGroup), target.candidates(tokensPerGroup))
         endOfSentence = corpus.tokenizer.endOfSentence
+        subwords = subwordSampling > 0 ? SubwordSampler(tokenizer: corpus.tokenizer, alpha: subwordSampling) : nil
     }
 
     /// The groups of an update, in their order.
@@ -107,17 +112,26 @@ public struct TokenGroupSampler: Sendable {
     /// One group of an update.
     public func group(update: Int, index: Int) -> TokenGroup {
         var builder = TokenGroupBuilder(endOfSentence: endOfSentence)
-        _ = fill(update, index) { source, sentence in
-            builder.append(source.pair, sentence, direction: source.direction, languageToken: source.languageToken)
+        _ = fill(update, index) { source, sentence, drawn in
+            if let drawn {
+                builder.append(
+                    direction: source.direction, languageToken: source.languageToken, source: { $0 += drawn.source },
+                    target: { $0 += drawn.target })
+            } else {
+                builder.append(source.pair, sentence, direction: source.direction, languageToken: source.languageToken)
+            }
         }
         return builder.group(index: index)
     }
 
-    /// The target tokens of each group of an update, without building the groups: looks at lengths only.
-    public func targetTokens(update: Int) -> [Int] { (0..<groups).map { fill(update, $0) { _, _ in } } }
+    /// The target tokens of each group of an update, without building the groups: looks at lengths only, unless segmentations
+    /// are drawn.
+    public func targetTokens(update: Int) -> [Int] { (0..<groups).map { fill(update, $0) { _, _, _ in } } }
 
-    /// Gives the sentences of a group in their order; returns its target tokens.
-    private func fill(_ update: Int, _ group: Int, _ take: (Source, Int) -> Void) -> Int {
+    /// Gives the sentences of a group in their order, with the tokens where segmentations are drawn; returns its target tokens.
+    private func fill(
+        _ update: Int, _ group: Int, _ take: (Source, Int, (source: [Int32], target: [Int32])?) -> Void
+    ) -> Int {
         precondition(update >= 0 && group >= 0 && group < groups, "the group must be one of the update's")
         var sourceTokens = 0
         var targetTokens = 0
@@ -126,13 +140,24 @@ public struct TokenGroupSampler: Sendable {
         for draw in first..<(first + candidates) {
             let (number, sentence) = sentence(draw: draw)
             let pair = sources[number].pair
-            sourceTokens += TokenGroupBuilder.sourceRows(pair.source.length(sentence))
-            let rows = TokenGroupBuilder.targetRows(pair.target.length(sentence))
+            let drawn = drawnTokens(pair, sentence, draw)
+            sourceTokens += TokenGroupBuilder.sourceRows(drawn?.source.count ?? pair.source.length(sentence))
+            let rows = TokenGroupBuilder.targetRows(drawn?.target.count ?? pair.target.length(sentence))
             if sourceTokens > tokensPerGroup || targetTokens + rows > tokensPerGroup { break }
             targetTokens += rows
-            take(sources[number], sentence)
+            take(sources[number], sentence, drawn)
         }
         return targetTokens
+    }
+
+    /// The tokens of a drawn segmentation; nil for the stored one: also where the drawn one would not fit a group by itself.
+    private func drawnTokens(_ pair: OrientedPair, _ sentence: Int, _ draw: Int) -> (source: [Int32], target: [Int32])? {
+        guard let subwords else { return nil }
+        let key = RandomKey(seed: seed).derived("subwords").derived(draw)
+        let source = subwords.resample(pair.source.sentence(sentence), key: key.derived(0))
+        let target = subwords.resample(pair.target.sentence(sentence), key: key.derived(1))
+        let fits = max(TokenGroupBuilder.sourceRows(source.count), TokenGroupBuilder.targetRows(target.count)) <= tokensPerGroup
+        return fits ? (source, target) : nil
     }
 
     /// What a draw of the endless order is: the number of the direction among the sampler's, and the sentence.

@@ -78,7 +78,7 @@ struct TokenShardWriter {
         try writeOffset()
     }
 
-    mutating func append(_ sentence: [Int32]) throws {
+    mutating func append(_ sentence: some RandomAccessCollection<Int32>) throws {
         if width == 2 {
             try sentence.map { UInt16($0).littleEndian }.withUnsafeBytes { try tokens.write($0) }
         } else {

@@ -14,10 +14,10 @@ extension Tokenizer {
     /// - Throws: `DataError.tokenizer` if there is no text, or the vocabulary is too small for the characters.
     public static func train(
         sentences: some Sequence<String>, vocabulary: Int, languages: [String], characterCoverage: Double = 1,
-        threads: Int = 2
+        normalization: DataConfiguration.Normalization = .none, byteFallback: Bool = false, threads: Int = 2
     ) throws -> Data {
         precondition(Set(languages).count == languages.count, "languages must be distinct")
-        let specialTokens = 2 + languages.count
+        let specialTokens = 2 + languages.count + (byteFallback ? 256 : 0)
         guard vocabulary > specialTokens else {
             throw DataError(
                 .configuration,
@@ -27,8 +27,9 @@ extension Tokenizer {
         guard feed.hasText else { throw feed.fault }
         let options = [
             "model_type": "unigram", "vocab_size": String(vocabulary), "hard_vocab_limit": "false",
-            "character_coverage": String(characterCoverage), "normalization_rule_name": "identity",
-            "byte_fallback": "false", "num_threads": String(threads), "minloglevel": "2",
+            "character_coverage": String(characterCoverage),
+            "normalization_rule_name": normalization == .none ? "identity" : normalization.rawValue,
+            "byte_fallback": String(byteFallback), "num_threads": String(threads), "minloglevel": "2",
             "unk_id": "0", "bos_id": "-1", "eos_id": "1", "pad_id": "-1",
             "control_symbols": languages.map { "<2\($0)>" }.joined(separator: ","),
         ].filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }

@@ -6,8 +6,8 @@ import Foundation
 /// Ids: 0 is the unknown token, then `</s>`, then a language token `<2xxx>` for each language, then the pieces. `</s>` and
 /// the language tokens are control symbols: no text is ever encoded to them, not even the text "<2cat>".
 ///
-/// Text is not normalised: of the normalisations that SentencePiece offers, NFKC would rewrite the target side ("½", "…",
-/// full-width forms), which a translation is then scored against. Only runs of spaces become one and those at the ends go;
+/// Text is not normalised unless `data.normalization` asks for it: NFKC rewrites the target side too ("½", "…", full-width
+/// forms), which a translation is then scored against. Only runs of spaces become one and those at the ends go;
 /// U+2581, SentencePiece's sign for a space, comes back as one.
 public final class Tokenizer: Sendable {
     // The processor is immutable after loading, and SentencePiece's const methods keep no state.
@@ -75,12 +75,26 @@ public final class Tokenizer: Sendable {
 
     deinit { sentencepiece_free(processor) }
 
+    /// What encodes by remembering up to so many words; nil if there is no memory for it.
+    func makeWordCache(_ words: Int) -> OpaquePointer? { sentencepiece_word_cache_create(processor, words) }
+
     /// The token that says which language to translate into, put in front of source and target; nil for a language that
     /// the model was not trained for.
     public func languageToken(_ language: String) -> Int32? { languageTokens[language] }
 
     /// Whether a token is no text: a language token or `</s>`.
     public func isControl(_ token: Int32) -> Bool { isControl[Int(token)] }
+
+    /// Whether a token is a piece of text, of which the tokenizer has a probability.
+    func isText(_ token: Int32) -> Bool { sentencepiece_is_text(processor, token) != 0 }
+
+    /// Whether its ids mean what those of another one do.
+    public func hasTokens(of other: Tokenizer) -> Bool {
+        vocabularySize == other.vocabularySize && (0..<Int32(vocabularySize)).allSatisfy { piece($0) == other.piece($0) }
+    }
+
+    /// The logarithm of a piece's probability.
+    func score(_ token: Int32) -> Float { sentencepiece_score(processor, token) }
 
     /// A token as SentencePiece writes it: `▁` is a space.
     public func piece(_ token: Int32) -> String {

@@ -77,7 +77,8 @@ extension RunConfiguration {
     /// - Throws: `DataError`.
     public func sampler(of corpus: PreparedCorpus) throws -> TokenGroupSampler {
         try TokenGroupSampler(
-            corpus: corpus, directions: data.directions, temperature: data.temperature, seed: training.seed,
+            corpus: corpus, directions: data.directions, temperature: data.temperature,
+            subwordSampling: data.subwordSampling, seed: training.seed,
             groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup)
     }
 

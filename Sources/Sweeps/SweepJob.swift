@@ -77,7 +77,10 @@ public struct SweepJob {
     /// What the content of `data.prepared` depends on, as `path: value`; where its text lies does not matter.
     private var preparation: [String] {
         configuration.values
-            .filter { $0.path.hasPrefix("data.") && !["data.prepared", "data.path", "data.temperature"].contains($0.path) }
+            .filter {
+                $0.path.hasPrefix("data.")
+                    && !["data.prepared", "data.path", "data.temperature", "data.subword_sampling"].contains($0.path)
+            }
             .map { "\($0.path): \($0.value)" }
     }
 

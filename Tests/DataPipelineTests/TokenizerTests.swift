@@ -27,6 +27,31 @@ import Testing
         #expect(Array(decoded.unicodeScalars) == Array("½ … ﬁ Ａ e\u{301}".unicodeScalars))
     }
 
+    @Test func normalizationIsWhatIsAskedFor() throws {
+        let text = "½ … ﬁ Ａ e\u{301}"
+        let train: (DataConfiguration.Normalization) throws -> Tokenizer = {
+            try Tokenizer(model: Tokenizer.train(sentences: [text], vocabulary: 100, languages: ["eng"], normalization: $0))
+        }
+        for normalization in [DataConfiguration.Normalization.nfkc, .nmtNFKC] {
+            let tokenizer = try train(normalization)
+            #expect(tokenizer.decode(tokenizer.encode(text)) == "1⁄2 ... fi A é")
+        }
+        let none = try train(.none)
+        #expect(Array(none.decode(none.encode(text)).unicodeScalars) == Array(text.unicodeScalars))
+    }
+
+    @Test func unknownCharactersAreBytesIfAskedFor() throws {
+        let model = try Tokenizer.train(
+            sentences: Self.sentences, vocabulary: 60 + 256, languages: ["eng", "cat"], byteFallback: true)
+        let tokenizer = try Tokenizer(model: model)
+        let text = "the 漢字 house"
+        #expect(!tokenizer.encode(text).contains(tokenizer.unknown))
+        #expect(tokenizer.decode(tokenizer.encode(text)) == text)
+        expectError(.configuration, "data.vocabulary must be more than the 259 special tokens") {
+            _ = try Tokenizer.train(sentences: ["abc"], vocabulary: 200, languages: ["eng"], byteFallback: true)
+        }
+    }
+
     @Test func runsOfSpacesBecomeOne() throws {
         let tokenizer = try Tokenizer(model: Self.model)
         #expect(tokenizer.decode(tokenizer.encode("  the   house ")) == "the house")

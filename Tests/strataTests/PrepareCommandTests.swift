@@ -8,7 +8,9 @@ import _TestSupport
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stdout.hasPrefix("vocabulary 120, languages eng cat isl\n"))
         #expect(outcome.stdout.contains("eng-isl  train    200        0\n"))
-        #expect(outcome.stderr.hasSuffix("\(TinyCommandLine.data): prepared\n"))
+        let cost = #/: prepared, [\d,]+ lines in [\d.]+ s, [\d,]+ a second, at most [1-9][\d,]* MiB of memory\n$/#
+        #expect(
+            outcome.stderr.contains("\(TinyCommandLine.data): prepared") && outcome.stderr.contains(cost), "\(outcome.stderr)")
     }
 
     @Test func againItDoesNothing() throws {

@@ -56,6 +56,17 @@ import _TestSupport
         #expect(try folder.names("run") == [name])
     }
 
+    /// The ids of the checkpoint's embeddings would mean other text.
+    @Test func anotherTokenizerThanTheRuns() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let other = fixtures.appendingPathComponent("Fixtures/old-run/run/tokenizer.model")
+        try folder.write("run/tokenizer.model", Data(contentsOf: other))
+        expectError(
+            try train(.alone, "--resume", "--set", "training.updates=13"), 65,
+            "sentencepiece.model: must have the tokens of \(out)/tokenizer.model")
+    }
+
     @Test(arguments: Launch.onOneAndTwo) func whatIsNoRun(launch: Launch) throws {
         #expect(try Launch.alone.strata(["export", TinyCommandLine.run, "--out", out]).status == 0)
         let before = try folder.names("run")

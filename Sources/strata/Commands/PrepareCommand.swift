@@ -2,6 +2,7 @@ import ArgumentParser
 import DataPipeline
 import Foundation
 import Reporting
+import TensorCore
 
 /// `strata prepare`: tokenizer and shards, under `data.prepared`.
 struct PrepareCommand: ParsableCommand {
@@ -25,6 +26,7 @@ struct PrepareCommand: ParsableCommand {
     func run() throws {
         let data = try options.load().data
         let display = ProgressDisplay(interval: 5)
+        let start = ContinuousClock.now
         let report = try PreparedCorpus.prepare(configuration: data, force: force) { progress in
             display.show(Self.line(progress))
         }
@@ -32,9 +34,19 @@ struct PrepareCommand: ParsableCommand {
         if report.alreadyPrepared {
             display.note("\(report.path): already prepared from this text with these settings")
         } else {
-            display.note("\(report.path): prepared")
+            display.note("\(report.path): prepared\(Self.cost(report, ContinuousClock.now - start))")
         }
         print(Self.summary(report), terminator: "")
+    }
+
+    /// What a preparation that did something took.
+    private static func cost(_ report: PreparationReport, _ time: Duration) -> String {
+        let lines = 2 * report.manifest.parts.reduce(0) { $0 + $1.count + $1.skipped.total }
+        let seconds = max(time / .seconds(1), 1e-3)
+        let memory = Int(ProcessStatus.peakResidentMebibytes.rounded())
+        return
+            ", \(NumberText.count(lines)) lines in \(NumberText.decimal(seconds, 1)) s, \(NumberText.count(Int(Double(lines) / seconds)))"
+            + " a second, at most \(NumberText.count(memory)) MiB of memory"
     }
 
     private static func line(_ progress: PreparationProgress) -> String {
@@ -67,9 +79,12 @@ struct PrepareCommand: ParsableCommand {
 
     private typealias Column = (name: String, isAlways: Bool, value: @Sendable (PreparationManifest.Part) -> Int)
 
-    private static let columns: [Column] = [
-        ("pairs", true, { $0.count }), ("skipped", true, { $0.skipped.total }), ("empty", false, { $0.skipped.empty }),
-        ("too long", false, { $0.skipped.long }), ("invalid", false, { $0.skipped.invalid }),
-        ("long, kept", false, { $0.longKept ?? 0 }),
-    ]
+    private static let columns: [Column] = {
+        var columns: [Column] = [("pairs", true, { $0.count }), ("skipped", true, { $0.skipped.total })]
+        for (index, reason) in SkippedPairs().counts.map(\.reason).enumerated() {
+            columns.append((reason, false, { $0.skipped.counts[index].pairs }))
+        }
+        columns.append(("long, kept", false, { $0.longKept ?? 0 }))
+        return columns
+    }()
 }

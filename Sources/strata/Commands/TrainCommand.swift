@@ -94,7 +94,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
         try ranks.together {
-            try restore(run, checkpoints, display)
+            try restore(run, checkpoints, corpus, folder, display)
             if run.resumed == nil { try begin(run, corpus, display) }
         }
         let start = run.start
@@ -165,7 +165,10 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     }
 
     /// Loads the newest sound checkpoint, if asked to and if there is one.
-    private func restore(_ run: TrainingRun, _ checkpoints: CheckpointStore, _ display: ProgressDisplay?) throws {
+    private func restore(
+        _ run: TrainingRun, _ checkpoints: CheckpointStore, _ corpus: PreparedCorpus, _ folder: RunFolder,
+        _ display: ProgressDisplay?
+    ) throws {
         guard resume,
             let reader = try checkpoints.openNewest(report: { display?.note("warning: \($0); trying the one before it") })
         else { return }
@@ -176,6 +179,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 "training.updates must be at least \(reader.manifest.step), the update of \(reader.path), but is "
                     + "\(updates): ask for more, or begin a run in another folder")
         }
+        try requireTokenizer(of: folder, corpus)
         try run.resume(from: reader)
         display?.note("resuming from \(reader.path)")
     }
@@ -190,6 +194,18 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             "beginning with update \(model.step) of \(model.path)"
                 + (known < corpus.vocabularySize
                     ? "; \(known) of \(corpus.vocabularySize) tokens have its embeddings, the others are new" : ""))
+    }
+
+    /// The same text and settings give another tokenizer where SentencePiece is of another version.
+    private func requireTokenizer(of folder: RunFolder, _ corpus: PreparedCorpus) throws {
+        guard FileManager.default.fileExists(atPath: folder.tokenizer),
+            try !Tokenizer(modelFile: folder.tokenizer).hasTokens(of: corpus.tokenizer)
+        else { return }
+        throw CommandFailure(
+            .data,
+            "\(corpus.path)/\(PreparationManifest.modelName): must have the tokens of \(folder.tokenizer), which the run was trained "
+                + "with, but has others: prepare with the version of SentencePiece that made them, or begin a run in another folder"
+        )
     }
 
     /// Names the keys whose values are not those the run had so far.
