@@ -82,6 +82,9 @@ public final class Tokenizer: Sendable {
     /// the model was not trained for.
     public func languageToken(_ language: String) -> Int32? { languageTokens[language] }
 
+    /// The pieces of a text, one for each token of `encode`: `▁` is a space, and what is unknown stands as it is.
+    public func pieces(of text: String) -> [String] { sentencePieces(processor, text) }
+
     /// Whether a token is no text: a language token or `</s>`.
     public func isControl(_ token: Int32) -> Bool { isControl[Int(token)] }
 

@@ -43,6 +43,16 @@ struct DecoderLayer {
         return try feedForward(informed, pass.within(3))
     }
 
+    /// How much each row of x attends to each row of memory of its sentence: see `CrossAttention.weights`.
+    func attention(
+        _ x: Variable, segments: Segments, memory: Variable, memorySegments: Segments, _ pass: ForwardPass
+    ) -> [[Float]] {
+        let attended = selfAttention(
+            selfAttentionNorm(x, pass), addedTo: x, pass, segments: segments, attentionMask: .none, residualMask: .none)
+        return crossAttention.weights(
+            crossAttentionNorm(attended, pass), memory: memory, pass, segments: segments, memorySegments: memorySegments)
+    }
+
     /// One position of decoding, x [R, d], a row each of the step that `cache` has begun: what `callAsFunction` computes for the
     /// last position of each hypothesis. `layer` is this layer's index.
     func step(_ x: Variable, _ cache: DecoderCache, layer: Int, _ pass: ForwardPass) throws -> Variable {

@@ -113,6 +113,33 @@ private typealias Matrix = NaiveKernels.Matrix
         #expect(NaiveKernels.deviation(y.value, expected) < 1e-5)
     }
 
+    @Test func crossAttentionWeightsAreTheMeanOfTheHeads() {
+        let store = ParameterStore(), segments = Segments(lengths: [3, 1]), memorySegments = Segments(lengths: [2, 5])
+        let layer = CrossAttention(name: "cross_attn", dim: 12, heads: 2, store: store)
+        store.materialize(context, seed: 1)
+        randomize(store)
+        let h = context.normal(4, 12, seed: 1), memory = context.normal(7, 12, seed: 3)
+        let q = affine(Matrix(h), Matrix(layer.queries.weight.value), Matrix(layer.queries.bias.value))
+        let kv = affine(Matrix(memory), Matrix(layer.keysAndValues.weight.value), Matrix(layer.keysAndValues.bias.value))
+        // Values that say from which row of memory they come, and through which head.
+        let places = context.zeros(7, 12)
+        for sentence in 0..<2 {
+            for (place, row) in memorySegments.range(sentence).enumerated() {
+                for head in 0..<2 { places.pointer[12 * row + 6 * head + place] = 1 }
+            }
+        }
+        let mixed = NaiveKernels.Attention(heads: 2, causal: false, queries: segments, keys: memorySegments)
+            .forward(q: q, k: kv.part(0..<7, 0..<12), v: Matrix(places))
+        let weights = layer.weights(
+            Variable(h), memory: Variable(memory), pass(training: false), segments: segments, memorySegments: memorySegments)
+        #expect(weights.map(\.count) == [2, 2, 2, 5])
+        for (row, weights) in weights.enumerated() {
+            for (place, weight) in weights.enumerated() {
+                #expect(abs(Double(weight) - (mixed[row, place] + mixed[row, 6 + place]) / 2) < 1e-5)
+            }
+        }
+    }
+
     @Test func embedding() {
         let store = ParameterStore(), layer = Embedding(vocabulary: 9, dim: 8, store: store)
         store.materialize(context, seed: 1)

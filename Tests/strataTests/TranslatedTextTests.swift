@@ -112,6 +112,18 @@ import _TestSupport
         #expect(try limited.stdout == translate(input, "--beam", "1").stdout, "the likeliest token alone is greedy search")
     }
 
+    /// So hot that all tokens are drawn, unknown ones among them.
+    @Test(arguments: [Launch.alone, .mpirun(2)]) func unknownTokensAreReplaced(launch: Launch) throws {
+        let folder = CommandLineFolder()
+        try folder.write("in", Data((0..<40).map { "one hundred \u{6F22} \($0)\n" }.joined().utf8))
+        let options = ["--source-file", "\(folder.path)/in", "--sample", "100"]
+        let plain = try launch.strata(Self.arguments(options))
+        try #require(plain.status == 0 && plain.stdout.contains("\u{2047}"), "\(plain)")
+        let replaced = try launch.strata(Self.arguments(options + ["--replace-unknowns"]))
+        #expect(replaced.status == 0 && Self.lines(replaced).count == 40, "\(replaced)")
+        #expect(!replaced.stdout.contains("\u{2047}") && replaced.stdout.contains("\u{6F22}"))
+    }
+
     /// Ranks share the sentences: the lines, also drawn ones, are those of one rank.
     @Test(arguments: [[], ["--sample", "1.5"]]) func ranksShareTheSentences(options: [String]) throws {
         let folder = CommandLineFolder()

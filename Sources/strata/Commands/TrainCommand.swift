@@ -188,8 +188,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     private func begin(_ run: TrainingRun, _ corpus: PreparedCorpus, _ display: ProgressDisplay?) throws {
         guard let from else { return }
         let model = try StoredModel(RunFolder(existing: from)) { display?.note("warning: \($0); using another one") }
-        let tokenizer = try Tokenizer(modelFile: "\(corpus.path)/\(PreparationManifest.modelName)")
-        let known = try model.load(into: run.model.store, tokenizer: tokenizer)
+        let known = try model.load(into: run.model.store, tokenizer: corpus.tokenizer)
         display?.note(
             "beginning with update \(model.step) of \(model.path)"
                 + (known < corpus.vocabularySize

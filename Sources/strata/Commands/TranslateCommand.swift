@@ -59,13 +59,19 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
             let translator = Translator(
                 models: models.map(\.model), tokenizer: tokenizer, search: search, contrast: contrast,
                 batchTokens: options.batchTokens)
-            try translate(SharedTranslation(translator: translator, language: direction.target, ranks: ranks), tokenizer)
+            let replacement =
+                options.replaceUnknowns
+                ? UnknownReplacement(model: models[0].model, tokenizer: tokenizer, language: direction.target) : nil
+            try translate(
+                SharedTranslation(translator: translator, language: direction.target, ranks: ranks), tokenizer, replacement)
             return .done
         }
         if status != .done { throw ExitCode(status.rawValue) }
     }
 
-    private func translate(_ shared: SharedTranslation, _ tokenizer: Tokenizer) throws {
+    private func translate(
+        _ shared: SharedTranslation, _ tokenizer: Tokenizer, _ replacement: UnknownReplacement?
+    ) throws {
         let ranks = shared.ranks
         let files: (source: SourceLines, target: TargetLines)? = try ranks.together {
             guard ranks.isFirst else { return nil }
@@ -84,7 +90,9 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
             let found = try shared.translations(of: sentences, firstNumber: first) { _ in }
             try ranks.together {
                 guard let files else { return }
-                try files.target.write(found, tokenizer)
+                try files.target.write(found) { n, tokens in
+                    try replacement?.text(of: tokens, source: files.source.texts[n]) ?? tokenizer.decode(tokens)
+                }
                 display?.show(speed.text(lines: files.source.count, bytes: files.source.bytes))
             }
         }

@@ -47,6 +47,9 @@ struct TranslationOptions: ParsableArguments {
     )
     var maximumLengthRatio: Float?
 
+    @Flag(help: "Put text of the source in the place of unknown tokens: that which they attend to most.")
+    var replaceUnknowns = false
+
     /// - Throws: `CommandFailure` for what is no precision.
     func precision() throws -> PackedWeights.Precision {
         guard let precision = PackedWeights.Precision(rawValue: compute) else {

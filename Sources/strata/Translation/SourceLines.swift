@@ -14,6 +14,8 @@ final class SourceLines {
     private(set) var count = 0
     /// Bytes of text given so far.
     private(set) var bytes = 0
+    /// The text of the lines given last.
+    private(set) var texts: [String] = []
 
     /// `path` nil: standard input.
     init(path: String?) throws {
@@ -25,6 +27,7 @@ final class SourceLines {
     /// At least one line and at most `most`, as tokens; none at the end of the input. Warns of lines that were not as they should be.
     func next(atMost most: Int, _ tokenizer: Tokenizer, longest: Int) throws -> [[Int32]] {
         var sentences: [[Int32]] = [], taken = 0
+        texts = []
         var line = try reader.next()
         while let read = line {
             for warning in reader.warnings(read) { warn(warning) }
@@ -38,6 +41,7 @@ final class SourceLines {
             }
             notice.see(read, hasUnknown: tokens.contains(tokenizer.unknown))
             sentences.append(tokens)
+            texts.append(read.text)
             guard sentences.count < most, taken < Self.mostBytes else { break }
             line = try reader.nextArrived()
         }

@@ -21,13 +21,14 @@ final class TargetLines {
         self.file = file
     }
 
-    /// The lines of some sentences' translations, best first; of a sentence without any, an empty one.
-    func write(_ sentences: [[Translation]], _ tokenizer: Tokenizer) throws {
+    /// The lines of some sentences' translations, best first; of a sentence without any, an empty one. `words` gives the text of a
+    /// translation of the n-th of the sentences.
+    func write(_ sentences: [[Translation]], words: (_ n: Int, _ tokens: [Int32]) throws -> String) throws {
         var text = ""
-        for translations in sentences {
+        for (n, translations) in sentences.enumerated() {
             let found = translations.isEmpty ? [Translation(tokens: [], logProbability: 0, score: 0)] : translations
             for translation in found.prefix(options.nBest ?? 1) {
-                let words = Self.oneLine(tokenizer.decode(translation.tokens))
+                let words = Self.oneLine(try words(n, translation.tokens))
                 if options.nBest != nil {
                     text += "\(count) ||| \(words) ||| \(Self.score(translation))\n"
                 } else {
