@@ -7,6 +7,9 @@ extension DataConfiguration {
                 .init("format", \.format, .choice, isRequired: true),
                 .init("fields", \.fields, FieldNames.form, isWritten: { $0.format == .jsonl }),
                 .init("path", \.path, .optional(.text("the path of a folder"))),
+                .init("corpora", \.corpora, .map(from: .corpusName, to: .text("the path of a folder"))),
+                .init("weights", \.weights, .corpusWeights),
+                .init("stages", \.stages, .list(of: CorpusStage.form, count: 0...1000), isWritten: { !$0.stages.isEmpty }),
                 .init("prepared", \.prepared, .text("the path of a folder"), isRequired: true),
                 .init("directions", \.directions, .list(of: .direction, count: 0...10_000)),
                 .init("vocabulary", \.vocabulary, .integer(1...1_000_000)),
@@ -54,6 +57,7 @@ extension DataConfiguration {
             text: "must be left out unless \(path).format is jsonl, but that is \(format.rawValue)")
         if format == .jsonl { fields.validate("\(path).fields", problems) }
         filters.validate("\(path).filters", problems)
+        validateCorpora(path, problems)
         let repeated = firstRepeated(in: directions)
         problems.require(
             repeated == nil, "\(path).directions",

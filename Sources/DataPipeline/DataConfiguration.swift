@@ -37,6 +37,12 @@ public struct DataConfiguration: Equatable, Sendable {
     public var path: String?
     /// The folder that `strata prepare` writes and training reads.
     public var prepared: String
+    /// Folders of further training text of the same format, by the names of the corpora.
+    public var corpora: [String: String] = [:]
+    /// How much training draws from each corpus: see `CorpusStage`.
+    public var weights: [String: Double] = [:]
+    /// Other weights from an update on.
+    public var stages: [CorpusStage] = []
     /// The directions to train; empty: all that the files hold, each pair both ways.
     public var directions: [Direction] = []
     /// The tokenizer's size, special tokens included; a small corpus gives fewer tokens.

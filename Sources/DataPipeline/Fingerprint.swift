@@ -26,6 +26,7 @@ private struct FingerprintContent: Encodable {
     let byteFallback: Bool?
     let filters: [String]?
     let fields: [String]?
+    let corpora: [String]?
 }
 
 func preparationFingerprint(
@@ -50,7 +51,8 @@ func preparationFingerprint(
         normalization: configuration.normalization == .none ? nil : configuration.normalization.rawValue,
         byteFallback: configuration.byteFallback ? true : nil,
         filters: configuration.filters.settings,
-        fields: configuration.format == .jsonl ? [configuration.fields.source, configuration.fields.target] : nil)
+        fields: configuration.format == .jsonl ? [configuration.fields.source, configuration.fields.target] : nil,
+        corpora: configuration.corpora.isEmpty ? nil : configuration.corpusNames)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return Checksum.text(of: try encoder.encode(content))

@@ -15,6 +15,12 @@ protocol PairReader: AnyObject {
     func next() throws -> LinePair?
     /// `file:line` of one side of a pair.
     func location(_ number: Int, _ side: LinePair.Side) -> String
+    /// Which of the part's corpora a pair is of.
+    func corpus(_ number: Int) -> Int
+}
+
+extension PairReader {
+    func corpus(_ number: Int) -> Int { 0 }
 }
 
 /// Line pairs that can be read any number of times, from the start each time.

@@ -5,6 +5,8 @@ struct ParallelText: Sendable {
         let pair: Direction
         let split: Split
         let source: any PairSource
+        /// The names of the corpora that it is of, in the order of its text.
+        var corpora = [DataConfiguration.mainCorpus]
     }
 
     /// The parts in a fixed order: by pair, then by split.
@@ -38,9 +40,15 @@ struct ParallelText: Sendable {
                     + "is not given")
         }
         let files = try TextFiles(folder: path, format: configuration.format, fields: configuration.fields)
+        var corpora = CorpusParts(files.parts), unused = files.unused
+        for (name, folder) in configuration.corpora.sorted(by: { $0.key < $1.key }) {
+            let further = try TextFiles(
+                folder: folder, key: "data.corpora.\(name)", format: configuration.format, fields: configuration.fields)
+            unused += further.unused + corpora.add(further.parts, name)
+        }
         return try ParallelText(
-            found: files.parts, requested: configuration.directions, place: path, format: configuration.format,
-            unused: files.unused, others: files.others)
+            found: corpora.parts, requested: configuration.directions, place: path, format: configuration.format,
+            unused: unused, others: files.others)
     }
 
     private init(

@@ -43,6 +43,8 @@ private struct PartWriter {
     private var sources: TokenShardWriter
     private var targets: TokenShardWriter
     private let references: [FileWriter]
+    /// Pairs of each corpus.
+    private var corpora: [PreparationManifest.Part.Corpus]
 
     init(_ part: ParallelText.Part, _ configuration: DataConfiguration, folder: String, tokenizer: Tokenizer) throws {
         self.configuration = configuration
@@ -52,6 +54,7 @@ private struct PartWriter {
         sources = try TokenShardWriter(stem: stems[0], width: width)
         targets = try TokenShardWriter(stem: stems[1], width: width)
         references = part.split == .train ? [] : try stems.map { try FileWriter(path: $0 + ".text") }
+        corpora = part.corpora.map { .init(name: $0, count: 0) }
         self.result = result
     }
 
@@ -81,6 +84,7 @@ private struct PartWriter {
                 try references[1].write(pair.target + "\n")
             }
             result.count += 1
+            corpora[reader.corpus(pair.number)].count += 1
             result.source.add(source.count)
             result.target.add(target.count)
         }
@@ -89,6 +93,7 @@ private struct PartWriter {
     func finish(skipped: SkippedPairs) throws -> (part: PreparationManifest.Part, files: [FileRecord]) {
         var part = result
         part.skipped = skipped
+        part.corpora = corpora.map(\.name) == [DataConfiguration.mainCorpus] ? nil : corpora
         return (part, try sources.finish() + targets.finish() + references.map { try $0.finish() })
     }
 }

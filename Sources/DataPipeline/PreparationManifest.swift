@@ -47,6 +47,14 @@ public struct PreparationManifest: Equatable, Codable, Sendable {
         /// Pairs of valid and test that the training text has too, and others of which it has one side. nil for none.
         public internal(set) var copies: Int?
         public internal(set) var sharedSides: Int?
+        /// The corpora that the pairs are of, one after the other; nil for that of `data.path` alone.
+        public internal(set) var corpora: [Corpus]?
+
+        public struct Corpus: Equatable, Codable, Sendable {
+            public let name: String
+            /// Sentence pairs.
+            public internal(set) var count: Int
+        }
 
         init(pair: Direction, split: Split) {
             self.pair = pair.description

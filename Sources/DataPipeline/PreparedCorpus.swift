@@ -128,6 +128,8 @@ struct OrientedPair: Sendable {
     let target: TokenShard
     let sourceLengths: PreparationManifest.Lengths
     let targetLengths: PreparationManifest.Lengths
+    /// Which sentences are of which corpus.
+    let corpora: [(name: String, sentences: Range<Int>)]
     private let folder: String
     private let part: PreparationManifest.Part
 
@@ -141,6 +143,26 @@ struct OrientedPair: Sendable {
             stem: "\(folder)/\(part.stem(pair.target))", count: part.count, tokenCount: part.target.tokens, width: width)
         sourceLengths = part.source
         targetLengths = part.target
+        corpora = try Self.corpora(of: part, folder)
+    }
+
+    private static func corpora(
+        of part: PreparationManifest.Part, _ folder: String
+    ) throws -> [(name: String, sentences: Range<Int>)] {
+        guard let corpora = part.corpora else { return [(DataConfiguration.mainCorpus, 0..<part.count)] }
+        var begin = 0
+        var ranges: [(name: String, sentences: Range<Int>)] = []
+        for corpus in corpora where (0...part.count - begin).contains(corpus.count) {
+            ranges.append((corpus.name, begin..<begin + corpus.count))
+            begin += corpus.count
+        }
+        guard ranges.count == corpora.count, begin == part.count else {
+            throw DataError(
+                .prepared,
+                "\(folder)/\(PreparationManifest.fileName): the corpora of \(part.pair) must have \(part.count) pairs together, but "
+                    + "have others: run strata prepare CONFIG again")
+        }
+        return ranges
     }
 
     private init(reversing other: OrientedPair) {
@@ -149,6 +171,7 @@ struct OrientedPair: Sendable {
         part = other.part
         (source, target) = (other.target, other.source)
         (sourceLengths, targetLengths) = (other.targetLengths, other.sourceLengths)
+        corpora = other.corpora
     }
 
     var reversed: OrientedPair { OrientedPair(reversing: self) }

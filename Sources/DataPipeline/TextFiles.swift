@@ -16,6 +16,8 @@ struct TextFiles {
         let stem: String
     }
 
+    /// The configuration's key that names the folder.
+    private let key: String
     private let format: DataConfiguration.Format
     private let fields: FieldNames
     /// Each place's files: by language, the path that is read; the language is empty where one file holds both.
@@ -23,9 +25,11 @@ struct TextFiles {
 
     /// - Throws: `DataError` for a folder that is missing or unreadable, a file of the format that is no plain file, or one whose
     ///   partner is missing.
-    init(folder: String, format: DataConfiguration.Format, fields: FieldNames = FieldNames()) throws {
-        (self.format, self.fields) = (format, fields)
-        for name in try listing(of: folder) { try take(name, in: folder) }
+    init(
+        folder: String, key: String = "data.path", format: DataConfiguration.Format, fields: FieldNames = FieldNames()
+    ) throws {
+        (self.key, self.format, self.fields) = (key, format, fields)
+        for name in try listing(of: folder, key) { try take(name, in: folder) }
         parts = try makeParts()
     }
 
@@ -55,7 +59,7 @@ struct TextFiles {
     private mutating func takeFolder(_ name: String, _ path: String) throws {
         guard format == .opus100, Direction(name) != nil else {
             // Only to say what lies there: a folder that cannot be listed is none of ours.
-            let names = (try? listing(of: path)) ?? []
+            let names = (try? listing(of: path, key)) ?? []
             if let text = names.first(where: { TextFileName(Compression.split($0).name, format: format) != nil }) {
                 unused.append("\(path)/\(text) and what is beside it: not used: \(elsewhere)")
             } else {
@@ -63,13 +67,13 @@ struct TextFiles {
             }
             return
         }
-        for name in try listing(of: path) { try take(name, in: path, isNested: true) }
+        for name in try listing(of: path, key) { try take(name, in: path, isNested: true) }
     }
 
     private var elsewhere: String {
         format == .opus100
             ? "a folder must be named for its pair, <src>-<tgt>"
-            : "folders in data.path are not looked into: name it in data.path"
+            : "folders in \(key) are not looked into: name it in \(key)"
     }
 
     private func makeParts() throws -> [ParallelText.Part] {
@@ -121,16 +125,16 @@ private func fileFault(_ path: String) -> String? {
     }
 }
 
-private func listing(of folder: String) throws -> [String] {
+private func listing(of folder: String, _ key: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: folder) else {
         let link = try? FileManager.default.destinationOfSymbolicLink(atPath: folder)
         throw DataError(
             .text,
-            "data.path must be the folder of the text files, but \(folder) "
+            "\(key) must be the folder of the text files, but \(folder) "
                 + (link.map { "is a link to \($0), which does not exist" } ?? "does not exist"))
     }
     guard isFolder(folder) else {
-        throw DataError(.text, "data.path must be the folder of the text files, but \(folder) is a file")
+        throw DataError(.text, "\(key) must be the folder of the text files, but \(folder) is a file")
     }
     do {
         return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()

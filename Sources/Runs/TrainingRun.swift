@@ -78,7 +78,7 @@ extension RunConfiguration {
     public func sampler(of corpus: PreparedCorpus) throws -> TokenGroupSampler {
         try TokenGroupSampler(
             corpus: corpus, directions: data.directions, temperature: data.temperature,
-            subwordSampling: data.subwordSampling, seed: training.seed,
+            subwordSampling: data.subwordSampling, stages: data.allStages, seed: training.seed,
             groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup)
     }
 

@@ -77,12 +77,15 @@ public struct SweepJob {
     /// What the content of `data.prepared` depends on, as `path: value`; where its text lies does not matter.
     private var preparation: [String] {
         configuration.values
-            .filter {
-                $0.path.hasPrefix("data.")
-                    && !["data.prepared", "data.path", "data.temperature", "data.subword_sampling"].contains($0.path)
+            .filter { value in
+                value.path.hasPrefix("data.") && !Self.settingsOfTraining.contains { value.path.hasPrefix($0) }
             }
             .map { "\($0.path): \($0.value)" }
     }
+
+    private static let settingsOfTraining = [
+        "data.prepared", "data.path", "data.temperature", "data.subword_sampling", "data.weights", "data.stages",
+    ]
 
     private static func relative(_ path: String, to file: String) -> String {
         let folder = file.parentFolder

@@ -74,6 +74,11 @@ struct PrepareCommand: ParsableCommand {
                     [part.pair, part.split.rawValue] + columns.map { NumberText.count($0.value(part)) }
                 }
             ).text
+        for part in manifest.parts {
+            guard let corpora = part.corpora else { continue }
+            let counts = corpora.map { "\($0.name) \(NumberText.count($0.count))" }.joined(separator: ", ")
+            text += "\(part.pair) \(part.split.rawValue): \(counts)\n"
+        }
         return text
     }
 
