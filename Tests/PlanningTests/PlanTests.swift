@@ -370,6 +370,41 @@ extension RunConfiguration {
         }
     }
 
+    /// A mixture on Multi30k of two strata with half of the experts each, whose widths repeat.
+    struct Small: Sendable {
+        let name: String
+        var heads = 1
+        var stratum = 4
+        var widths = [512]
+        /// Of a token at both gates.
+        var choices = [2.0, 2.0]
+        /// Parameters of a block beside its gates, norms and experts, and multiply-adds of a row.
+        var more = (parameters: 0, products: 0)
+    }
+
+    /// Parameters and operations of SMoE-4-4 and the mixtures beside it, added up by hand: d 192, f 512, two layers on each side, of
+    /// which one is a mixture, 6,000 words. Half of the tokens enter the second stratum.
+    @Test(
+        arguments: [
+            Small(name: "smoe-4-4"), Small(name: "xmoe", stratum: 8, widths: [256], choices: [15, 8]),
+            Small(name: "hmoe", widths: [288, 416, 608, 736], choices: [5, 3]),
+            Small(name: "mhmoe", heads: 2, stratum: 9, widths: [448], more: (2 * (192 * 192 + 192), 2 * 192 * 192)),
+            Small(name: "dynmoe", choices: [4, 2], more: (2 * 12, 0)),
+        ]) func theMixturesOnMulti30k(small: Small) throws
+    {
+        let configuration = try RunConfiguration.load(file: "\(Self.configs)/multi30k/\(small.name).yaml")
+        let plan = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
+        let d = 192, f = 512, words = 6000, attention = 4 * (d * d + d), norm = 2 * d
+        let outside = words * d + 6 * attention + 2 * (2 * d * f + f + d) + 12 * norm
+        let c = d / small.heads, n = small.stratum, widths = (0..<n).map { small.widths[$0 % small.widths.count] }
+        let experts = 2 * widths.reduce(0) { $0 + (2 * c + 1) * $1 + c }
+        #expect(plan.parameters == outside + 2 * (3 * n * c + 2 * c + experts + small.more.parameters))
+        let width = Double(widths.reduce(0, +)) / Double(n), met = small.choices[0] + small.choices[1] / 2
+        let gatesAndExperts = Double(small.heads) * (2.5 * Double(n) + 2 * met * width) * Double(c)
+        let products = Double(words * d + 24 * d * d + 4 * d * f) + 2 * (gatesAndExperts + Double(small.more.products))
+        #expect(abs(plan.flopsPerToken - 2 * products) < 1)
+    }
+
     /// Mixtures of other papers, on the first corpus.
     private static let beyondThePaper: Set = ["xmoe", "hmoe", "mhmoe", "dynmoe"]
 
