@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Installs the libraries that Strata builds on (Debian, Ubuntu): only what is missing, with sudo only when not root.
+# Installs the libraries that Strata builds on (Debian, Ubuntu): only what is missing, with sudo only when not root. With
+# --cluster also what launch/cluster.sh wants.
 set -euo pipefail
 
 packages=(g++ pkg-config libopenmpi-dev openmpi-bin libopenblas-dev libsentencepiece-dev libxxhash-dev zlib1g-dev libzstd-dev)
+case ${1:-} in
+  '') ;;
+  --cluster) packages+=(iproute2 openssh-client openssh-server util-linux) ;;
+  *) echo "install-deps: unknown option $1; --cluster is the only one" >&2; exit 64 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
