@@ -4,31 +4,36 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: launch/chaos.sh --kills N [--ranks 2|3|4] [--seed S]
+usage: launch/chaos.sh --kills N [--ranks 2|3|4] [--hosts H] [--seed S]
 
 Trains a small model twice under launch/run.sh, on the same number of ranks: undisturbed, and with N kills of a random rank or
 of mpirun (SIGKILL) at random moments: between updates, in the middle of writing a checkpoint, while starting. After each kill
 every committed checkpoint must be bit for bit that of the undisturbed run, and the newest one that was reported must be there;
 every start must resume from it or a later one. In the end parameters, optimizer state and losses must be the same bits.
 
+With --hosts the ranks run on as many hosts (at most as many as ranks) of a cluster in a box, which needs what
+launch/cluster.sh says. Then kills are also of a daemon of Open MPI on another host, and of the link of another host, which
+comes up again when the job has ended.
+
 STRATA=PATH names the build; the default is the release build. Ends with 0 if all of this holds.
 END
 }
 
-kills='' ranks=2 seed=7
+kills='' ranks=2 hosts=1 seed=7
 while [ $# -gt 0 ]; do
   case $1 in
-    --kills | --ranks | --seed) [ $# -ge 2 ] || { echo "chaos.sh: $1 needs a value; see --help" >&2; exit 64; } ;;
+    --kills | --ranks | --hosts | --seed) [ $# -ge 2 ] || { echo "chaos.sh: $1 needs a value; see --help" >&2; exit 64; } ;;
   esac
   case $1 in
     --kills) kills=$2; shift 2 ;;
     --ranks) ranks=$2; shift 2 ;;
+    --hosts) hosts=$2; shift 2 ;;
     --seed) seed=$2; shift 2 ;;
     --help | -h) usage; exit 0 ;;
     *) echo "chaos.sh: unknown option $1; see --help" >&2; exit 64 ;;
   esac
 done
-if ! [[ $kills =~ ^[1-9][0-9]*$ && $ranks =~ ^[234]$ && $seed =~ ^[0-9]+$ ]]; then
+if ! [[ $kills =~ ^[1-9][0-9]*$ && $ranks =~ ^[234]$ && $hosts =~ ^[1234]$ && $hosts -le $ranks && $seed =~ ^[0-9]+$ ]]; then
   usage >&2
   exit 64
 fi
@@ -45,8 +50,10 @@ checkpoints=$folder/chaos/checkpoints
 log=$folder/chaos.log
 runner=''
 recoveries=0
+launch=("$root/launch/run.sh")
 end() {
   [ -z "$runner" ] || { kill -TERM "$runner"; sleep 0.2; kill -TERM "$runner"; } 2>/dev/null || true
+  [ "$hosts" -eq 1 ] || cluster down || true
 }
 trap end EXIT
 fail() {
@@ -54,6 +61,13 @@ fail() {
   echo "$recoveries of $kills recoveries; FAILED" >&2
   exit 1
 }
+
+cluster() { STRATA_CLUSTER=$folder/cluster "$root/launch/cluster.sh" "$@"; }
+if [ "$hosts" -gt 1 ]; then
+  slots=$(((ranks + hosts - 1) / hosts))
+  cluster up "$hosts" --slots "$slots" >"$folder/cluster.log" 2>&1 || fail "$(tail -n 1 "$folder/cluster.log")"
+  launch=(env "STRATA_CLUSTER=$folder/cluster" "$root/launch/cluster.sh" run)
+fi
 
 per_life=30
 updates=$(((kills + 2) * per_life))
@@ -77,7 +91,7 @@ parallel: {threads_per_rank: 1, watchdog_seconds: 20, watchdog_abort_seconds: 60
 checkpoint: {every: 5, keep: 3}
 END
 "$STRATA" prepare "$folder/config.yaml" >"$folder/prepare.log" 2>&1 || fail "preparing the data failed"
-"$root/launch/run.sh" -n "$ranks" -- train "$folder/config.yaml" --out "$folder/whole" --set checkpoint.keep=1000000 \
+"${launch[@]}" -n "$ranks" -- train "$folder/config.yaml" --out "$folder/whole" --set checkpoint.keep=1000000 \
   >"$folder/whole.log" 2>&1 || fail "the undisturbed run failed"
 
 # Does a command until it succeeds; fails after a minute and a half, or when the run has ended.
@@ -91,21 +105,24 @@ await() {
   done
 }
 
-children() { cat "/proc/$1/task/$1/children" 2>/dev/null || true; }
-
-# Sets job to mpirun and its ranks, if all are there and mpirun is not that of an earlier life.
-job=() former=''
+# Sets job to mpirun and its ranks, on whatever host they are, if all are there and mpirun is not that of an earlier life; and
+# daemons to those that have started ranks on other hosts.
+job=() daemons=() former=''
 has_started() {
-  local launcher
-  for launcher in $(children "$runner"); do
-    if [ "$launcher" = "$former" ] || [ "$(cat "/proc/$launcher/comm" 2>/dev/null)" != mpirun ]; then continue; fi
-    # shellcheck disable=SC2046 # one word a process
-    set -- $(children "$launcher")
-    [ $# -eq "$ranks" ] || return 1
-    job=("$launcher" "$@")
-    return 0
+  local file process parent launcher='' found=() parents=()
+  for file in $(grep -lszxF -- "$folder/chaos" /proc/[0-9]*/cmdline); do
+    process=${file#/proc/} process=${process%/cmdline}
+    case $(cat "/proc/$process/comm" 2>/dev/null) in
+      mpirun) launcher=${launcher:-$process} ;;
+      "${STRATA##*/}")
+        found+=("$process")
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
+        [ "$(cat "/proc/$parent/comm" 2>/dev/null)" != orted ] || parents+=("$parent") ;;
+    esac
   done
-  return 1
+  [ -n "$launcher" ] && [ "$launcher" != "$former" ] && [ ${#found[@]} -eq "$ranks" ] || return 1
+  job=("$launcher" "${found[@]}") daemons=()
+  [ ${#parents[@]} -eq 0 ] || mapfile -t daemons < <(printf '%s\n' "${parents[@]}" | sort -u)
 }
 
 # What this life has written to the log.
@@ -125,9 +142,10 @@ reported() { newest_of 's|^checkpoint .*/step-0*\([0-9]*\) .*|\1|p'; }
 resumed() { newest_of 's|^resuming from .*/step-0*\([0-9]*\)$|\1|p'; }
 newest_of() { sed -n "$1" "$log" | tail -n 1 | grep . || echo 0; }
 
+# Whether these processes have ended; without arguments those of the job.
 has_ended() {
   local process
-  for process in "${job[@]}"; do
+  for process in "${@:-${job[@]}}"; do
     # One that nobody has collected yet is there, but has no arguments.
     if { IFS= read -r -d '' _ <"/proc/$process/cmdline"; } 2>/dev/null; then return 1; fi
   done
@@ -146,17 +164,26 @@ check_checkpoints() {
   for path in "$checkpoints"/step-*; do
     [[ $path =~ /(step-[0-9]+)$ ]] || continue
     name=${BASH_REMATCH[1]}
+    # Between those that are due: Open MPI's own SIGTERM, before it kills, is a request to stop.
+    [ -d "$folder/whole/checkpoints/$name" ] || [ $((10#${name#step-} % 5)) -eq 0 ] || continue
     for file in "$folder/whole/checkpoints/$name"/*.safetensors; do
       cmp -s "$file" "$path/${file##*/}" || [ ! -e "$path/manifest.json" ] || fail "after kill $1: $path/${file##*/} differs"
     done
   done
 }
 
-"$root/launch/run.sh" -n "$ranks" --max-restarts $((2 * kills)) --backoff 0 -- train "$folder/config.yaml" --out "$folder/chaos" \
+"${launch[@]}" -n "$ranks" --max-restarts $((10 * kills)) --backoff 0 -- train "$folder/config.yaml" --out "$folder/chaos" \
   >"$log" 2>&1 &
 runner=$!
 
-saves=0 starts=0 launchers=0
+# Takes the link of a host down until mpirun has ended, and up again. Ranks that are left there run.sh must find.
+cut_link() {
+  cluster cut "$1"
+  await "end of life $k, whose link was cut" has_ended "${job[0]}"
+  cluster heal "$1"
+}
+
+saves=0 starts=0 launchers=0 daemon_kills=0 cuts=0
 for ((k = 1; k <= kills; k++)); do
   await "start of life $k" has_started
   case $((RANDOM % 8)) in
@@ -175,10 +202,19 @@ for ((k = 1; k <= kills; k++)); do
       await "update $moment" has_reached "$moment"
       sleep "0.00$((RANDOM % 10))" ;;
   esac
-  victim=$((RANDOM % (ranks + 1)))
+  # mpirun, a rank, a daemon, or a link of a host but the first.
+  victim=$((RANDOM % (ranks + 1 + ${#daemons[@]} + hosts - 1)))
   former=${job[0]}
-  kill -KILL "${job[victim]}" 2>/dev/null || fail "kill $k met no process"
-  [ "$victim" -gt 0 ] || launchers=$((launchers + 1))
+  if [ "$victim" -le "$ranks" ]; then
+    kill -KILL "${job[victim]}" 2>/dev/null || fail "kill $k met no process"
+    [ "$victim" -gt 0 ] || launchers=$((launchers + 1))
+  elif [ $((victim -= ranks + 1)) -lt ${#daemons[@]} ]; then
+    kill -KILL "${daemons[victim]}" 2>/dev/null || fail "kill $k met no daemon"
+    daemon_kills=$((daemon_kills + 1))
+  else
+    cut_link $((victim - ${#daemons[@]} + 2))
+    cuts=$((cuts + 1))
+  fi
   await "end of life $k" has_ended
   if is_saving; then saves=$((saves + 1)); fi
   check_resumed
@@ -209,5 +245,9 @@ cmp "$folder/whole.metrics" "$folder/chaos.metrics" || fail "metrics differ"
 if grep -q '^warning: ' "$log"; then fail "a start found a damaged checkpoint"; fi
 
 rm -rf "$folder"
-echo "$kills kills on $ranks ranks: $launchers of mpirun, $saves in the middle of a save, $starts while starting"
+where="$ranks ranks"
+[ "$hosts" -eq 1 ] || where+=" of $hosts hosts"
+also=''
+[ "$hosts" -eq 1 ] || also=", $daemon_kills of a daemon, $cuts of a link"
+echo "$kills kills on $where: $launchers of mpirun$also, $saves in the middle of a save, $starts while starting"
 echo "$recoveries of $kills recoveries; final parameters bit-identical"

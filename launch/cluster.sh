@@ -282,16 +282,17 @@ run() {
   within "$first" env --default-signal=INT "$here/run.sh" --hostfile "$state/hostfile" "$@" <&0 &
   entered=$!
   pass_on() {
-    local child
+    local child words
     for child in $(descendants "$entered"); do
-      if grep -qzxF "$here/run.sh" "/proc/$child/cmdline" 2>/dev/null; then
-        kill -USR1 "$child" 2>/dev/null || true
-        return
-      fi
+      { mapfile -d '' -t words <"/proc/$child/cmdline"; } 2>/dev/null || continue
+      [ "${words[1]:-}" = "$here/run.sh" ] || continue
+      kill -USR1 "$child" 2>/dev/null || true
+      return 0
     done
   }
   trap pass_on TERM INT USR1
   wait "$entered" || status=$?
+  # A signal interrupts wait.
   while kill -0 "$entered" 2>/dev/null; do status=0; wait "$entered" || status=$?; done
   return "$status"
 }

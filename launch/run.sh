@@ -11,6 +11,8 @@ usage: launch/run.sh -n RANKS [options] -- COMMAND [ARGUMENTS]
   --hostfile FILE     hosts and their slots, one a line: "node1 slots=8"
   --max-restarts N    after a failure of train start again with --resume, at most N times (default 0)
   --backoff SECONDS   before a restart; doubled, up to a minute, while starts bring no new checkpoint (default 1)
+  --min-ranks M       restarts leave out hosts of the hostfile that do not answer ssh, and go on with fewer ranks, at least M
+                      (default: as many as -n)
 
 example: launch/run.sh -n 16 --hostfile hosts --max-restarts 5 -- train configs/m4/smoe-4-4.yaml --out runs/m4
 END
@@ -19,10 +21,10 @@ END
 say() { echo "run.sh: $1" >&2; }
 fail() { say "$1"; exit 64; }
 
-ranks='' threads='' hostfile='' restarts=0 backoff=1
+ranks='' threads='' hostfile='' restarts=0 backoff=1 fewest=''
 while [ $# -gt 0 ]; do
   case $1 in
-    -n | --threads | --hostfile | --max-restarts | --backoff)
+    -n | --threads | --hostfile | --max-restarts | --backoff | --min-ranks)
       [ $# -ge 2 ] || fail "$1 needs a value; see --help" ;;
   esac
   case $1 in
@@ -31,6 +33,7 @@ while [ $# -gt 0 ]; do
     --hostfile) hostfile=$2; shift 2 ;;
     --max-restarts) restarts=$2; shift 2 ;;
     --backoff) backoff=$2; shift 2 ;;
+    --min-ranks) fewest=$2; shift 2 ;;
     --help | -h) usage; exit 0 ;;
     --) shift; break ;;
     *) fail "unknown option $1; see --help" ;;
@@ -41,34 +44,38 @@ done
 [[ $restarts =~ ^[0-9]+$ ]] || fail "--max-restarts must be a number, but is '$restarts'"
 [[ $backoff =~ ^[0-9]+$ ]] || fail "--backoff must be a whole number of seconds, but is '$backoff'"
 [ -z "$hostfile" ] || [ -r "$hostfile" ] || fail "--hostfile $hostfile: must be a readable file"
+if [ -n "$fewest" ]; then
+  [[ $fewest =~ ^[1-9][0-9]*$ ]] && [ "$fewest" -le "$ranks" ] ||
+    fail "--min-ranks must be a number up to that of -n, $ranks, but is '$fewest'"
+  [ -n "$hostfile" ] || fail "--min-ranks needs --hostfile: it says which ranks there can be"
+fi
 [ $# -gt 0 ] || fail "a strata command must follow --; see --help"
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+root=${here%/*}
+# shellcheck source=launch/hosts.sh
+source "$here/hosts.sh"
 strata=${STRATA:-$(swift build -c release --package-path "$root" --show-bin-path)/strata}
 [ -x "$strata" ] || fail "$strata: must be built: swift build -c release --product strata"
 
-mpirun=(mpirun -n "$ranks")
-[ -z "$hostfile" ] || mpirun+=(--hostfile "$hostfile")
-# The cores that this shell may run on. Open MPI counts cores; nproc counts hardware threads, or says what OMP_NUM_THREADS does.
-allowed_cores() {
-  local range processor siblings
-  for range in $(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status | tr , ' '); do
-    for ((processor = ${range%-*}; processor <= ${range#*-}; processor++)); do
-      # Hardware threads of one core name the same siblings.
-      siblings=$processor
-      { read -r siblings <"/sys/devices/system/cpu/cpu$processor/topology/thread_siblings_list"; } 2>/dev/null || true
-      echo "$siblings"
-    done
-  done | sort -u | wc -l
-}
-
 cores=$(allowed_cores)
+options=(-x STRATA_JOB)
 if [ -n "$threads" ]; then
-  mpirun+=(--map-by "slot:PE=$threads")
+  options+=(--map-by "slot:PE=$threads")
 elif [ -z "$hostfile" ] && [ "$ranks" -gt "$cores" ]; then
-  mpirun+=(--oversubscribe)
+  options+=(--oversubscribe)
 elif [ -z "$hostfile" ] && [ $((cores / ranks)) -gt 1 ]; then
-  mpirun+=(--map-by "slot:PE=$((cores / ranks))")
+  options+=(--map-by "slot:PE=$((cores / ranks))")
+fi
+# A host that has gone says nothing. mpirun asks after half a minute at most, says which one it lost, and ends the job.
+for setting in time:10 intvl:5 probes:4; do
+  name=oob_tcp_keepalive_${setting%:*}
+  [ -n "$(printenv "OMPI_MCA_$name")" ] || options+=(--mca "$name" "${setting#*:}")
+done
+if [ -n "$hostfile" ] && [[ ${OMPI_MCA_plm_rsh_agent:-ssh} =~ ^([^[:space:]]*/)?ssh$ ]]; then
+  # So does the ssh that has started its daemon there.
+  alive='-o ConnectTimeout=10 -o ServerAliveInterval=10 -o ServerAliveCountMax=3'
+  export OMPI_MCA_plm_rsh_args="${OMPI_MCA_plm_rsh_args:+$OMPI_MCA_plm_rsh_args }$alive"
 fi
 if [ "$(id -u)" -eq 0 ]; then
   # Containers run as root; Open MPI wants to be told that this is meant.
@@ -99,6 +106,58 @@ end_session() {
   done
 }
 
+# Kills an mpirun that goes on after all that it had started has ended: it waits for the daemon of a host that it cannot reach.
+end_late() {
+  local started=false waited=0
+  while kill -0 "$1" 2>/dev/null; do
+    if has_children "$1"; then
+      started=true waited=0
+    elif $started && [ $((waited += 1)) -gt 10 ]; then
+      say "the job has ended, but mpirun waits for a host that it cannot reach; killing it"
+      end_session "$1"
+    fi
+    sleep 1 >/dev/null 2>&1
+  done
+}
+has_children() {
+  local child
+  for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+    # One that nobody has collected yet is there, but has no arguments.
+    if { IFS= read -r -d '' _ <"/proc/$child/cmdline"; } 2>/dev/null; then return 0; fi
+  done
+  return 1
+}
+
+# Sets `list` to the hosts that answer, and `starting` to the ranks that they have slots for. Says what has changed; fails if
+# the ranks are too few.
+absent=''
+choose_hosts() {
+  local slots=0 count line host there lost='' names=''
+  : >"$list"
+  while read -r count line; do
+    echo "$line" >>"$list"
+    slots=$((slots + count))
+  done < <(answering "$hostfile")
+  there=" $(host_names "$list" | paste -sd ' ') "
+  for host in $(host_names "$hostfile"); do
+    if [[ $there == *" $host "* ]]; then names+="${names:+, }$host"; else lost+="${lost:+, }$host"; fi
+  done
+  starting=$((slots < ranks ? slots : ranks))
+  if [ -z "$lost" ]; then
+    # Whether that is enough is for mpirun to say.
+    starting=$ranks
+    [ -z "$absent" ] || say "$absent: there again; going on with $ranks ranks"
+  elif [ "$starting" -lt "${fewest:-$ranks}" ]; then
+    say "no answer from $lost: the others have slots for $slots rank(s), but there must be ${fewest:-$ranks}$(
+      [ -n "$fewest" ] || echo ' (see --min-ranks)')"
+    absent=$lost
+    return 1
+  else
+    say "no answer from $lost; going on with $starting of $ranks ranks on $names"
+  fi
+  absent=$lost
+}
+
 # mpirun answers SIGTERM and SIGINT by killing its ranks at once, but passes SIGUSR1 on. In a session of its own it does not see
 # the terminal's Ctrl-C, and the ranks have the time to write a checkpoint.
 running='' stops=0
@@ -111,27 +170,62 @@ stop() {
 }
 trap stop TERM INT USR1
 
-stuck=0 pause=$backoff
+# Before another start; uses up a restart.
+rest() {
+  restarts=$((restarts - 1))
+  say "$1 in $pause s, $restarts restart(s) left"
+  sleep "$pause" &
+  wait $! || true
+}
+longer() { pause=$((pause * 2 > 60 ? 60 : pause * 2)); }
+
+list=$hostfile
+if [ -n "$hostfile" ]; then
+  list=$(mktemp)
+  trap 'rm -f "$list"' EXIT
+  cat "$hostfile" >"$list"
+fi
+jobs=$(uname -n).$$
+stuck=0 pause=$backoff starts=0 starting=$ranks
 while :; do
   [ "$stops" -eq 0 ] || exit 75
+  if [ -n "$fewest" ] || { [ -n "$hostfile" ] && [ "$starts" -gt 0 ]; }; then
+    if ! choose_hosts; then
+      if [ "$restarts" -eq 0 ] || [ "${command[0]}" != train ]; then exit 70; fi
+      rest "asking again"
+      longer
+      continue
+    fi
+    [ "$stops" -eq 0 ] || exit 75
+    # A host that is back may still have ranks of the job that lost it.
+    end_on_hosts "$list" "$jobs"
+  fi
+  starts=$((starts + 1))
   before=$(newest)
-  setsid "${mpirun[@]}" "$strata" "${command[@]}" <&0 &
+  STRATA_JOB=$jobs.$starts \
+    setsid mpirun -n "$starting" ${list:+--hostfile "$list"} "${options[@]}" "$strata" "${command[@]}" <&0 &
   running=$!
   # Asked since the loop looked.
   [ "$stops" -eq 0 ] || kill -USR1 "$running" 2>/dev/null || true
+  late=''
+  if [ -n "$hostfile" ] && [ "${command[0]}" = train ]; then
+    end_late "$running" &
+    late=$!
+  fi
   status=0
-  # A signal interrupts wait: the status counts only once mpirun has ended.
-  wait "$running" || status=$?
-  while kill -0 "$running" 2>/dev/null; do status=0; wait "$running" || status=$?; done
+  # A signal interrupts wait: the status counts only once mpirun has ended. What the shell says of a killed one is said below.
+  { wait "$running" || status=$?; } 2>/dev/null
+  while kill -0 "$running" 2>/dev/null; do status=0; { wait "$running" || status=$?; } 2>/dev/null; done
   # From here on a stop has nobody to be passed on to. An mpirun that was killed may leave ranks behind.
   session=$running running=''
+  if [ -n "$late" ]; then kill "$late" 2>/dev/null || true; fi
   end_session "$session"
   # The request came before the ranks listened to it: nothing was done that could be lost.
   if [ "$stops" -gt 0 ] && [ "$status" -eq $((128 + $(kill -l USR1))) ]; then status=75; fi
   # 64 and 65 would fail again, and 75 is a stop that was asked for.
   case $status in 0 | 64 | 65 | 75) exit "$status" ;; esac
+  [ -z "$hostfile" ] || end_on_hosts "$hostfile" "$jobs"
   if [ "$restarts" -eq 0 ] || [ "$stops" -gt 0 ] || [ "${command[0]}" != train ]; then exit "$status"; fi
-  restarts=$((restarts - 1))
   after=$(newest)
   if [ "$after" != "$before" ]; then
     stuck=0 pause=$backoff
@@ -139,11 +233,9 @@ while :; do
     stuck=$((stuck + 1))
     if [ "$stuck" -gt 1 ]; then
       say "no progress: the last $stuck starts failed before a new checkpoint (newest: ${after:-none}); see above for the cause"
-      pause=$((pause * 2 > 60 ? 60 : pause * 2))
+      longer
     fi
   fi
   [[ " ${command[*]} " == *" --resume "* ]] || command+=(--resume)
-  say "ended with status $status; resuming in $pause s, $restarts restart(s) left"
-  sleep "$pause" &
-  wait $! || true
+  rest "ended with status $status; resuming"
 done

@@ -52,6 +52,8 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var watchdogSeconds: Double = 300
     /// Seconds that a rank waits in a collective before it ends the job; 0: never.
     public var watchdogAbortSeconds: Double = 1800
+    /// The same where no rank is at work any more: each waits too, or does not answer.
+    public var unreachableAbortSeconds: Double = 180
 
     public init() {}
 }

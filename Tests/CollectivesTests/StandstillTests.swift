@@ -22,7 +22,7 @@ import Testing
             if !silent.contains(report.rank) { earlier.beat -= 1 }
             return earlier
         }
-        return Standstill(rank: rank, place: now[rank]!.place!, waited: 300.2, now: now, before: before)
+        return Standstill(rank: rank, place: now[rank]!.place!, waited: 300.2, worldSize: 3, now: now, before: before)
     }
 
     @Test func aRankThatIsElsewhereIsNamed() {
@@ -79,6 +79,17 @@ import Testing
         #expect(!Self.standstill(of: 1, reports[0], reports[1], reports[2], silent: [0]).isSpokenForByAnother)
         let ahead = Self.report(0, entered: 7, waiting: false)
         #expect(!Self.standstill(of: 1, ahead, reports[1], reports[2]).isSpokenForByAnother)
+    }
+
+    @Test func whetherAnyRankIsAtWork() {
+        let waiting = Self.report(0, entered: 7), alsoWaiting = Self.report(1, entered: 7)
+        let atWork = Self.report(2, entered: 6, waiting: false), starting = Self.report(2, entered: 0, in: nil)
+        #expect(!Self.standstill(waiting, alsoWaiting, atWork).isOfAll)
+        #expect(!Self.standstill(waiting, alsoWaiting, starting).isOfAll)
+        #expect(Self.standstill(waiting, alsoWaiting, atWork, silent: [2]).isOfAll)
+        #expect(Self.standstill(waiting, alsoWaiting, Self.report(2, entered: 7)).isOfAll)
+        #expect(!Self.standstill(waiting, alsoWaiting).isOfAll, "nothing is known of rank 2")
+        #expect(!Self.standstill(waiting, alsoWaiting, atWork, silent: [0, 1, 2]).isOfAll, "no report is read")
     }
 
     @Test func manyRanksAreOneLine() {

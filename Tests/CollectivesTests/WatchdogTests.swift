@@ -108,10 +108,11 @@ import _TestSupport
         let gaveUp = Count()
         private(set) var watch: Watch!
 
-        init(report: Double, giveUp: Double) {
+        init(report: Double, giveUp: Double, unreachable: Double = 0) {
             _ = journal.add(.init(id: "world", members: [0, 1]))
             watch = Watch(
-                journal: journal, rank: 0, host: "here", board: board, limits: .init(report: report, giveUp: giveUp),
+                journal: journal, rank: 0, host: "here", board: board,
+                limits: .init(report: report, giveUp: giveUp, unreachable: unreachable),
                 say: { [talk] in talk.say($0) }, giveUp: { [gaveUp] in gaveUp.value.withLock { $0 += 1 } })
         }
 
@@ -150,6 +151,26 @@ import _TestSupport
         #expect(!steps.wait(1))
         #expect(steps.gaveUp.value.withLock { $0 } == 1)
         #expect(steps.talk.all.count == 2 && steps.talk.all[1].contains("waiting for 15 s"))
+    }
+
+    /// A peer that does not answer is waited for less long than one at work. The watch's own report is of the rank that waits.
+    @Test func itGivesUpSoonerWhereNoRankIsAtWork() {
+        for isAnswering in [true, false] {
+            let steps = Steps(report: 100, giveUp: 60, unreachable: 20)
+            var reports = [0, 1].map { RankReport(rank: $0, process: 1, host: "here", beat: 1, place: nil, entered: [:]) }
+            reports[0].place = .init(operation: "barrier", group: "world", members: [0, 1], number: 1, isWaiting: true)
+            steps.enter(1)
+            var seconds = 0
+            repeat {
+                reports[0].beat += 1
+                if isAnswering { reports[1].beat += 1 }
+                reports.forEach(steps.board.post)
+                seconds += 1
+            } while steps.wait(1)
+            // The first step finds the rank there.
+            #expect(seconds - 1 == (isAnswering ? 60 : 20))
+            #expect(steps.talk.all.count == 1 && steps.talk.all[0].contains("no rank is at work: ") == !isAnswering)
+        }
     }
 
     /// A rank may make communicators and enter them while its watchdog looks.

@@ -74,6 +74,7 @@ import TransformerModel
           threads_per_rank: 2
           watchdog_seconds: 60
           watchdog_abort_seconds: 0
+          unreachable_abort_seconds: 90
         checkpoint:
           every: 17
           keep: 19
@@ -112,6 +113,7 @@ import TransformerModel
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank) = (3, 2)
         (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
+        expected.parallel.unreachableAbortSeconds = 90
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)
         #expect(configuration == expected)
     }

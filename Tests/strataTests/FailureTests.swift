@@ -51,10 +51,11 @@ import _TestSupport
     }
 
     /// The others say whom they wait for, and in the end give up.
-    @Test(arguments: [2, 4]) func aRankThatIsStoppedIsNamed(ranks: Int) throws {
+    @Test(arguments: [(2, "watchdog_abort_seconds"), (4, "unreachable_abort_seconds")])
+    func aRankThatIsStoppedIsNamed(ranks: Int, limit: String) throws {
         let outcome = try disturb(
             ranks: ranks, "kill -STOP $(rank 1)", "--set", "parallel.watchdog_seconds=1",
-            "--set", "parallel.watchdog_abort_seconds=3")
+            "--set", "parallel.\(limit)=3")
         #expect(outcome.status == 70, "\(outcome)")
         #expect(outcome.stderr.contains("strata: watchdog: "), "\(outcome)")
         #expect(outcome.stderr.contains("): does not answer: it is stopped or gone"), "\(outcome)")
@@ -63,6 +64,7 @@ import _TestSupport
         #expect(outcome.stderr.contains(names), "\(outcome)")
         #expect(outcome.stderr.contains("  rank 1 (process "), "\(outcome)")
         #expect(outcome.stderr.contains("gives up and ends the job"), "\(outcome)")
+        if limit.hasPrefix("unreachable") { #expect(outcome.stderr.contains("  no rank is at work: rank "), "\(outcome)") }
     }
 
     /// What a killed mpirun leaves behind ends by itself.

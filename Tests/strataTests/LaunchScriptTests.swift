@@ -19,6 +19,8 @@ import _TestSupport
         [], ["-n"], ["-n", "two", "--", "doctor"], ["-n", "2"], ["-n", "2", "--treads", "1", "--", "doctor"],
         ["-n", "2", "--threads", "0", "--", "doctor"], ["-n", "2", "--hostfile", "/nowhere", "--", "doctor"],
         ["-n", "2", "--max-restarts", "-1", "--", "doctor"], ["-n", "2", "--backoff", "soon", "--", "doctor"],
+        ["-n", "2", "--min-ranks", "1", "--", "doctor"],
+        ["-n", "2", "--min-ranks", "3", "--hostfile", "/dev/null", "--", "doctor"],
     ])
     func wrongUsageEndsWith64(arguments: [String]) throws {
         let outcome = try Self.run(arguments)
@@ -66,7 +68,7 @@ import _TestSupport
         let outcome = try Self.shell(
             """
             set -euo pipefail
-            eval "$(sed -n '/^allowed_cores()/,/^}/p' launch/run.sh |
+            eval "$(sed -n '/^allowed_cores()/,/^}/p' launch/hosts.sh |
               sed "s:/proc/self/status:$FOLDER/status:; s:/sys/devices/system/cpu:$FOLDER:")"
             allowed_cores
             """, in: folder)

@@ -5,7 +5,7 @@ import _TestSupport
 /// A cluster in a box for one test, taken down with it.
 final class TestCluster {
     private let folder = CommandLineFolder()
-    private var state: String { "\(folder.path)/cluster" }
+    var state: String { "\(folder.path)/cluster" }
 
     var hostfile: String { "\(state)/hostfile" }
 

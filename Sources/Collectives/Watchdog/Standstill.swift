@@ -5,13 +5,22 @@ struct Standstill {
     let place: RankReport.Place
     /// Since when, in seconds.
     let waited: Double
-    /// The members' reports now, and some beats before.
+    /// Ranks in the world.
+    let worldSize: Int
+    /// The reports of all ranks now, and some beats before.
     let now: [Int: RankReport]
     let before: [Int: RankReport]
 
     /// One of the ranks that wait speaks for all: the lowest that still answers.
     var isSpokenForByAnother: Bool {
         place.members.contains { $0 < rank && answers($0) && waitsHere($0) }
+    }
+
+    /// Whether no rank is at work any more: each waits in a collective, or has stopped to answer. False while nothing is known of
+    /// some rank, or nobody's reports are read, this rank's own neither.
+    var isOfAll: Bool {
+        answers(rank) && now.count == worldSize
+            && now.values.allSatisfy { !answers($0.rank) || $0.place?.isWaiting == true }
     }
 
     /// "allReduce #7 among ranks 0–2 …", and a line for each rank that keeps the others from going on.

@@ -16,8 +16,9 @@ final class Watch: @unchecked Sendable {
     private var place: CollectivePlace?
     /// Seconds in that place.
     private var waited = 0.0
-    /// When to look at the others next, in seconds of waiting. The first look says nothing.
+    /// When to look at the others next, and to speak next, in seconds of waiting. The first look says nothing.
     private var nextLook = 0.0
+    private var nextWord = 0.0
     /// The members' reports at the last look.
     private var before: [Int: RankReport]?
 
@@ -35,7 +36,7 @@ final class Watch: @unchecked Sendable {
     }
 
     /// Seconds to the first word.
-    private var shortest: Double { limits.giveUp > 0 ? min(limits.report, limits.giveUp) : limits.report }
+    private var shortest: Double { [limits.giveUp, limits.unreachable].filter { $0 > 0 }.reduce(limits.report, min) }
 
     func run() {
         // Several beats between looks, and reports that are not old when something happens to a rank.
@@ -69,6 +70,7 @@ final class Watch: @unchecked Sendable {
             waited = 0
             // The first look is for comparison: who has not reported since is silent.
             nextLook = shortest / 2
+            nextWord = limits.report
             before = nil
             return true
         }
@@ -76,25 +78,29 @@ final class Watch: @unchecked Sendable {
         let isAtEnd = limits.giveUp > 0 && waited >= limits.giveUp
         guard waited >= nextLook || isAtEnd else { return true }
         let standstill = look(at: current.named(in: journal.groups))
-        if isAtEnd {
-            say("\(standstill.description)\n  rank \(rank) gives up and ends the job")
+        let isHopeless = limits.unreachable > 0 && waited >= limits.unreachable && standstill.isOfAll
+        if isAtEnd || isHopeless {
+            let reason = isHopeless ? "no rank is at work: " : ""
+            say("\(standstill.description)\n  \(reason)rank \(rank) gives up and ends the job")
             giveUp()
             return false
         }
-        if before == nil {
-            nextLook = limits.report
-        } else {
+        if waited >= nextWord {
             if !standstill.isSpokenForByAnother { say(standstill.description) }
-            nextLook += limits.report
+            nextWord += limits.report
         }
+        nextLook += shortest / 2
         before = standstill.now
         return true
     }
 
+    /// Looks at the whole world: who waits here may wait for one that waits for others.
     private func look(at place: RankReport.Place) -> Standstill {
         var reports: [Int: RankReport] = [:]
-        for member in place.members { reports[member] = board.report(of: member) }
-        return Standstill(rank: rank, place: place, waited: waited, now: reports, before: before ?? [:])
+        for member in journal.groups[0].members { reports[member] = board.report(of: member) }
+        return Standstill(
+            rank: rank, place: place, waited: waited, worldSize: journal.groups[0].members.count, now: reports,
+            before: before ?? [:])
     }
 }
 

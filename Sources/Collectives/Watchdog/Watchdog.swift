@@ -11,10 +11,13 @@ public final class Watchdog {
         public var report: Double
         /// Waiting before giving up; 0: never.
         public var giveUp: Double
+        /// Waiting before giving up where no rank is at work: each waits too, or does not answer; 0: no sooner than others.
+        public var unreachable: Double
 
-        public init(report: Double, giveUp: Double) {
+        public init(report: Double, giveUp: Double, unreachable: Double = 0) {
             self.report = report
             self.giveUp = giveUp
+            self.unreachable = unreachable
         }
     }
 

@@ -23,7 +23,9 @@ extension RankWorld {
             let files = try RankFiles(folder.ranks, rank: world.rank)
             let watchdog = try Watchdog(
                 world, host: host, board: files,
-                limits: .init(report: configuration.watchdogSeconds, giveUp: configuration.watchdogAbortSeconds),
+                limits: .init(
+                    report: configuration.watchdogSeconds, giveUp: configuration.watchdogAbortSeconds,
+                    unreachable: configuration.unreachableAbortSeconds),
                 say: { text in
                     // On a terminal the line of progress stands there.
                     let start = isatty(STDERR_FILENO) == 1 ? "\n" : ""
