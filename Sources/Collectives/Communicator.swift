@@ -33,7 +33,8 @@ public protocol PendingCollective: AnyObject {
 ///
 /// Every rank of the group calls the same operations in the same order, and each from the one thread that owns the
 /// communicator. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: reductions combine
-/// in rank order, 0 first, or in the order that they are given, so that the same inputs on the same number of ranks give the same bits on both.
+/// in rank order, 0 first, or in the order that they are given, so that the same inputs on the same number of ranks give the
+/// same bits on both.
 ///
 /// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
 public protocol Communicator: AnyObject {

@@ -11,7 +11,7 @@ extension RoutingAnalysis {
         public var tokens: Int
         /// Tokens whose first choice an expert was, by global expert id, for all experts of the block. Their sum is `tokens`.
         public var first: [Int]
-        /// Tokens whose second choice an expert was; zeros with top-1.
+        /// Tokens whose second or a further choice an expert was; zeros with top-1.
         public var second: [Int]
         /// An expert's probability, mean over the tokens whose first choice it was, by global expert id; 0 without such tokens. nil
         /// in analyses of before it was kept.

@@ -7,7 +7,8 @@ extension StoredModel {
     /// embeddings of the same pieces, and those that are new keep what they were drawn as.
     ///
     /// - Returns: The tokens whose embeddings are the model's.
-    /// - Throws: `SurgeryError` where a parameter of the store is not in the model, or has another shape; `FileError`.
+    /// - Throws: `SurgeryError` where a parameter of the store is not in the model, or has another shape, or one of the model is
+    ///   not in the store; `FileError`.
     @discardableResult
     public func load(into store: ParameterStore, tokenizer: Tokenizer) throws -> Int {
         let own = try Tokenizer(modelFile: self.tokenizer)
@@ -25,6 +26,13 @@ extension StoredModel {
                     try parameters.read(slice.name, 0..<location.range.count, into: target)
                 }
             }
+        }
+        let held = Set(store.parameters.flatMap { $0.slices.map(\.name) })
+        // Other ranks hold other experts; gates' shapes say how many there are.
+        if let extra = parameters.names.filter({ !$0.contains(".experts.") && !held.contains($0) }).min() {
+            throw SurgeryError(
+                "\(path): to begin a training with it, the configuration's model must have its \(extra), but has no such "
+                    + "parameter: take the model section of its config.yaml")
         }
         return known.count { $0 != nil }
     }

@@ -60,7 +60,9 @@ private struct PrunedTensors: NamedTensors {
             }
             let block = parts[...place].joined(separator: ".")
             guard let experts = kept[block] else {
-                throw SurgeryError("\(path): nothing is known of the use of \(block)'s experts")
+                throw SurgeryError(
+                    "\(path): the analysis must have \(block), but has not: is it of another model? Run strata analyze on this one"
+                )
             }
             blocks.insert(block)
             let rest = parts[(place + 3)...].joined(separator: ".")
@@ -82,7 +84,8 @@ private struct PrunedTensors: NamedTensors {
         }
         guard blocks == Set(kept.keys) else {
             throw SurgeryError(
-                "\(path): has the blocks \(blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept")
+                "\(path): has the blocks \(blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept: is the analysis of another model? Run strata analyze on this one"
+            )
         }
         self.entries = entries
         names = entries.keys.sorted()

@@ -65,10 +65,13 @@ public struct RankPlan {
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
         allToAllBytesPerUpdate = Int(clamped: leaving * 4 * Double(plan.configuration.dim * float))
-        // Of what n ranks add up, each sends the others their pieces and the sum of its own: 2 (n − 1) / n of it.
-        func sent(_ parameters: Int, among ranks: Int) -> Int {
-            Int(clamped: 2 * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
+        // Of what n ranks add up, each sends the others their pieces of what it has, and the sum of its own: (n − 1) / n of each.
+        let parts = ByPlacement { [layout] in layout.gradientParts($0, tokenGroups: training.tokenGroups) }
+        func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {
+            Int(clamped: Double(1 + parts) * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
         }
-        gradientBytesPerUpdate = sent(plan.replicatedParameters, among: ranks) + sent(experts, among: layout.replicas)
+        gradientBytesPerUpdate =
+            sent(plan.replicatedParameters, parts.replicated, among: ranks)
+            + sent(experts, parts.expert, among: layout.replicas)
     }
 }

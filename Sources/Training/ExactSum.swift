@@ -48,11 +48,12 @@ struct ExactSum: Equatable, Sendable {
             for digit in sum.digits.indices { sum.digits[digit].negate() }
             sum.carry()
         }
-        // Four digits hold more bits than a double has.
         guard let highest = sum.digits.lastIndex(where: { $0 != 0 }) else { return 0 }
-        let magnitude = (max(0, highest - 3)...highest).reduce(0.0) {
-            $0 + Double(sign: .plus, exponent: 32 * $1 - 1074, significand: Double(sum.digits[$1]))
-        }
+        // Three digits hold more bits than a double has; of those below it matters alone whether there are any.
+        let lowest = max(0, highest - 2)
+        var bits = (lowest...highest).reversed().reduce(UInt128(0)) { $0 << 32 | UInt128(sum.digits[$1]) }
+        if sum.digits[..<lowest].contains(where: { $0 != 0 }) { bits |= 1 }
+        let magnitude = Double(sign: .plus, exponent: 32 * lowest - 1074, significand: Double(bits))
         return isNegative ? -magnitude : magnitude
     }
 

@@ -3,7 +3,7 @@ import Collectives
 import TensorCore
 
 /// The gradients of one placement while an update goes on: those of the token groups that run now, source by source, and the sums
-/// of earlier ones, as nodes of the update's tree. There is at most one sum for each level of the tree and source.
+/// of earlier ones, as nodes of the update's tree. There are at most two sums for each level of the tree and source.
 final class GradientPartials {
     /// A sum of earlier groups.
     private struct Sum {

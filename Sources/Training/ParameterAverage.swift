@@ -18,10 +18,15 @@ public final class ParameterAverage {
         self.store = store
         self.optimizer = optimizer
         self.context = context
-        averages = ByPlacement { placement in
-            let share = optimizer.share(placement), copy = context.uninitialized(1, share.count)
-            _ = copy.buffer.update(fromContentsOf: store.section(placement).values.buffer[share])
-            return copy
+        averages = ByPlacement { context.uninitialized(1, optimizer.share($0).count) }
+        restart()
+    }
+
+    /// Begins at the parameters as they are now.
+    public func restart() {
+        for placement in ParameterPlacement.allCases {
+            let values = store.section(placement).values.buffer[optimizer.share(placement)]
+            _ = averages[placement].buffer.update(fromContentsOf: values)
         }
     }
 

@@ -64,10 +64,11 @@ struct TokenGroupTree: Equatable {
     /// The nodes that are left of consecutive groups' leaves.
     func nodes(of groups: Range<Int>) -> [Node] { merging(groups.map(leaf)).parts.map(\.node) }
 
-    /// The most sums of earlier groups that are kept while consecutive groups run, one after another.
-    func mostSums(of groups: Range<Int>) -> Int {
+    /// The most sums of earlier groups that are kept while consecutive groups run, one in a round; those of the last round stay
+    /// where they are.
+    func mostSums(of groups: Range<Int>, rounds: Int) -> Int {
         var parts: [Part] = [], steps: [ReductionOrder.Step] = []
-        return groups.dropLast().reduce(0) { most, group in
+        return groups.prefix(rounds - 1).reduce(0) { most, group in
             merge(Part(buffer: 0, node: leaf(group)), into: &parts, &steps)
             return max(most, parts.count)
         }
@@ -86,9 +87,18 @@ extension ParallelLayout {
 
     /// Copies of its gradients of a placement that a rank holds in an update of so many token groups, where it holds most.
     public func gradientCopies(_ placement: ParameterPlacement, tokenGroups: Int) -> Int {
+        let tree = TokenGroupTree(groups: tokenGroups), rounds = (tokenGroups + ranks - 1) / ranks
+        return sources(placement).map { sources in
+            sources.reduce(0) { $0 + 1 + tree.mostSums(of: tree.groups(ofRank: $1, of: ranks), rounds: rounds) }
+        }.max() ?? 1
+    }
+
+    /// Sums of a placement's gradients that a rank has for the others in an update of so many token groups, where it has most.
+    public func gradientParts(_ placement: ParameterPlacement, tokenGroups: Int) -> Int {
         let tree = TokenGroupTree(groups: tokenGroups)
         return sources(placement).map { sources in
-            sources.reduce(0) { $0 + 1 + tree.mostSums(of: tree.groups(ofRank: $1, of: ranks)) }
+            let groups = sources.map { tree.groups(ofRank: $0, of: ranks) }
+            return tree.nodes(of: groups[0].lowerBound..<groups[groups.count - 1].upperBound).count
         }.max() ?? 1
     }
 }

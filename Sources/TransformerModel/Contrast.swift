@@ -20,9 +20,9 @@ public struct Contrast: Equatable, Sendable {
     /// As signatures have it.
     public var text: String { "rounds:\(rounds), alpha \(alpha), beta \(beta)" }
 
-    /// Replaces logits of the strong pass, [count], by (1 + β) z_s − β z_w of the candidates (5), those z_s ≥ log α + max z_s (6), and
-    /// by −∞ of all others. −∞ among `strong`: forbidden tokens, which are no candidates and no maximum. The likeliest token always
-    /// is one.
+    /// Replaces logits of the strong pass, [count], by (1 + β) z_s − β z_w where the token is a candidate, that is z_s ≥ log α +
+    /// max z_s, and by −∞ elsewhere (equations 5 and 6). Forbidden tokens come as −∞: they are never candidates, and the maximum is
+    /// over the others. The likeliest token always is a candidate.
     public func apply(_ strong: UnsafeMutablePointer<Float>, weak: UnsafePointer<Float>, count: Int) {
         var largest = -Float.infinity
         for token in 0..<count { largest = max(largest, strong[token]) }

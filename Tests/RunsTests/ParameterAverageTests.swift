@@ -35,6 +35,18 @@ import _TinyRuns
         }
     }
 
+    /// The parameters of a trained model take the place of those that were drawn.
+    @Test func beginsAnewAtLoadedParameters() throws {
+        _ = try SimulatedCluster.run(ranks: 1) { world in
+            let run = try TinyRun(world, Self.plan()), values = run.model.store.section(.replicated).values
+            let average = try #require(run.trainer.average)
+            values.fill(0.25)
+            try #require(average.values(.replicated).elements != values.elements)
+            average.restart()
+            try #require(average.values(.replicated).elements == values.elements)
+        }
+    }
+
     private static func run(
         _ plan: TinyPlan, in folder: TemporaryFolder, ranks: Int, interruption: Int? = nil
     ) throws -> ModelState {

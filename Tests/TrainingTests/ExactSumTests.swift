@@ -22,6 +22,13 @@ import _TestSupport
         #expect(Self.sum(values.reversed()).value == expected)
     }
 
+    /// Half a unit in the last place goes to the even neighbour; with the smallest bit more, upwards.
+    @Test func theSumIsRoundedOnce() {
+        let half = 0x1p-53
+        #expect(Self.sum([1, half]).value == 1 && Self.sum([1, half, 0x1p-900]).value == 1 + 0x1p-52)
+        #expect(Self.sum([-1, -half, -0x1p-900]).value == -1 - 0x1p-52 && Self.sum([1, half, -0x1p-900]).value == 1)
+    }
+
     @Test func whatIsNoNumberStaysSo() {
         #expect(Self.sum([1, .nan]).value.isNaN && Self.sum([.infinity, -.infinity]).value.isNaN)
     }

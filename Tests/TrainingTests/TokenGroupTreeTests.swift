@@ -77,6 +77,8 @@ import _TestSupport
         #expect(try copies(1, groups: 8) == [4, 4])
         #expect(try copies(2, groups: 8) == [3, 6])
         #expect(try copies(4, groups: 4) == [1, 4])
+        // Rank 0 keeps the sum of its only group while rank 1 runs its second: two leaves and two sums.
+        #expect(try copies(2, groups: 3) == [2, 4])
         #expect(try copies(1, groups: 65_536) == [17, 17])
     }
 }

@@ -21,7 +21,7 @@ struct ConvertPruneCommand: ParsableCommand {
               strata convert prune runs/quickstart --keep 0.5 --out exports/half
             """)
 
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+    @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
     var folder: String
 
     @Option(parsing: .unconditional, help: ArgumentHelp("The share of each stratum's experts that stays.", valueName: "share"))
@@ -54,7 +54,7 @@ struct ConvertPruneCommand: ParsableCommand {
         if let out { try requirePath(out, of: "--out") }
         let run = try RunFolder(existing: folder), choice = try options.choice()
         if let out, !dryRun { try requireNew(out) }
-        let model = try StoredModel(run, choice) { warn("\($0); using another one") }
+        let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
         let found = try read(analysis ?? run.analysis, for: model)
         let prunings = Dictionary(
             uniqueKeysWithValues: uses(found).map { block, gates in
@@ -85,6 +85,16 @@ struct ConvertPruneCommand: ParsableCommand {
             throw CommandFailure(
                 .usage,
                 "\(path): must be of strata \(model.configuration.model.mixture?.strata ?? []), but is of \(found.strata)")
+        }
+        let experts = found.strata.reduce(0, +)
+        let isWhole = found.expertLoad.allSatisfy { load in
+            [load.first.count, load.second.count, load.confidence?.count ?? experts].allSatisfy { $0 == experts }
+                && found.strata.indices.contains(load.gate)
+        }
+        guard isWhole, !found.expertLoad.isEmpty else {
+            throw CommandFailure(
+                .data, "\(path): must have the load of \(experts) experts for every gate, but has not: run strata analyze again"
+            )
         }
         guard found.expertLoad.allSatisfy({ $0.confidence != nil }) else {
             throw CommandFailure(

@@ -63,7 +63,7 @@ struct ConvertUpcycleCommand: ParsableCommand {
         var upcycling = Upcycling(strata: sizes)
         (upcycling.every, upcycling.topK, upcycling.scale) = (every, topK, scale)
         (upcycling.noise, upcycling.seed) = (noise, seed)
-        let model = try StoredModel(run, choice) { warn("\($0); using another one") }
+        let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
         let bytes = try ModelExport.write(model.upcycled(upcycling), to: out)
         print(
             "strata \(sizes.map(String.init).joined(separator: "-")) of update \(model.step), "

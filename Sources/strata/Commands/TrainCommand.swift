@@ -95,7 +95,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
         try ranks.together {
             try restore(run, checkpoints, corpus, folder, display)
-            if run.resumed == nil { try begin(run, corpus, display) }
+            if run.resumed == nil { try begin(run, corpus, folder, display) }
         }
         let start = run.start
         let log = try ranks.together { () -> MetricsLog? in
@@ -185,14 +185,27 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     }
 
     /// Loads the parameters of the model that the run begins with, if there is one.
-    private func begin(_ run: TrainingRun, _ corpus: PreparedCorpus, _ display: ProgressDisplay?) throws {
-        guard let from else { return }
+    private func begin(
+        _ run: TrainingRun, _ corpus: PreparedCorpus, _ folder: RunFolder, _ display: ProgressDisplay?
+    ) throws {
+        guard let from else {
+            if resume, try folder.isBegun {
+                display?.note(
+                    "warning: there is no checkpoint to resume from: beginning; a run begun with --from needs it again")
+            }
+            return
+        }
         let model = try StoredModel(RunFolder(existing: from)) { display?.note("warning: \($0); using another one") }
         let known = try model.load(into: run.model.store, tokenizer: corpus.tokenizer)
         display?.note(
             "beginning with update \(model.step) of \(model.path)"
                 + (known < corpus.vocabularySize
                     ? "; \(known) of \(corpus.vocabularySize) tokens have its embeddings, the others are new" : ""))
+        // What changes no shape is no error.
+        for change in run.configuration.differences(from: model.configuration) where change.hasPrefix("model.") {
+            display?.note("not as in \(model.path): \(change)")
+        }
+        run.average?.restart()
     }
 
     /// The same text and settings give another tokenizer where SentencePiece is of another version.

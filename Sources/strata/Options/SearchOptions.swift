@@ -45,7 +45,14 @@ struct SearchOptions: ParsableArguments {
             throw CommandFailure(.usage, "--contrast must be of one run, but \(models.count) are given as an ensemble")
         }
         guard let mixture = models[0].configuration.model.mixture, mixture.strataOrder == .stratified else {
-            throw CommandFailure(.usage, "--contrast must be of a model with strata: a token of any other leaves none earlier")
+            throw CommandFailure(
+                .usage, "--contrast must be of a model with strata that tokens leave early: stacked and dense ones have none")
+        }
+        guard rounds < mixture.strata.count else {
+            throw CommandFailure(
+                .usage,
+                "--contrast must name fewer rounds than the model has strata, \(mixture.strata.count), or the weak pass is the whole "
+                    + "one, but is \(contrast)")
         }
         return Contrast(rounds: rounds, alpha: contrastAlpha, beta: contrastBeta)
     }
