@@ -244,17 +244,9 @@ import _TestSupport
         for (keys, problem) in [
             (#""top_any": {"scale": 2}"#, "moe.top_any must be left out with moe.routing: token_choice"),
             (#""routing": "top_any", "top_k": 2"#, "moe.top_k must be left out with moe.routing: top_any"),
-            (#""routing": "top_any", "router_z_loss": 0.1"#, "moe.router_z_loss must be left out with moe.routing: top_any"),
-            (#""routing": "top_any", "width_penalty": {}"#, "moe.width_penalty must be left out with moe.routing: top_any"),
-            (#""routing": "top_any", "router_entropy": 1"#, "moe.router_entropy must be left out with moe.routing: top_any"),
-            (#""routing": "top_any", "score": "sigmoid""#, "moe.score must be left out with moe.routing: top_any"),
             (
                 #""routing": "top_any", "gate_normalization": "before_drop""#,
                 "moe.gate_normalization must be never, or be left out, with moe.routing: top_any"
-            ),
-            (
-                #""routing": "top_any", "bias_balancing_rate": 0.1"#,
-                "moe.bias_balancing_rate must be 0 with moe.routing: top_any"
             ),
         ] {
             let found = WrittenMixture.problem("{\"strata\": [4], \(keys)}")

@@ -21,6 +21,17 @@ import _TestSupport
                 == true)
     }
 
+    /// Pairs of methods, which the tests of neither may name.
+    @Test(arguments: [
+        ("router_z_loss: 0.1", "router_z_loss must be left out"), ("width_penalty: {}", "width_penalty must be left out"),
+        ("router_entropy: 1", "router_entropy must be left out"), ("score: sigmoid", "score must be left out"),
+        ("bias_balancing_rate: 0.1", "bias_balancing_rate must be 0"),
+    ])
+    func methodsThatDoNotGoTogether(key: String, problem: String) throws {
+        let found = try problems("model: {moe: {strata: [4], routing: top_any, \(key)}}\n" + minimalData)
+        #expect(found.contains { $0.contains("model.moe.\(problem) with model.moe.routing: top_any") }, "\(found)")
+    }
+
     @Test func aKeyOfAnotherSectionIsFound() throws {
         let found = try problems("training: {attention_dropout: 0.1}\nmodle: {}\n" + minimalData)
         #expect(found.count == 2)
