@@ -69,7 +69,7 @@ RUNS
 tensors() { cat "$1"/checkpoints/"$(cat "$1"/checkpoints/latest)"/shard-*.safetensors | sha256sum | cut -c1-16; }
 
 # All figures but what the clock says.
-figures() { sed -E 's/"tokens_per_second":[^,}]*,?//' "$1"/metrics.jsonl | sha256sum | cut -c1-16; }
+figures() { sed -E 's/"(tokens_per_second|flops_utilization|seconds_left)":[^,}]*,?//g' "$1"/metrics.jsonl | sha256sum | cut -c1-16; }
 
 # Trains a run with one of the programs; prints its two sums.
 sums() {

@@ -1,14 +1,27 @@
 import TensorCore
 
-/// Products with a weight w [out, in], packed or not.
+/// Products with a weight w [out, in], packed or not, and with what its gradient is made of, in the weight's precision.
 extension Parameter {
     /// y [T, out] ← x [T, in] · wᵀ with `epilogue`.
     public func multiply(_ context: ComputeContext, x: Tensor, epilogue: GEMM.Epilogue = .none, into y: Tensor) {
         if let packed {
             packed.multiply(context, x: x, epilogue: epilogue, into: y)
         } else {
-            MatrixProduct.forward(context, x: x, w: value, epilogue: epilogue, into: y)
+            MatrixProduct.forward(context, precision: precision, x: x, w: value, epilogue: epilogue, into: y)
         }
+    }
+
+    /// dx [T, in] ← dy [T, out] · w, or added to dx if `accumulate`; with `epilogue`.
+    public func backwardInput(
+        _ context: ComputeContext, dy: Tensor, accumulate: Bool = false, epilogue: GEMM.Epilogue = .none, into dx: Tensor
+    ) {
+        MatrixProduct.backwardInput(
+            context, precision: precision, dy: dy, w: value, accumulate: accumulate, epilogue: epilogue, into: dx)
+    }
+
+    /// gradient [out, in] += dyᵀ · x, dy [T, out], x [T, in].
+    public func backwardWeight(_ context: ComputeContext, dy: Tensor, x: Tensor) {
+        MatrixProduct.backwardWeight(context, precision: precision, dy: dy, x: x, into: gradient)
     }
 
     /// y [rows, out] ← x [rows, in] · wᵀ with `epilogue`, on the calling thread.
@@ -19,8 +32,27 @@ extension Parameter {
             packed.multiply(x, rows: rows, epilogue: epilogue, into: y)
         } else {
             GEMM.multiply(
-                m: rows, n: self.rows, k: columns, GEMM.Factor(x, stride: columns),
+                precision: precision, m: rows, n: self.rows, k: columns, GEMM.Factor(x, stride: columns),
                 GEMM.Factor(value.pointer, stride: columns, transposed: true), epilogue: epilogue, into: y, stride: self.rows)
         }
+    }
+
+    /// dx [rows, in] ← dy [rows, out] · w with `epilogue`, on the calling thread.
+    public func backwardInput(
+        _ dy: UnsafePointer<Float>, rows: Int, epilogue: GEMM.Epilogue = .none, into dx: UnsafeMutablePointer<Float>
+    ) {
+        GEMM.multiply(
+            precision: precision, m: rows, n: columns, k: self.rows, GEMM.Factor(dy, stride: self.rows),
+            GEMM.Factor(value.pointer, stride: columns), epilogue: epilogue, into: dx, stride: columns)
+    }
+
+    /// Rows `band` of dw [out, in] += dyᵀ · x, dy [rows, out], x [rows, in], on the calling thread.
+    public func backwardWeight(
+        _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>, rows: Int, band: Range<Int>, into dw: Tensor
+    ) {
+        GEMM.multiply(
+            precision: precision, m: band.count, n: columns, k: rows,
+            GEMM.Factor(dy + band.lowerBound, stride: self.rows, transposed: true), GEMM.Factor(x, stride: columns),
+            accumulate: true, into: dw.row(band.lowerBound), stride: columns)
     }
 }

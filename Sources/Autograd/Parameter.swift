@@ -69,6 +69,8 @@ public final class Parameter {
     public let slices: [ParameterSlice]
     /// How layers use it.
     public let use: ParameterUse
+    /// What its products, and those of its gradient, are computed in where it is not packed; its store says so of factors.
+    public internal(set) var precision = GEMM.Precision.float32
     private var storage: (value: Tensor, gradients: [Tensor])?
     /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
     public private(set) var packed: PackedWeights?

@@ -24,12 +24,17 @@ public final class ParameterStore {
 
     public private(set) var parameters: [Parameter] = []
     private var sections: ByPlacement<Section>?
+    private let precision: GEMM.Precision
 
-    public init() {}
+    /// `precision` is that of products with the parameters that are used as factors.
+    public init(precision: GEMM.Precision = .float32) {
+        self.precision = precision
+    }
 
     /// Adds a parameter; `materialize` has not been called yet.
     public func add(_ parameter: Parameter) -> Parameter {
         precondition(sections == nil, "parameters are added before their store is materialized")
+        if parameter.use != .elements { parameter.precision = precision }
         parameters.append(parameter)
         return parameter
     }

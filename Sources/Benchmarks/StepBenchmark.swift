@@ -21,6 +21,7 @@ public struct StepBenchmark {
         var tokensPerSecond: Double
         var secondsPerStep: Double
         var modelFlopsUtilization: Double
+        /// Of large products in the model's precision.
         var sgemmGflops: Double
         /// MiB, of the rank that had most.
         var peakRssMb: Double
@@ -28,9 +29,11 @@ public struct StepBenchmark {
         var phases: [String: Double]
         var ranks: Int
         var threads: Int
+        /// What products are computed in.
+        var compute: String
 
         enum CodingKeys: String, CodingKey {
-            case phases, ranks, threads
+            case phases, ranks, threads, compute
             case tokensPerSecond = "tokens_per_second"
             case secondsPerStep = "seconds_per_step"
             case modelFlopsUtilization = "model_flops_utilization"
@@ -47,8 +50,9 @@ public struct StepBenchmark {
     ) throws -> Figures {
         let training = configuration.training
         let context = ComputeContext(threads: threads)
+        try GEMM.checkTraining(in: configuration.model.compute)
         try world.barrier()
-        let peak = try world.allReduce(SgemmPeak.gflops(context), .sum)
+        let peak = try world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute), .sum)
         let run = try TrainingRun(
             configuration, vocabulary: configuration.data.vocabulary, world: world, context: context)
         let source = SyntheticSentences(
@@ -75,7 +79,7 @@ public struct StepBenchmark {
             tokensPerSecond: Double(tokens) / seconds, secondsPerStep: seconds / Double(steps),
             modelFlopsUtilization: flops / seconds / 1e9 / peak, sgemmGflops: peak,
             peakRssMb: try world.allReduce(ProcessStatus.peakResidentMebibytes, .maximum), phases: phases,
-            ranks: world.size, threads: context.pool.threads)
+            ranks: world.size, threads: context.pool.threads, compute: configuration.model.compute.rawValue)
     }
 }
 
@@ -86,7 +90,7 @@ extension StepBenchmark.Figures {
             + "\(NumberText.decimal(secondsPerStep, 3)) s a step\n"
         let utilization =
             "model FLOPs utilization \(NumberText.decimal(100 * modelFlopsUtilization, 1))% of "
-            + "\(NumberText.decimal(sgemmGflops, 0)) GFLOP/s sgemm; "
+            + "\(NumberText.decimal(sgemmGflops, 0)) GFLOP/s of large products in \(compute); "
             + "peak memory \(NumberText.count(peakRssMb)) MiB per rank\n"
         let table = Table(
             header: ["phase", "s a step", "share"],

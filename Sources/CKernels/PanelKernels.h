@@ -1,10 +1,13 @@
-// Packing, and the product of packed panels, for one instruction set: the file that includes this says what a vector is.
+// Packing, and the product of packed panels, for one instruction set and one precision: the file that includes this says what
+// a vector is, and what a step of a product over k multiplies.
 //
 // KERNEL: the attribute of a function that uses the instructions.
 // FOR_EACH_ROW_COUNT(f): f(1) f(2) … f(panelRows).
-// lanes, panelRows: floats of a vector, rows of a tile of C at most. A tile has up to two vectors of columns.
-// Vector, and load, store, storeAligned, broadcast, zero, add, multiplyAdd (rounded once) of it; transpose of `lanes` vectors.
+// lanes, panelRows: lanes of a vector, rows of a tile of C at most. A tile has up to two vectors of columns.
+// Vector, and load, store, storeAligned, broadcast, zero, add of it; transpose of `lanes` vectors.
 // Lanes, the first so many lanes: firstLanes(count), loadFirst (zeros for the others), storeFirst (nothing for the others).
+// stepElements: elements of k that a lane holds, and a step multiplies: a float, or a pair of bfloat16.
+// multiplyAdd: a step. stepsOfLine, lastStepsOfLine: `lanes` steps of one line. stepOfLines: one step of `lanes` lines.
 
 #include <stdint.h>
 
@@ -28,8 +31,10 @@ enum {
 
 // MARK: - Packing
 
-// packed[p · step + line] ← x[line · stride + p] for up to `lanes` lines. Writes whole vectors, for each p in ascending order:
-// with a smaller step each overwrites the excess of the one before.
+static ptrdiff_t stepsOf(ptrdiff_t k) { return (k + stepElements - 1) / stepElements; }
+
+// packed[p · step + line] ← step p of line x[line · stride …] for up to `lanes` lines. Writes whole vectors, for each p in
+// ascending order: with a smaller step each overwrites the excess of the one before.
 KERNEL static void packLines(
     const float *x, ptrdiff_t stride, ptrdiff_t lines, ptrdiff_t k, float *packed, ptrdiff_t step
 ) {
@@ -37,27 +42,28 @@ KERNEL static void packLines(
     const float *line[lanes];
     UNROLLED for (int i = 0; i < lanes; i++) line[i] = x + (i < lines ? i : lines - 1) * stride;
     Vector r[lanes];
-    ptrdiff_t p = 0;
-    for (; p + lanes <= k; p += lanes) {
-        UNROLLED for (int i = 0; i < lanes; i++) r[i] = load(line[i] + p);
+    ptrdiff_t p = 0, rest = k;
+    for (; rest >= lanes * stepElements; p += lanes, rest -= lanes * stepElements) {
+        UNROLLED for (int i = 0; i < lanes; i++) r[i] = stepsOfLine(line[i] + p * stepElements);
         transpose(r);
         UNROLLED for (int i = 0; i < lanes; i++) store(packed + (p + i) * step, r[i]);
     }
-    if (p == k) return;
-    Lanes rest = firstLanes(k - p);
-    UNROLLED for (int i = 0; i < lanes; i++) r[i] = loadFirst(rest, line[i] + p);
+    if (rest == 0) return;
+    UNROLLED for (int i = 0; i < lanes; i++) r[i] = lastStepsOfLine(line[i] + p * stepElements, rest);
     transpose(r);
     UNROLLED for (int i = 0; i < lanes; i++) {
-        if (i < k - p) store(packed + (p + i) * step, r[i]);
+        if (i < stepsOf(rest)) store(packed + (p + i) * step, r[i]);
     }
 }
 
-// packed[p · step + c] ← x[p · stride + c] for up to `lanes` columns c.
+// packed[p · step + c] ← step p of column c of x [k, columns] for up to `lanes` columns.
 KERNEL static void packColumns(
     const float *x, ptrdiff_t stride, ptrdiff_t columns, ptrdiff_t k, float *packed, ptrdiff_t step
 ) {
     Lanes first = firstLanes(columns);
-    for (ptrdiff_t p = 0; p < k; p++) storeAligned(packed + p * step, loadFirst(first, x + p * stride));
+    for (ptrdiff_t p = 0; p < k; p += stepElements, x += stepElements * stride, packed += step) {
+        storeAligned(packed, stepOfLines(first, x, stride, p + 1 < k));
+    }
 }
 
 // How the rows of a left factor are cut: the first `larger` panels have a row more than `size`. Divided once a call.
@@ -76,15 +82,16 @@ static ptrdiff_t rowsOf(Cut cut, ptrdiff_t panel) { return cut.size + (panel < c
 // there are rows, once for each.
 KERNEL static void packLeftTransposed(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t k, float *packed) {
     Cut rowCut = cut(rows);
-    for (ptrdiff_t begin = 0; begin < k; begin += lanes) {
-        ptrdiff_t end = begin + lanes < k ? begin + lanes : k;
+    ptrdiff_t steps = stepsOf(k);
+    for (ptrdiff_t begin = 0; begin < steps; begin += lanes) {
+        ptrdiff_t end = begin + lanes < steps ? begin + lanes : steps;
         for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += rowsOf(rowCut, panel), panel++) {
             ptrdiff_t count = rowsOf(rowCut, panel);
             Lanes first = firstLanes(count);
-            const float *from = x + begin * stride + start;
-            float *to = packed + start * k + begin * count;
-            for (ptrdiff_t p = begin; p < end; p++, from += stride, to += count) {
-                storeFirst(to, first, loadFirst(first, from));
+            const float *from = x + begin * stepElements * stride + start;
+            float *to = packed + start * steps + begin * count;
+            for (ptrdiff_t p = begin; p < end; p++, from += stepElements * stride, to += count) {
+                storeFirst(to, first, stepOfLines(first, from, stride, p * stepElements + 1 < k));
             }
         }
     }
@@ -97,7 +104,7 @@ KERNEL static void packLeft(
     Cut rowCut = cut(rows);
     for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += rowsOf(rowCut, panel), panel++) {
         ptrdiff_t count = rowsOf(rowCut, panel);
-        packLines(x + start * stride, stride, count, k, packed + start * k, count);
+        packLines(x + start * stride, stride, count, k, packed + start * stepsOf(k), count);
     }
 }
 
@@ -105,9 +112,9 @@ KERNEL static void packRight(CKernels_Source source, ptrdiff_t columns, ptrdiff_
     const float *x = source.start;
     ptrdiff_t stride = source.stride, step = columns > lanes ? panelColumns : lanes;
     if (!source.transposed && columns == panelColumns) {
-        for (ptrdiff_t p = 0; p < k; p++, x += stride, packed += step) {
-            storeAligned(packed, load(x));
-            storeAligned(packed + lanes, load(x + lanes));
+        for (ptrdiff_t p = 0; p < k; p += stepElements, x += stepElements * stride, packed += step) {
+            storeAligned(packed, stepOfLines(firstLanes(lanes), x, stride, p + 1 < k));
+            storeAligned(packed + lanes, stepOfLines(firstLanes(lanes), x + lanes, stride, p + 1 < k));
         }
         return;
     }
@@ -136,7 +143,7 @@ static Walk walk(CKernels_Source source, ptrdiff_t panels) {
     return (Walk){
         .start = (uintptr_t)source.start, .inner = stride,
         .outer = square * (source.transposed ? (ptrdiff_t)sizeof(float) : stride),
-        .rate = ((uint64_t)1 << 32) / (uint64_t)panels};
+        .rate = ((uint64_t)stepElements << 32) / (uint64_t)panels};
 }
 
 INLINED void fetch(const Walk *walk, uint64_t position) {
@@ -178,10 +185,10 @@ INLINED void multiplySteps(
         if (vectors > 1) _mm_prefetch((const char *)(address + (lanes * vectors - 1) * sizeof(float)), hint);                \
     }
 
-// A tile of C, its sums held in registers while k runs. Meanwhile the lines of the tile at `early` come into the second-level
+// A tile of C, its sums held in registers while the steps run. Meanwhile the lines of the tile at `early` come into the second-level
 // cache.
 INLINED void multiplyTile(
-    const int rows, const int vectors, const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k,
+    const int rows, const int vectors, const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t steps,
     Lanes last, bool accumulate, float *c, ptrdiff_t cStride, uintptr_t early, Walk ahead
 ) {
     Vector sum[panelRows][panelVectors];
@@ -189,9 +196,9 @@ INLINED void multiplyTile(
         UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = zero();
     }
     FETCH_TILE(early, _MM_HINT_T1)
-    for (; k > chunk; k -= chunk) multiplySteps(rows, vectors, sum, &left, &right, rightStep, chunk, &ahead);
+    for (; steps > chunk; steps -= chunk) multiplySteps(rows, vectors, sum, &left, &right, rightStep, chunk, &ahead);
     FETCH_TILE(c, _MM_HINT_T0)
-    multiplySteps(rows, vectors, sum, &left, &right, rightStep, k, &ahead);
+    multiplySteps(rows, vectors, sum, &left, &right, rightStep, steps, &ahead);
     UNROLLED for (int i = 0; i < rows; i++) {
         UNROLLED for (int j = 0; j < vectors; j++) {
             float *target = c + i * cStride + lanes * j;
@@ -204,15 +211,15 @@ INLINED void multiplyTile(
 }
 
 typedef void Tile(
-    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, Lanes last, bool accumulate, float *c,
+    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t steps, Lanes last, bool accumulate, float *c,
     ptrdiff_t cStride, uintptr_t early, Walk ahead);
 
 #define TILE(ROWS, VECTORS)                                                                                                  \
     KERNEL static void tile##ROWS##x##VECTORS(                                                                               \
-        const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t k, Lanes last, bool accumulate,        \
+        const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t steps, Lanes last, bool accumulate,        \
         float *c, ptrdiff_t cStride, uintptr_t early, Walk ahead                                                             \
     ) {                                                                                                                      \
-        multiplyTile(ROWS, VECTORS, left, right, rightStep, k, last, accumulate, c, cStride, early, ahead);              \
+        multiplyTile(ROWS, VECTORS, left, right, rightStep, steps, last, accumulate, c, cStride, early, ahead);              \
     }
 #define TILES(ROWS) TILE(ROWS, 1) TILE(ROWS, 2)
 FOR_EACH_ROW_COUNT(TILES)
@@ -221,7 +228,7 @@ FOR_EACH_ROW_COUNT(TILES)
 static Tile *const tiles[panelRows][panelVectors] = {FOR_EACH_ROW_COUNT(NAMES)};
 
 KERNEL static void multiply(
-    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t k,
+    const float *left, const float *right, ptrdiff_t rightStep, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t steps,
     bool accumulate, float *c, ptrdiff_t cStride, CKernels_Source next
 ) {
     int vectors = columns > lanes ? 2 : 1;
@@ -234,8 +241,8 @@ KERNEL static void multiply(
         float *tile = c + start * cStride;
         float *following = panel + 1 < rowCut.panels ? tile + count * cStride : c + panelColumns;
         tiles[count - 1][vectors - 1](
-            left + start * k, right, rightStep, k, last, accumulate, tile, cStride,
-            (uintptr_t)(k > shortChain ? tile : following), ahead);
-        ahead.position += (uint64_t)k * ahead.rate;
+            left + start * steps, right, rightStep, steps, last, accumulate, tile, cStride,
+            (uintptr_t)(steps > shortChain ? tile : following), ahead);
+        ahead.position += (uint64_t)steps * ahead.rate;
     }
 }

@@ -51,7 +51,7 @@ package struct Reduction: Sendable {
     }
 
     /// Combines elements `range` of buffers, step after step.
-    func combine(_ buffers: [UnsafeMutableRawPointer], _ steps: [ReductionOrder.Step], range: Range<Int>) {
+    package func combine(_ buffers: [UnsafeMutableRawPointer], _ steps: [ReductionOrder.Step], range: Range<Int>) {
         switch element {
         case .float32: combine(buffers, steps, range, Float.self)
         case .float64: combine(buffers, steps, range, Double.self)

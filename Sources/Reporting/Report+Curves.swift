@@ -10,8 +10,13 @@ extension Report {
         if let difference = lossDifferenceChart { charts.append(difference) }
         if let bleu = bleuChart { charts.append(bleu) }
         charts += [perplexityChart, rateChart, normChart, speedChart]
+        if let utilization = utilizationChart { charts.append(utilization) }
         let dense = runs.filter(\.isDense)
-        if dense.count < runs.count { charts += [requestedCapacityChart, droppedChart] + figureCharts }
+        if dense.count < runs.count {
+            charts += [requestedCapacityChart, droppedChart]
+            if let violation = loadViolationChart { charts.append(violation) }
+            charts += figureCharts
+        }
         var children = [Self.grid(charts.compactMap { $0.figure(bins) })]
         if !dense.isEmpty {
             let text = "\(Self.names(dense)): a dense model has no experts, and so no RC, drops, load or gates."
@@ -110,6 +115,36 @@ extension Report {
         LineChart(
             title: "Speed", note: "Target tokens of an update over the seconds that it took.", measure: "target tokens/s",
             extent: .from(0), series: trained(\.tokensPerSecond))
+    }
+
+    /// Nil unless a run says it.
+    private var utilizationChart: LineChart? {
+        let series = runs.enumerated().compactMap { index, run -> LineChart.Series? in
+            let values = run.history.updates.compactMap { update in
+                update.flopsUtilization.map { (update: update.update, value: 100 * $0) }
+            }
+            return values.isEmpty ? nil : .init(mark: mark(index), run: run.name, values: values)
+        }
+        guard !series.isEmpty else { return nil }
+        return LineChart(
+            title: "Model FLOPs utilization",
+            note: "Operations of the model's products, forward and backward, over what the processors reach with large ones.",
+            measure: "utilization (%)", extent: .from(0), series: series, format: { NumberText.decimal($0, 1) + "%" })
+    }
+
+    /// Nil unless a mixture says it.
+    private var loadViolationChart: LineChart? {
+        let series = runs.enumerated().compactMap { index, run -> LineChart.Series? in
+            let values = run.history.updates.compactMap { update in
+                update.loadViolation.joined().max().map { (update: update.update, value: $0) }
+            }
+            return values.isEmpty ? nil : .init(mark: mark(index), run: run.name, values: values)
+        }
+        guard !series.isEmpty else { return nil }
+        return LineChart(
+            title: "Load violation",
+            note: "Rows of the busiest expert over the mean of those that its gate sees, in the most uneven block and stratum.",
+            measure: "busiest over mean", extent: .from(1), series: series, format: { NumberText.decimal($0, 2) })
     }
 
     private var requestedCapacityChart: LineChart {

@@ -3,12 +3,15 @@ public struct Report: Sendable {
     let runs: [RunFigures]
     /// When the figures were read.
     let date: String
+    /// Seconds after which a browser is to load the page again; nil: never.
+    let reloadSeconds: Int?
 
     /// `runs` must not be empty.
-    public init(runs: [RunFigures], date: String) {
+    public init(runs: [RunFigures], date: String, reloadSeconds: Int? = nil) {
         precondition(!runs.isEmpty)
         self.runs = runs
         self.date = date
+        self.reloadSeconds = reloadSeconds
     }
 
     public var html: String { "<!DOCTYPE html>\n" + page.rendered }
@@ -36,6 +39,7 @@ public struct Report: Sendable {
                     [
                         .element("meta", ["charset": "utf-8"]),
                         .element("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
+                    ] + (reloadSeconds.map { [.element("meta", ["http-equiv": "refresh", "content": "\($0)"])] } ?? []) + [
                         .element("title", [:], [.text("\(title) · Strata report")]),
                         .element("style", [:], [.verbatim(Self.style)]),
                     ]),

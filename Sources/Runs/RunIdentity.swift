@@ -9,7 +9,7 @@ extension RunConfiguration {
     /// between the parts of a run.
     public func identity(vocabulary: Int, dataFingerprint: String) -> [String: String] {
         // Neither changes what the parameters are.
-        let free = ["model.dropout", "model.attention_dropout"]
+        let free = ["model.dropout", "model.attention_dropout", "model.compute"]
         var identity = Dictionary(
             uniqueKeysWithValues: values.filter { $0.path.hasPrefix("model.") && !free.contains($0.path) }
                 .map { ($0.path, $0.value) })

@@ -59,12 +59,13 @@ public final class TrainingCoordinator {
 
     private func lead(_ isInterrupted: () -> Bool, _ report: (TrainingEvent) throws -> Void) throws -> TrainingEnd {
         let configuration = trainer.configuration
-        let start = ContinuousClock.now
+        let start = ContinuousClock.now, first = trainer.update
         if isExhausted { return .patience }
         while trainer.update < configuration.updates {
             let minutes = (ContinuousClock.now - start) / .seconds(60)
             let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
-            let (metrics, stop) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
+            var (metrics, stop) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
+            metrics.secondsLeft = secondsLeft(since: start, after: first)
             try append(metrics, report)
             try report(.update(metrics))
             if !metrics.skipped { checkpoints.confirm() }
@@ -86,6 +87,13 @@ public final class TrainingCoordinator {
         }
         if trainer.update == 0 { try saveLast(validate(report), report) }
         return .finished
+    }
+
+    /// At the mean speed since training was started at `start`, validation and checkpoints included.
+    private func secondsLeft(since start: ContinuousClock.Instant, after first: Int) -> Double {
+        let configuration = trainer.configuration, elapsed = (ContinuousClock.now - start) / .seconds(1)
+        let left = elapsed / Double(trainer.update - first) * Double(configuration.updates - trainer.update)
+        return configuration.maxMinutes > 0 ? max(0, min(left, configuration.maxMinutes * 60 - elapsed)) : left
     }
 
     /// Whether it shows that training can go on from the state as it is. A skipped update shows that it cannot, or nothing: its

@@ -19,12 +19,14 @@ public final class TrainingRun {
 
     /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. A collective operation.
     ///
-    /// - Throws: `PlacementError` where the ranks cannot be laid out as configured.
+    /// - Throws: `PlacementError` where the ranks cannot be laid out as configured; `PrecisionError` where the processor cannot
+    ///   compute as configured.
     public init(
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
         self.configuration = configuration
         let training = configuration.training, parallel = configuration.parallel
+        try GEMM.checkTraining(in: configuration.model.compute)
         groups = try ParallelGroups(
             world: world, expertParallel: parallel.expertParallel, strata: configuration.model.mixture?.strata ?? [])
         model = TranslationModel(
@@ -60,14 +62,14 @@ public final class TrainingRun {
         resumed = checkpoint.manifest
     }
 
-    /// What does the run's updates, with the groups of `source`. A collective operation.
+    /// What does the run's updates, with the groups of `source`; `peakFlops` as `Trainer` takes it. A collective operation.
     public func trainer(
-        on source: any TokenGroupSource, bucketBytes: Int = GradientSynchronizer.bucketBytes
+        on source: any TokenGroupSource, bucketBytes: Int = GradientSynchronizer.bucketBytes, peakFlops: Double? = nil
     ) throws -> Trainer {
         try Trainer(
             model: model, optimizer: optimizer, average: average, groups: groups, source: source,
             configuration: configuration.training,
-            startingAfter: start, applied: resumed?.applied, bucketBytes: bucketBytes)
+            startingAfter: start, applied: resumed?.applied, bucketBytes: bucketBytes, peakFlops: peakFlops)
     }
 }
 

@@ -12,14 +12,16 @@ extension GEMM {
         case openBLAS = "openblas"
 
         /// Those that this processor can run, the fastest first.
-        public static let supported = allCases.filter { $0 == .openBLAS || $0.panels != nil }
+        public static let supported = allCases.filter { $0 == .openBLAS || $0.panels(.float32) != nil }
 
         /// Panels that they multiply; nil with OpenBLAS, or without the instructions.
-        var panels: PackedPanels? {
-            switch self {
-            case .avx512: PackedPanels.avx512
-            case .avx2: PackedPanels.avx2
-            case .openBLAS: nil
+        func panels(_ precision: Precision) -> PackedPanels? {
+            switch (self, precision) {
+            case (.avx512, .float32): PackedPanels.avx512
+            case (.avx512, .bfloat16): PackedPanels.bfloat16AVX512
+            case (.avx2, .float32): PackedPanels.avx2
+            case (.avx2, .bfloat16): PackedPanels.bfloat16AVX2
+            case (.openBLAS, _): nil
             }
         }
     }

@@ -1,7 +1,7 @@
 /// Products of matrices on the calling thread: the worker pool splits the work.
 public enum GEMM {
     /// Rows of a band of a large product, at most: enough for the kernels' speed.
-    public static let bandRows = kernels.panels?.bandRows ?? 512
+    public static let bandRows = kernels.panels(.float32)?.bandRows ?? 512
 
     /// A row-major matrix as a factor, or its transpose.
     public struct Factor {
@@ -27,16 +27,16 @@ public enum GEMM {
     /// overlap A or B. C is read only to be added to, and nothing between its rows is touched. `epilogue` is then applied to
     /// each element once.
     ///
-    /// The same call gives the same bits, wherever the matrices lie. With Strata's kernels an element's bits depend on its row
+    /// Factors are rounded to `precision` first. The same call gives the same bits, wherever the matrices lie. With Strata's kernels an element's bits depend on its row
     /// of A, its column of B and its value before alone: a product cut into bands in any way has the same, with any of them.
     /// NaN and infinity propagate as IEEE 754 says.
     public static func multiply(
-        using kernels: Kernels = kernels, m: Int, n: Int, k: Int, _ a: Factor, _ b: Factor, accumulate: Bool = false,
-        epilogue: Epilogue = .none, into c: UnsafeMutablePointer<Float>, stride: Int
+        using kernels: Kernels = kernels, precision: Precision = .float32, m: Int, n: Int, k: Int, _ a: Factor, _ b: Factor,
+        accumulate: Bool = false, epilogue: Epilogue = .none, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
         guard m > 0, n > 0 else { return }
-        guard let panels = kernels.panels else {
-            precondition(kernels == .openBLAS, "the processor lacks the instructions of \(kernels)")
+        guard let panels = kernels.panels(precision) else {
+            precondition(kernels == .openBLAS && precision == .float32, "\(kernels) can't compute in \(precision.rawValue)")
             OpenBLAS.multiply(m: m, n: n, k: k, a, b, accumulate: accumulate, into: c, stride: stride)
             epilogue.apply(rows: m, columns: n, to: c, stride: stride)
             return

@@ -4,15 +4,15 @@
 public enum MatrixProduct {
     /// out [T, n] ← x [T, k] · wᵀ, w [n, k], with `epilogue`; then `finish(rows)` for each band of rows.
     public static func forward(
-        _ context: ComputeContext, x: Tensor, w: Tensor, epilogue: GEMM.Epilogue = .none, into out: Tensor,
-        finish: ((Range<Int>) -> Void)? = nil
+        _ context: ComputeContext, precision: GEMM.Precision = .float32, x: Tensor, w: Tensor,
+        epilogue: GEMM.Epilogue = .none, into out: Tensor, finish: ((Range<Int>) -> Void)? = nil
     ) {
         precondition(x.columns == w.columns && out.rows == x.rows && out.columns == w.rows)
         let (xp, wp, op) = (x.pointer, w.pointer, out.pointer)
         let (k, n) = (x.columns, w.rows)
         forEachBand(context, rows: x.rows, columns: n, finish: finish) { rows, columns in
             GEMM.multiply(
-                m: rows.count, n: columns.count, k: k, GEMM.Factor(xp + rows.lowerBound * k, stride: k),
+                precision: precision, m: rows.count, n: columns.count, k: k, GEMM.Factor(xp + rows.lowerBound * k, stride: k),
                 GEMM.Factor(wp + columns.lowerBound * k, stride: k, transposed: true),
                 epilogue: epilogue.from(row: rows.lowerBound, column: columns.lowerBound),
                 into: op + rows.lowerBound * n + columns.lowerBound, stride: n)
@@ -21,15 +21,15 @@ public enum MatrixProduct {
 
     /// dx [T, k] ← dy [T, n] · w, w [n, k], or added to dx if `accumulate`; with `epilogue`.
     public static func backwardInput(
-        _ context: ComputeContext, dy: Tensor, w: Tensor, accumulate: Bool = false, epilogue: GEMM.Epilogue = .none,
-        into dx: Tensor
+        _ context: ComputeContext, precision: GEMM.Precision = .float32, dy: Tensor, w: Tensor, accumulate: Bool = false,
+        epilogue: GEMM.Epilogue = .none, into dx: Tensor
     ) {
         precondition(dy.columns == w.rows && dx.rows == dy.rows && dx.columns == w.columns)
         let (dyp, wp, dxp) = (dy.pointer, w.pointer, dx.pointer)
         let (n, k) = (w.rows, w.columns)
         forEachBand(context, rows: dy.rows, columns: k) { rows, columns in
             GEMM.multiply(
-                m: rows.count, n: columns.count, k: n, GEMM.Factor(dyp + rows.lowerBound * n, stride: n),
+                precision: precision, m: rows.count, n: columns.count, k: n, GEMM.Factor(dyp + rows.lowerBound * n, stride: n),
                 GEMM.Factor(wp + columns.lowerBound, stride: k), accumulate: accumulate,
                 epilogue: epilogue.from(row: rows.lowerBound, column: columns.lowerBound),
                 into: dxp + rows.lowerBound * k + columns.lowerBound, stride: k)
@@ -37,14 +37,17 @@ public enum MatrixProduct {
     }
 
     /// dw [n, k] += dyᵀ · x, dy [T, n], x [T, k].
-    public static func backwardWeight(_ context: ComputeContext, dy: Tensor, x: Tensor, into dw: Tensor) {
+    public static func backwardWeight(
+        _ context: ComputeContext, precision: GEMM.Precision = .float32, dy: Tensor, x: Tensor, into dw: Tensor
+    ) {
         precondition(dy.rows == x.rows && dw.rows == dy.columns && dw.columns == x.columns)
         guard dy.rows > 0 else { return }
         let (dyp, xp, dwp) = (dy.pointer, x.pointer, dw.pointer)
         let (tokens, n, k) = (dy.rows, dw.rows, dw.columns)
         forEachBand(context, rows: n, columns: k) { rows, columns in
             GEMM.multiply(
-                m: rows.count, n: columns.count, k: tokens, GEMM.Factor(dyp + rows.lowerBound, stride: n, transposed: true),
+                precision: precision, m: rows.count, n: columns.count, k: tokens,
+                GEMM.Factor(dyp + rows.lowerBound, stride: n, transposed: true),
                 GEMM.Factor(xp + columns.lowerBound, stride: k), accumulate: true,
                 into: dwp + rows.lowerBound * k + columns.lowerBound, stride: k)
         }

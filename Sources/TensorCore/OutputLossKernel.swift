@@ -40,9 +40,10 @@ public enum OutputLossKernel {
         }
     }
 
-    /// x [T, d], weight [V, d], targets in 0 ..< V.
+    /// x [T, d], weight [V, d], targets in 0 ..< V; products in `precision`.
     public static func run(
-        _ context: ComputeContext, x: Tensor, weight: Tensor, targets: [Int32], smoothing: Float, gradient: Gradient?
+        _ context: ComputeContext, precision: GEMM.Precision = .float32, x: Tensor, weight: Tensor, targets: [Int32],
+        smoothing: Float, gradient: Gradient?
     ) -> OutputLoss {
         precondition(targets.count == x.rows && weight.columns == x.columns)
         var result = OutputLoss()
@@ -52,12 +53,14 @@ public enum OutputLossKernel {
         while start < x.rows {
             let rows = start..<min(x.rows, start + rowsPerChunk)
             result += runChunk(
-                context, x: x.rows(rows), weight: weight, targets: targets[rows], smoothing: smoothing,
+                context, precision: precision, x: x.rows(rows), weight: weight, targets: targets[rows], smoothing: smoothing,
                 scale: gradient?.scale
             ) { logits in
                 guard let gradient else { return }
-                MatrixProduct.backwardInput(context, dy: logits, w: weight, into: gradient.dx.rows(rows))
-                MatrixProduct.backwardWeight(context, dy: logits, x: x.rows(rows), into: gradient.dweight)
+                MatrixProduct.backwardInput(
+                    context, precision: precision, dy: logits, w: weight, into: gradient.dx.rows(rows))
+                MatrixProduct.backwardWeight(
+                    context, precision: precision, dy: logits, x: x.rows(rows), into: gradient.dweight)
             }
             start = rows.upperBound
         }
@@ -66,8 +69,8 @@ public enum OutputLossKernel {
     }
 
     private static func runChunk(
-        _ context: ComputeContext, x: Tensor, weight: Tensor, targets: ArraySlice<Int32>, smoothing: Float, scale: Float?,
-        then useLogits: (Tensor) -> Void
+        _ context: ComputeContext, precision: GEMM.Precision, x: Tensor, weight: Tensor, targets: ArraySlice<Int32>,
+        smoothing: Float, scale: Float?, then useLogits: (Tensor) -> Void
     ) -> OutputLoss {
         let vocabulary = weight.rows
         let logits = context.uninitialized(x.rows, vocabulary)
@@ -75,7 +78,7 @@ public enum OutputLossKernel {
         defer { withExtendedLifetime(costs) {} }
         let (lp, cp) = (logits.pointer, costs.pointer)
         targets.withUnsafeBufferPointer { targets in
-            MatrixProduct.forward(context, x: x, w: weight, into: logits) { rows in
+            MatrixProduct.forward(context, precision: precision, x: x, w: weight, into: logits) { rows in
                 for row in rows {
                     let (smoothed, likelihood) = crossEntropy(
                         lp + row * vocabulary, vocabulary, target: Int(targets[row]), smoothing: smoothing, scale: scale)

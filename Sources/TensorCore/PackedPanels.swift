@@ -3,9 +3,10 @@ import CKernels
 /// Products of packed panels: blocks of the left factor that fit the second-level cache, times panels of the right factor.
 ///
 /// Every element is the sum of parts of k, in ascending order, of which each is one chain of fused multiplications and
-/// additions over ascending k. Where k is cut depends on k alone, and not on the instructions.
+/// additions over ascending steps: of one product, or of two in bfloat16. Where k is cut depends on k and the precision alone,
+/// and not on the instructions.
 struct PackedPanels {
-    /// Products of a chain, at most. With fewer C would be read and written more often. A panel of the right factor, of 32 or
+    /// Steps of a chain, at most. With fewer C would be read and written more often. A panel of the right factor, of 32 or
     /// 64 KB then, need not fit the first-level cache: it is read from end to end.
     static let depth = 512
     /// Columns of the right factor that are kept packed for several blocks of rows, at most.
@@ -23,6 +24,13 @@ struct PackedPanels {
     static let avx2 = CKernels_panelsAVX2().map {
         PackedPanels($0.pointee, blockRows: 144, shortBlockRows: 24, bandRows: 576, rowsWorthPacking: 13)
     }
+    /// As with floats; but panels are always packed, for they are rounded on the way.
+    static let bfloat16AVX512 = CKernels_bfloat16PanelsAVX512().map {
+        PackedPanels($0.pointee, blockRows: 336, shortBlockRows: 14, bandRows: 336, rowsWorthPacking: 0)
+    }
+    static let bfloat16AVX2 = CKernels_bfloat16PanelsAVX2().map {
+        PackedPanels($0.pointee, blockRows: 144, shortBlockRows: 24, bandRows: 576, rowsWorthPacking: 0)
+    }
 
     private let kernels: CKernels_Panels
     /// Rows of a block of the left factor, at most.
@@ -34,6 +42,7 @@ struct PackedPanels {
     /// Rows of a block that make up for packing panels of the right factor that could be read in place.
     private let rowsWorthPacking: Int
     private let panelColumns: Int
+    private let stepElements: Int
 
     private init(_ kernels: CKernels_Panels, blockRows: Int, shortBlockRows: Int, bandRows: Int, rowsWorthPacking: Int) {
         self.kernels = kernels
@@ -42,6 +51,7 @@ struct PackedPanels {
         self.bandRows = bandRows
         self.rowsWorthPacking = rowsWorthPacking
         panelColumns = kernels.columns
+        stepElements = kernels.stepElements
     }
 
     /// The product of `GEMM.multiply`; m and n are not 0.
@@ -51,13 +61,15 @@ struct PackedPanels {
     ) {
         let workspace = PackingWorkspace.take()
         defer { PackingWorkspace.giveBack(workspace) }
-        let blocks = EqualParts(m, atMost: blockRows(k: k)), depths = EqualParts(k, atMost: Self.depth)
+        let steps = (k + stepElements - 1) / stepElements
+        let blocks = EqualParts(m, atMost: blockRows(steps: steps)), depths = EqualParts(steps, atMost: Self.depth)
         let band = blocks.count == 1 ? n : Self.bandColumns
         var column = 0
         while column < n {
             let columns = column..<min(n, column + band)
             for part in 0..<depths.count {
-                let ks = depths[part]
+                let steps = depths[part]
+                let ks = steps.lowerBound * stepElements..<min(k, steps.upperBound * stepElements)
                 for block in 0..<blocks.count {
                     let rows = blocks[block]
                     kernels.packLeft(
@@ -77,8 +89,8 @@ struct PackedPanels {
 
     /// With short chains C is most of what passes through memory. It is fastest a few rows at a time from end to end, where the
     /// processor sees what comes next; the whole right factor stays in the cache then.
-    private func blockRows(k: Int) -> Int {
-        k > Self.shortDepth ? blockRows : k > Self.shortDepth / 2 ? 2 * shortBlockRows : shortBlockRows
+    private func blockRows(steps: Int) -> Int {
+        steps > Self.shortDepth ? blockRows : steps > Self.shortDepth / 2 ? 2 * shortBlockRows : shortBlockRows
     }
 
     /// What a block of rows finds and leaves of the panels of the right factor.
@@ -92,6 +104,7 @@ struct PackedPanels {
         _ workspace: PackingWorkspace, rows: Int, _ b: GEMM.Factor, columns: Range<Int>, ks: Range<Int>, panels: Panels,
         accumulate: Bool, epilogue: GEMM.Epilogue, into c: UnsafeMutablePointer<Float>, stride: Int
     ) {
+        let steps = (ks.count + stepElements - 1) / stepElements
         var start = columns.lowerBound
         while start < columns.upperBound {
             let next = start + panelColumns, count = min(panelColumns, columns.upperBound - start)
@@ -102,12 +115,12 @@ struct PackedPanels {
             if panels == .usedOnce && !b.isTransposed && count == panelColumns && rows < rowsWorthPacking {
                 (right, step) = (source.start, b.stride)
             } else {
-                let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * ks.count)
+                let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * steps)
                 if panels != .packedBefore { kernels.packRight(source, count, ks.count, place) }
                 right = UnsafePointer(place)
             }
             kernels.multiply(
-                workspace.left, right, step, rows, count, ks.count, accumulate, c + start, stride, following)
+                workspace.left, right, step, rows, count, steps, accumulate, c + start, stride, following)
             epilogue.from(row: 0, column: start).apply(rows: rows, columns: count, to: c + start, stride: stride)
             start = next
         }

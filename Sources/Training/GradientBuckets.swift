@@ -16,6 +16,24 @@ final class GradientBuckets {
         var unfinished: Int
     }
 
+    /// What this rank adds up by itself before it sends: the same for all buckets of an update.
+    private struct Merging {
+        /// Sums of nodes of the tree, in the order of their groups.
+        let buffers: [UnsafeMutableBufferPointer<Float>]
+        let steps: [ReductionOrder.Step]
+        /// The buffers that are left, to be merged with other ranks'.
+        let results: [UnsafeMutableBufferPointer<Float>]
+
+        init(_ partials: GradientPartials, _ tree: TokenGroupTree) {
+            let nodes = partials.nodes(), (steps, parts) = tree.merging(nodes.map(\.node))
+            buffers = nodes.map(\.elements)
+            self.steps = steps
+            results = parts.map { nodes[$0.buffer].elements }
+        }
+    }
+
+    private static let sum = Reduction(operation: .sum, element: .float32)
+
     private let communicator: any Communicator
     /// What the sums are made of.
     let partials: GradientPartials
@@ -30,6 +48,8 @@ final class GradientBuckets {
     private var buckets: [Bucket] = []
     /// Buckets started; those before are on their way or summed.
     private var started = 0
+    /// Nil before the first bucket of an update.
+    private var merging: Merging?
     private var underWay: [any PendingCollective] = []
 
     /// Buckets on their way at a time: the ranks keep copies of their peers' gradients for these.
@@ -94,15 +114,20 @@ final class GradientBuckets {
             if !underWay.isEmpty { try underWay.removeFirst().wait() }
         }
         started = 0
+        merging = nil
         for index in buckets.indices { buckets[index].unfinished = buckets[index].parameters }
         partials.endUpdate()
     }
 
     private func start() throws {
         let range = buckets[started].range, result = UnsafeMutableBufferPointer(rebasing: gradients[range])
-        let nodes = partials.nodes(), (steps, parts) = tree.merging(nodes.map(\.node))
-        merge(nodes.map { $0.elements.baseAddress! + range.lowerBound }, steps, count: range.count)
-        let contributions = parts.map { UnsafeMutableBufferPointer(rebasing: nodes[$0.buffer].elements[range]) }
+        let merging = merging ?? Merging(partials, tree)
+        self.merging = merging
+        context.pool.parallelRanges(merging.steps.isEmpty ? 0 : range.count, grain: 1 << 12) { part in
+            let elements = range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound
+            Self.sum.combine(merging.buffers.map { UnsafeMutableRawPointer($0.baseAddress!) }, merging.steps, range: elements)
+        }
+        let contributions = merging.results.map { UnsafeMutableBufferPointer(rebasing: $0[range]) }
         started += 1
         guard communicator.size > 1 else {
             if contributions[0].baseAddress != result.baseAddress { _ = result.update(fromContentsOf: contributions[0]) }
@@ -113,15 +138,5 @@ final class GradientBuckets {
                 ? try communicator.startReduceScatter(
                     contributions, counts: shares.counts(within: range), .sum, order: order, into: result)
                 : try communicator.startAllReduce(contributions, .sum, order: order, into: result))
-    }
-
-    private func merge(_ buffers: [UnsafeMutablePointer<Float>], _ steps: [ReductionOrder.Step], count: Int) {
-        guard !steps.isEmpty else { return }
-        context.pool.parallelRanges(count, grain: 1 << 12) { range in
-            for step in steps {
-                let (target, other) = (buffers[step.target], buffers[step.other])
-                for element in range { target[element] += other[element] }
-            }
-        }
     }
 }

@@ -22,6 +22,8 @@ public final class Trainer {
     private let tree: TokenGroupTree
     private let schedule: LearningRateSchedule
     private let source: any TokenGroupSource
+    /// Operations a second that the world's processors reach with large products; nil: not known.
+    private let peakFlops: Double?
     /// Updates in a row that were skipped because something was not finite.
     private var skipped = 0
     /// The last update done.
@@ -33,18 +35,20 @@ public final class Trainer {
     private static let mostSkipped = 10
 
     /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
-    /// up to it were not skipped; nil: all. Gradients are summed in buckets of `bucketBytes`.
+    /// up to it were not skipped; nil: all. Gradients are summed in buckets of `bucketBytes`. `peakFlops` is what the world's
+    /// processors reach with large products, operations a second, where updates are to say how much of it they use.
     public init(
         model: TranslationModel, optimizer: Adam, average: ParameterAverage? = nil, groups: ParallelGroups,
         source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
-        applied: Int? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes
+        applied: Int? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes, peakFlops: Double? = nil
     ) throws {
         self.model = model
         self.optimizer = optimizer
         self.average = average
         self.groups = groups
         self.source = source
+        self.peakFlops = peakFlops
         self.configuration = configuration
         self.update = update
         self.applied = applied ?? update
@@ -63,8 +67,8 @@ public final class Trainer {
         let start = ContinuousClock.now
         update += 1
         let targetTokens = source.targetTokens(update: update)
-        let mixture = model.configuration.mixture
-        var sums = Sums(strata: mixture?.strata ?? [], blocks: mixture?.learnsFromLoads == true ? model.mixtureBlocks : 0)
+        let mixture = model.configuration.mixture, operations = model.context.clock.flops
+        var sums = Sums(strata: mixture?.strata ?? [], blocks: model.mixtureBlocks)
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         let own = tree.groups(ofRank: groups.world.rank, of: groups.world.size)
@@ -74,6 +78,7 @@ public final class Trainer {
                 ? source.group(update: update, index: own.lowerBound + round) : TokenGroup.empty(index: source.groups)
             try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
         }
+        sums.flops = model.context.clock.flops - operations
         sums.interrupted = isInterrupted ? 1 : 0
         sums.overdue = isOverdue ? 1 : 0
         let norm = try model.context.clock.measure(.communication, "gradient sums") {
@@ -93,6 +98,13 @@ public final class Trainer {
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, requestedCapacity: sums.statistics.requestedCapacity,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
+            loadViolation: sums.blocks.map { block in
+                block.load.indices.map { stratum in
+                    let visible = mixture?.visibleExperts(atStratum: stratum) ?? 0..<0
+                    return RoutingStatistics.busiestOverMean(block.load[stratum][visible])
+                }
+            },
+            flopsUtilization: peakFlops.map { Double(sums.flops) / elapsed / $0 },
             skipped: isSkipped, figures: sums.figures)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
@@ -183,10 +195,12 @@ private struct Sums {
     /// Ranks that were asked to stop, and ranks that find the time is up.
     var interrupted = 0
     var overdue = 0
+    /// Operations of the model's products.
+    var flops = 0
     /// What the blocks report, in their order, which is the same on all ranks.
     private var reported: [(name: String, sum: ExactSum)] = []
     var statistics: RoutingStatistics
-    /// Statistics of each block, encoder's first; empty where nobody asks.
+    /// Statistics of each block, encoder's first; empty in validation.
     var blocks: [RoutingStatistics]
 
     init(strata: [Int], blocks: Int = 0) {
@@ -240,6 +254,7 @@ private struct Sums {
         visit(&tokens)
         visit(&interrupted)
         visit(&overdue)
+        visit(&flops)
         visit(&statistics)
         for block in blocks.indices { visit(&blocks[block]) }
         body(&smoothed.counts)

@@ -28,6 +28,14 @@ public struct UpdateMetrics: Equatable, Sendable {
     public var droppedFraction: Double
     /// Rows that each stratum's gates sent to each expert, summed over blocks: [stratum][expert].
     public var load: [[Int]]
+    /// How uneven each gate's load is: rows of its busiest expert over the mean of those it sees, [block][stratum], encoder's blocks
+    /// first; 1 is even, and 0 that it sent none. Empty in a dense model, and in lines of earlier versions.
+    public var loadViolation: [[Double]]
+    /// Operations of the model's products, forward and backward, over what the ranks' processors reach with large ones in the
+    /// seconds that the update took; nil where that is not known.
+    public var flopsUtilization: Double?
+    /// Until the updates are done or the time is up, at the mean speed so far; nil where nobody counts.
+    public var secondsLeft: Double?
     /// Whether the update changed nothing, because its loss or gradient norm is not finite.
     public var skipped: Bool
     /// What the blocks report under names of their own, in their order: keys beside the others. Of a line that was read, by name.
@@ -35,7 +43,8 @@ public struct UpdateMetrics: Equatable, Sendable {
 
     public init(
         update: Int, loss: Double, nll: Double, learningRate: Double, gradientNorm: Double, targetTokens: Int,
-        tokensPerSecond: Double, requestedCapacity: Double, droppedFraction: Double, load: [[Int]], skipped: Bool,
+        tokensPerSecond: Double, requestedCapacity: Double, droppedFraction: Double, load: [[Int]],
+        loadViolation: [[Double]] = [], flopsUtilization: Double? = nil, secondsLeft: Double? = nil, skipped: Bool,
         figures: [MetricFigure] = []
     ) {
         self.update = update
@@ -48,6 +57,9 @@ public struct UpdateMetrics: Equatable, Sendable {
         self.requestedCapacity = requestedCapacity
         self.droppedFraction = droppedFraction
         self.load = load
+        self.loadViolation = loadViolation
+        self.flopsUtilization = flopsUtilization
+        self.secondsLeft = secondsLeft
         self.skipped = skipped
         self.figures = figures
     }
@@ -65,6 +77,9 @@ extension UpdateMetrics: Codable {
         case tokensPerSecond = "tokens_per_second"
         case requestedCapacity = "rounds_mean"
         case droppedFraction = "dropped_fraction"
+        case loadViolation = "load_violation"
+        case flopsUtilization = "flops_utilization"
+        case secondsLeft = "seconds_left"
     }
 
     private struct LineKey: CodingKey {
@@ -76,16 +91,20 @@ extension UpdateMetrics: Codable {
         init(_ key: Key) { stringValue = key.rawValue }
     }
 
-    /// Logs of before skipped updates were marked have no `skipped`. Numbers under other keys are figures of blocks.
+    /// Logs of earlier versions lack `skipped` and others. Numbers under other keys are figures of blocks.
     public init(from decoder: any Decoder) throws {
         let line = try decoder.container(keyedBy: LineKey.self)
         func value<Value: Decodable>(_ key: Key) throws -> Value { try line.decode(Value.self, forKey: LineKey(key)) }
+        func valueIfPresent<Value: Decodable>(_ key: Key) throws -> Value? {
+            try line.decodeIfPresent(Value.self, forKey: LineKey(key))
+        }
         self.init(
             update: try value(.update), loss: try value(.loss), nll: try value(.nll), learningRate: try value(.learningRate),
             gradientNorm: try value(.gradientNorm), targetTokens: try value(.targetTokens),
             tokensPerSecond: try value(.tokensPerSecond), requestedCapacity: try value(.requestedCapacity),
             droppedFraction: try value(.droppedFraction), load: try value(.load),
-            skipped: try line.decodeIfPresent(Bool.self, forKey: LineKey(.skipped)) ?? false,
+            loadViolation: try valueIfPresent(.loadViolation) ?? [], flopsUtilization: try valueIfPresent(.flopsUtilization),
+            secondsLeft: try valueIfPresent(.secondsLeft), skipped: try valueIfPresent(.skipped) ?? false,
             figures: line.allKeys.sorted { $0.stringValue < $1.stringValue }.compactMap { key in
                 guard Key(rawValue: key.stringValue) == nil, let value = try? line.decode(Double.self, forKey: key) else {
                     return nil
@@ -106,6 +125,9 @@ extension UpdateMetrics: Codable {
         try line.encode(requestedCapacity, forKey: LineKey(.requestedCapacity))
         try line.encode(droppedFraction, forKey: LineKey(.droppedFraction))
         try line.encode(load, forKey: LineKey(.load))
+        try line.encode(loadViolation, forKey: LineKey(.loadViolation))
+        try line.encodeIfPresent(flopsUtilization, forKey: LineKey(.flopsUtilization))
+        try line.encodeIfPresent(secondsLeft, forKey: LineKey(.secondsLeft))
         try line.encode(skipped, forKey: LineKey(.skipped))
         for figure in figures {
             precondition(Key(rawValue: figure.name) == nil, "\(figure.name) is a key of every line, and no block's figure")

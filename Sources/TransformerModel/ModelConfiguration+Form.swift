@@ -14,6 +14,7 @@ extension ModelConfiguration {
             .init("decoder_layers", \.decoderLayers, .integer(1...1024)),
             .init("dropout", \.dropout, .number(.from(0, below: 1))),
             .init("attention_dropout", \.attentionDropout, .number(.from(0, below: 1))),
+            .init("compute", \.compute, .choice),
             .init("moe", \.mixture, .either("none", or: MixtureConfiguration.form(methods: methods))),
         ]
         return .section(fields) { node, path, problems in

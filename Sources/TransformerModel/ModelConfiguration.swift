@@ -1,4 +1,5 @@
 import MixtureOfExperts
+import TensorCore
 
 /// The shape of an encoder–decoder Transformer.
 public struct ModelConfiguration: Equatable, Sendable {
@@ -14,6 +15,8 @@ public struct ModelConfiguration: Equatable, Sendable {
     public var decoderLayers = 6
     public var dropout: Float = 0.3
     public var attentionDropout: Float = 0.1
+    /// What products with the layers' weights are computed in while the model is trained; gates' are in 32 bits.
+    public var compute = GEMM.Precision.float32
     /// The mixture of experts; nil: a dense model.
     public var mixture: MixtureConfiguration?
 

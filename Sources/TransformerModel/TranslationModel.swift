@@ -10,7 +10,7 @@ public final class TranslationModel {
     public let configuration: ModelConfiguration
     public let vocabulary: Int
     public let context: ComputeContext
-    public let store = ParameterStore()
+    public let store: ParameterStore
     let embedding: Embedding
     let encoder: [EncoderLayer]
     let encoderNorm: LayerNorm
@@ -58,7 +58,8 @@ public final class TranslationModel {
         let dispatcher = configuration.mixture.map {
             makeTokenDispatcher(communicator: expertGroup, strata: $0.strata, widths: $0.expertWidths)
         }
-        let store = store
+        let store = ParameterStore(precision: configuration.compute)
+        self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {
             EncoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)

@@ -68,6 +68,19 @@ import Testing
         #expect(try tooltips("Strange figure").last == "update 20\nother: 3.500")
     }
 
+    /// Lines of earlier versions do not say them.
+    @Test func utilizationAndLoadViolationHaveChartsWhereTheyAreKnown() throws {
+        var run = try ReportedRuns.mixture()
+        run.history = ReportedRuns.history(
+            figures: [
+                "aux": "1.1", "flops_utilization": "0.625", "load_violation": "[[1.5,1],[1.25,3.5]]", "seconds_left": "7",
+            ])
+        let page = try page(ReportedRuns.report(run, ReportedRuns.mixture(name: "old")))
+        #expect(figure(page, "Model FLOPs utilization")?.all("rect", "column").last?.tooltip == "update 20\nsmoe: 62.5%")
+        #expect(figure(page, "Load violation")?.all("rect", "column").last?.tooltip == "update 20\nsmoe: 3.50")
+        #expect(figure(page, "Flops utilization") == nil && figure(page, "Seconds left") == nil, "no figures of blocks")
+    }
+
     @Test func theSummary() throws {
         let table = try ReportedRuns.report(ReportedRuns.dense(), ReportedRuns.mixture(), ReportedRuns.begun()).summaryTable
         #expect(

@@ -24,6 +24,7 @@ import TransformerModel
           decoder_layers: 5
           dropout: 0.25
           attention_dropout: 0.125
+          compute: bfloat16
           moe:
             every: 3
             strata: [3, 5, 8]
@@ -90,7 +91,7 @@ import TransformerModel
         var expected = RunConfiguration(data: data)
         (expected.model.dim, expected.model.ffnDim, expected.model.heads) = (24, 48, 3)
         (expected.model.encoderLayers, expected.model.decoderLayers) = (4, 5)
-        (expected.model.dropout, expected.model.attentionDropout) = (0.25, 0.125)
+        (expected.model.dropout, expected.model.attentionDropout, expected.model.compute) = (0.25, 0.125, .bfloat16)
         var mixture = MixtureConfiguration(strata: [3, 5, 8])
         (mixture.every, mixture.topK, mixture.capacityFactor, mixture.evaluationCapacityFactor) = (3, 1, 1.5, 4)
         (mixture.routing, mixture.capacityPriority) = ("forced_balanced", .ownProbability)

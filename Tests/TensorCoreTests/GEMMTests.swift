@@ -39,7 +39,7 @@ import _TestSupport
         }
 
         /// C after the product, guards included.
-        func product(using kernels: GEMM.Kernels) -> [Float] {
+        func product(using kernels: GEMM.Kernels, precision: GEMM.Precision = .float32) -> [Float] {
             let context = ComputeContext()
             let (a, aStride, b, bStride) = factors(context), c = before(context)
             func placed(_ values: [Float]) -> Tensor {
@@ -48,16 +48,19 @@ import _TestSupport
             }
             let (ap, bp, cp) = (placed(a), placed(b), placed(c))
             GEMM.multiply(
-                using: kernels, m: m, n: n, k: k, GEMM.Factor(ap.pointer + offset, stride: aStride, transposed: transposedA),
+                using: kernels, precision: precision, m: m, n: n, k: k,
+                GEMM.Factor(ap.pointer + offset, stride: aStride, transposed: transposedA),
                 GEMM.Factor(bp.pointer + offset, stride: bStride, transposed: transposedB), accumulate: accumulate,
                 into: cp.pointer + offset, stride: cStride)
             return Array(cp.elements[offset..<offset + c.count])
         }
 
         /// Where `product` is not what the definition says, if anywhere; relative to the sum of the products' magnitudes.
-        func deviation(using kernels: GEMM.Kernels) -> String? {
+        func deviation(using kernels: GEMM.Kernels, precision: GEMM.Precision = .float32) -> String? {
             let context = ComputeContext()
-            let (a, aStride, b, bStride) = factors(context), old = before(context), c = product(using: kernels)
+            var (a, aStride, b, bStride) = factors(context)
+            let old = before(context), c = product(using: kernels, precision: precision)
+            if precision == .bfloat16 { (a, b) = (a.map(\.roundedToBFloat16), b.map(\.roundedToBFloat16)) }
             for row in 0..<m {
                 for column in 0..<cStride {
                     let value = c[row * cStride + column]

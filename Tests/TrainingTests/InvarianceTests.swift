@@ -1,5 +1,6 @@
 import Collectives
 import MixtureMethods
+import TensorCore
 import Testing
 import _TestSupport
 import Training
@@ -42,6 +43,10 @@ import _TinyRuns
         plans["conditional"]!.model.mixture?[ConditionalRouting.self].settings = .init()
         plans["expert choice"] = .stratified()
         plans["expert choice"]!.model.mixture?.routing = ExpertChoice.routing
+        if (try? GEMM.checkTraining(in: .bfloat16)) != nil {
+            plans["bfloat16"] = .stratified()
+            plans["bfloat16"]!.model.compute = .bfloat16
+        }
         for name in plans.keys {
             plans[name]!.training.updates = updates
             // No power of two, and a norm that is clipped.

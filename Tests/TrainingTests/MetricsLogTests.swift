@@ -16,7 +16,8 @@ import _TinyRuns
     private func metrics(_ update: Int, loss: Double = 2.5) -> UpdateMetrics {
         UpdateMetrics(
             update: update, loss: loss, nll: 2, learningRate: 1e-3, gradientNorm: 3, targetTokens: 100,
-            tokensPerSecond: 1e4, requestedCapacity: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]], skipped: false,
+            tokensPerSecond: 1e4, requestedCapacity: 1.5, droppedFraction: 0.25, load: [[1, 2], [0, 3]],
+            loadViolation: [[1.5, 1]], flopsUtilization: 0.75, secondsLeft: 90, skipped: false,
             figures: [.init(name: "aux", value: 1)])
     }
 
@@ -44,7 +45,7 @@ import _TinyRuns
         #expect(
             try keys(lines[0]) == [
                 "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
-                "rounds_mean", "dropped_fraction", "load", "skipped",
+                "rounds_mean", "dropped_fraction", "load", "load_violation", "flops_utilization", "seconds_left", "skipped",
             ])
         #expect(
             try keys(lines[1]) == [

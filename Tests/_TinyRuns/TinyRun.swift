@@ -204,7 +204,7 @@ extension UpdateMetrics {
     /// Without what depends on the clock.
     package var timeless: UpdateMetrics {
         var copy = self
-        copy.tokensPerSecond = 0
+        (copy.tokensPerSecond, copy.secondsLeft) = (0, nil)
         return copy
     }
 }

@@ -70,6 +70,28 @@ import _TestSupport
         #expect(html.contains("analysis.json cannot be read: it is not the JSON that strata writes."))
     }
 
+    /// The page reloads itself while updates are to come, shows them when they have, and is an ordinary one at last.
+    @Test func aRunIsWatchedUntilItIsDone() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let lines = try folder.data("run/metrics.jsonl"), first = lines.split(separator: UInt8(ascii: "\n"))[0]
+        try folder.write("all.jsonl", lines)
+        try folder.write("run/metrics.jsonl", first + [UInt8(ascii: "\n")])
+        let outcome = try Subprocess.run(
+            "bash",
+            [
+                "-c",
+                """
+                cd "$FOLDER"; "$STRATA" report run --watch & until grep -qs '>1 of 12<' run/report.html; do sleep 0.1; done
+                cp run/report.html early.html; cp all.jsonl new; mv new run/metrics.jsonl; wait $!
+                """,
+            ], environment: ["FOLDER": folder.path, "STRATA": try BuiltProducts.path("strata")], timeout: 60)
+        #expect(outcome.status == 0 && outcome.stdout == "run/report.html\n", "\(outcome)")
+        let reload = "<meta http-equiv=\"refresh\" content=\"5\"/>"
+        #expect(try text("early.html").contains(reload))
+        let final = try text("run/report.html")
+        #expect(final.contains(">12 of 12<") && !final.contains("http-equiv"))
+    }
+
     @Test func errorsHaveTheirStatus() throws {
         expectError(try report(folder.path), 64, "\(folder.path): must be the folder of a run")
         try folder.copy(TinyCommandLine.run, to: "run")

@@ -32,7 +32,7 @@ import _TestSupport
         UpdateMetrics(
             update: update, loss: 2.5, nll: 2.25, learningRate: 0.001, gradientNorm: .nan, targetTokens: 300,
             tokensPerSecond: 1e6, requestedCapacity: 1.5, droppedFraction: 0.0625, load: [[4, 2, 1, 1], [0, 0, 3, 1]],
-            skipped: false,
+            loadViolation: [[2.5, 1.25]], flopsUtilization: 0.5, skipped: false,
             figures: [.init(name: "aux", value: 1.125)])
     }
 
@@ -69,6 +69,8 @@ import _TestSupport
                 "train/loss": 2.5, "train/nll": 2.25, "train/learning_rate": 0.001, "train/tokens_per_second": 1e6,
                 "train/target_tokens": 300, "routing/aux": 1.125, "routing/rc": 1.5, "routing/dropped_fraction": 0.0625,
                 "load/stratum_0_busiest_over_mean": 2, "load/stratum_1_busiest_over_mean": 1.5,
+                "load/block_0_stratum_0_busiest_over_mean": 2.5, "load/block_0_stratum_1_busiest_over_mean": 1.25,
+                "train/flops_utilization": 0.5,
             ])
         #expect(events[2].histograms["load/stratum_0"]?.amounts == [4, 2, 1, 1])
         #expect(events[2].histograms["load/stratum_0"]?.limits == [0.5, 1.5, 2.5, 3.5])

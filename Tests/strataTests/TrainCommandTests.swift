@@ -1,4 +1,5 @@
 import Foundation
+import TensorCore
 import Testing
 import _TestSupport
 
@@ -22,8 +23,10 @@ import _TestSupport
             #expect(
                 Set(line.keys) == [
                     "update", "loss", "nll", "aux", "learning_rate", "gradient_norm", "target_tokens", "tokens_per_second",
-                    "rounds_mean", "dropped_fraction", "load", "skipped",
+                    "rounds_mean", "dropped_fraction", "load", "load_violation", "flops_utilization", "seconds_left", "skipped",
                 ])
+            let utilization = line["flops_utilization"] as? Double ?? .nan, left = line["seconds_left"] as? Double ?? .nan
+            #expect(utilization > 0 && utilization < 1.5 && left >= 0 && (left == 0) == (line["update"] as? Int == 12))
         }
         let validations = metrics.filter { $0["valid_loss"] != nil }
         #expect(validations.compactMap { $0["update"] as? Int } == [5, 10, 12])
@@ -198,6 +201,31 @@ import _TestSupport
         try write()
         #expect(try Self.train(folder, .alone, "--resume", "--set", "training.updates=2").status == 0)
         for name in findings { #expect(folder.exists("run/\(name)"), "\(name)") }
+    }
+
+    /// In bfloat16 the kernels that stand for the processor's instructions give the instructions' bits; OpenBLAS has none.
+    @Test func bfloat16IsTheSameWithAnyKernelsThatHaveIt() throws {
+        func train(_ kernels: String) throws -> (Subprocess.Outcome, CommandLineFolder) {
+            let folder = CommandLineFolder()
+            let outcome = try Subprocess.run(
+                try BuiltProducts.path("strata"),
+                [
+                    "train", TinyCommandLine.configuration, "--out", "\(folder.path)/run", "--set", "model.compute=bfloat16",
+                    "--set", "training.updates=4",
+                ], environment: ["STRATA_KERNELS": kernels], timeout: 60)
+            return (outcome, folder)
+        }
+        let (refused, _) = try train("openblas")
+        expectError(refused, 64, "model.compute is bfloat16, but OpenBLAS's kernels for")
+        guard GEMM.Kernels.supported.contains(.avx2) else { return }
+        let (checked, checkedFolder) = try train("avx2")
+        #expect(checked.status == 0, "\(checked)")
+        let losses = try checkedFolder.losses("run"), single = try TinyCommandLine.runs.losses("run").prefix(4)
+        // Close to what 32 bits give, but another number.
+        #expect(zip(losses, single).allSatisfy { $0 != $1 && abs($0 - $1) < 0.02 * $1 }, "\(losses) \(single)")
+        guard GEMM.kernels == .avx512, (try? GEMM.checkTraining(in: .bfloat16)) != nil else { return }
+        let (fast, fastFolder) = try train("avx512")
+        #expect(try fast.status == 0 && fastFolder.losses("run") == losses, "\(fast)")
     }
 
     @Test func theTimeLimitEndsWith0() throws {

@@ -19,17 +19,16 @@ extension Tape {
         return record(y, parameters: [weight1, bias1, weight2]) { dy in
             context.clock.measure(.gemm, "feed-forward backward") {
                 let activation = saved ?? activate()
-                MatrixProduct.backwardWeight(context, dy: dy, x: activation, into: weight2.gradient)
+                weight2.backwardWeight(context, dy: dy, x: activation)
                 let dactivation = context.uninitialized(activation.rows, activation.columns)
-                MatrixProduct.backwardInput(
-                    context, dy: dy, w: weight2.value,
+                weight2.backwardInput(
+                    context, dy: dy,
                     epilogue: .rectifierGradient(activation: activation.pointer, stride: activation.columns), into: dactivation)
                 withExtendedLifetime(activation) {}
-                MatrixProduct.backwardWeight(context, dy: dactivation, x: h.value, into: weight1.gradient)
+                weight1.backwardWeight(context, dy: dactivation, x: h.value)
                 Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
                 let target = h.gradientTarget(context)
-                MatrixProduct.backwardInput(
-                    context, dy: dactivation, w: weight1.value, accumulate: target.accumulate, into: target.tensor)
+                weight1.backwardInput(context, dy: dactivation, accumulate: target.accumulate, into: target.tensor)
             }
             context.clock.countProducts(4, m: h.rows, n: weight1.rows, k: weight1.columns)
         }

@@ -11,11 +11,10 @@ extension Tape {
         context.clock.countProducts(m: x.rows, n: weight.rows, k: weight.columns)
         return record(y, parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
             context.clock.measure(.gemm, "linear backward") {
-                MatrixProduct.backwardWeight(context, dy: dy, x: x.value, into: weight.gradient)
+                weight.backwardWeight(context, dy: dy, x: x.value)
                 if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
                 let target = x.gradientTarget(context)
-                MatrixProduct.backwardInput(
-                    context, dy: dy, w: weight.value, accumulate: target.accumulate, into: target.tensor)
+                weight.backwardInput(context, dy: dy, accumulate: target.accumulate, into: target.tensor)
             }
             context.clock.countProducts(2, m: x.rows, n: weight.rows, k: weight.columns)
         }

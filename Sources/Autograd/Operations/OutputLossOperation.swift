@@ -9,12 +9,13 @@ extension Tape {
     ) -> OutputLoss {
         guard isRecording else {
             return OutputLossKernel.run(
-                context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing, gradient: nil)
+                context, precision: weight.precision, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
+                gradient: nil)
         }
         let dx = context.uninitialized(x.rows, x.columns)
         let loss = context.clock.measure(.loss, "output loss") {
             OutputLossKernel.run(
-                context, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
+                context, precision: weight.precision, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
                 gradient: .init(scale: gradientScale, dx: dx, dweight: weight.gradient))
         }
         context.clock.countProducts(3, m: x.rows, n: weight.rows, k: weight.columns)

@@ -83,13 +83,9 @@ public struct FeedForwardExpert: ExpertNetwork {
         intoHidden dhidden: UnsafeMutablePointer<Float>,
         intoRows drows: UnsafeMutablePointer<Float>
     ) {
-        GEMM.multiply(
-            m: count, n: hiddenWidth, k: dim, GEMM.Factor(doutputs, stride: dim),
-            GEMM.Factor(network.weight2.value.pointer, stride: hiddenWidth),
-            epilogue: .rectifierGradient(activation: hidden, stride: hiddenWidth), into: dhidden, stride: hiddenWidth)
-        GEMM.multiply(
-            m: count, n: dim, k: hiddenWidth, GEMM.Factor(dhidden, stride: hiddenWidth),
-            GEMM.Factor(network.weight1.value.pointer, stride: dim), into: drows, stride: dim)
+        network.weight2.backwardInput(
+            doutputs, rows: count, epilogue: .rectifierGradient(activation: hidden, stride: hiddenWidth), into: dhidden)
+        network.weight1.backwardInput(dhidden, rows: count, into: drows)
     }
 
     /// Rows of the first layer and of the second, weights and biases together.
@@ -99,10 +95,7 @@ public struct FeedForwardExpert: ExpertNetwork {
         let isFirst = index == 0
         let (dy, x) = isFirst ? (pass.dhidden, pass.rows) : (pass.doutputs, pass.hidden)
         let (weight, bias) = isFirst ? (network.weight1, network.bias1) : (network.weight2, network.bias2)
-        GEMM.multiply(
-            m: band.count, n: weight.columns, k: pass.count,
-            GEMM.Factor(dy + band.lowerBound, stride: weight.rows, transposed: true), GEMM.Factor(x, stride: weight.columns),
-            accumulate: true, into: pass.gradient(of: weight).row(band.lowerBound), stride: weight.columns)
+        weight.backwardWeight(dy, x, rows: pass.count, band: band, into: pass.gradient(of: weight))
         Elementwise.addColumnSums(
             dy, rows: pass.count, stride: weight.rows, columns: band, to: pass.gradient(of: bias).pointer)
     }

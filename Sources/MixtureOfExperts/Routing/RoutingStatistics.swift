@@ -19,6 +19,12 @@ public struct RoutingStatistics: Equatable, Sendable {
     public var requestedCapacity: Double { tokens > 0 ? Double(strataPassed) / Double(tokens) : 0 }
     public var droppedFraction: Double { choices > 0 ? Double(dropped) / Double(choices) : 0 }
 
+    /// How uneven the rows of a gate's visible experts are: the busiest one's over the mean; 0 where there are none.
+    public static func busiestOverMean(_ rows: ArraySlice<Int>) -> Double {
+        let sum = rows.reduce(0, +)
+        return sum > 0 ? Double(rows.max() ?? 0) * Double(rows.count) / Double(sum) : 0
+    }
+
     mutating func add(_ decision: RoutingDecision, stratum: Int) {
         if stratum == 0 { tokens += decision.tokens }
         strataPassed += decision.tokens

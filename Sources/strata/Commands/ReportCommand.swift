@@ -1,4 +1,5 @@
 import ArgumentParser
+import DataPipeline
 import Files
 import Foundation
 import Reporting
@@ -17,6 +18,7 @@ struct ReportCommand: ParsableCommand {
             Example:
               strata report runs/quickstart
               strata report runs/dense runs/vanilla runs/smoe --out comparison.html
+              strata report runs/quickstart --watch
             """)
 
     @Argument(help: ArgumentHelp("The folders of the runs.", valueName: "run"))
@@ -27,18 +29,61 @@ struct ReportCommand: ParsableCommand {
             "The file to write; by default report.html in the run folder, or, of several runs, here.", valueName: "file"))
     var out: String?
 
+    @Flag(
+        help: """
+            Write the file again whenever there are new figures, in a page that reloads itself, until all updates are done or \
+            Ctrl-C.
+            """)
+    var watch = false
+
+    /// Seconds between looks at the runs, and between those of a browser at the page.
+    private static let interval = 2, reloadSeconds = 5
+
     func run() throws {
         if let out { try requirePath(out, of: "--out", names: "a file") }
-        let names = Self.names(folders)
-        let runs = try zip(folders, names).map { folder, name in
-            try RunFigures(RunFolder(existing: folder), name: name)
-        }
         let path = out ?? (folders.count == 1 ? "\(folders[0])/report.html" : "report.html")
+        guard watch else {
+            try write(try figures(), to: path)
+            print(path)
+            return
+        }
+        StopRequest.listen()
+        var seen = try state, figures = try figures()
+        try write(figures, to: path, reloads: true)
+        print(path)
+        fflush(nil)
+        while !StopRequest.isMade, !figures.allSatisfy(\.isDone) {
+            usleep(UInt32(Self.interval) * 1_000_000)
+            let now = try state
+            guard now != seen else { continue }
+            (seen, figures) = (now, try self.figures())
+            try write(figures, to: path, reloads: true)
+        }
+        try write(figures, to: path)
+    }
+
+    private func figures() throws -> [RunFigures] {
+        try zip(folders, Self.names(folders)).map { folder, name in try RunFigures(RunFolder(existing: folder), name: name) }
+    }
+
+    private func write(_ runs: [RunFigures], to path: String, reloads: Bool = false) throws {
         let format = Date.ISO8601FormatStyle.iso8601.year().month().day().time(includingFractionalSeconds: false)
         let date = Date.now.formatted(format.dateTimeSeparator(.space))
-        let html = Report(runs: runs, date: "\(date) UTC").html
-        try FileWriter.replace(path, with: html)
-        print(path)
+        let report = Report(runs: runs, date: "\(date) UTC", reloadSeconds: reloads ? Self.reloadSeconds : nil)
+        try FileWriter.replace(path, with: report.html)
+    }
+
+    /// What of the files of the runs changes when there are new figures.
+    private var state: [String] {
+        get throws {
+            try folders.flatMap { path in
+                let folder = try RunFolder(existing: path)
+                return ([folder.configuration, folder.metrics, folder.analysis] + Split.allCases.map(folder.evaluation)).map {
+                    let attributes = try? FileManager.default.attributesOfItem(atPath: $0)
+                    return "\(attributes?[.size] ?? 0) \(attributes?[.modificationDate] ?? 0)"
+                }
+            }
+        }
     }
 
     /// The last parts of the folders' paths, as many as tell them apart; of one folder given twice, with a number.

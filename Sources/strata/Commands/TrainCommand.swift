@@ -1,4 +1,5 @@
 import ArgumentParser
+import Benchmarks
 import Checkpoints
 import Collectives
 import DataPipeline
@@ -115,12 +116,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
             return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
         }
-        let trainer = try run.trainer(on: sampler)
+        let peak = try ranks.world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute, .glance), .sum)
+        let trainer = try run.trainer(on: sampler, peakFlops: peak * 1e9)
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log,
             patience: run.resumed?.patience)
         if let display { try announce(display, run, corpus) }
-        let progress = TrainingProgress(display: display, updates: training.updates, maxMinutes: training.maxMinutes)
+        let progress = TrainingProgress(display: display, updates: training.updates)
         let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
         func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in

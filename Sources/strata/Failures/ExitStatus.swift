@@ -7,6 +7,7 @@ import Foundation
 import MixtureOfExperts
 import ModelSurgery
 import Runs
+import TensorCore
 import Training
 
 /// How `strata` ends, as BSD's sysexits name it where they have a name.
@@ -34,7 +35,7 @@ enum ExitStatus: Int32, Sendable {
             case .data: self = .data
             case .program: self = .internal
             }
-        case is PlacementError: self = .usage
+        case is PlacementError, is PrecisionError: self = .usage
         case let error as DataError:
             switch error.kind {
             case .configuration: self = .usage

@@ -7,23 +7,19 @@ import Training
 final class TrainingProgress {
     private let display: ProgressDisplay?
     private let updates: Int
-    private let maxMinutes: Double
     private let start = ContinuousClock.now
-    private var first: Int?
     private var tokens = 0
     private var skipped = 0
 
-    init(display: ProgressDisplay?, updates: Int, maxMinutes: Double) {
+    init(display: ProgressDisplay?, updates: Int) {
         self.display = display
         self.updates = updates
-        self.maxMinutes = maxMinutes
     }
 
     func report(_ event: TrainingEvent) {
         guard let display else { return }
         switch event {
         case let .update(metrics):
-            if first == nil { first = metrics.update - 1 }
             tokens += metrics.targetTokens
             if metrics.skipped {
                 skipped += 1
@@ -47,15 +43,17 @@ final class TrainingProgress {
     }
 
     private func line(_ metrics: UpdateMetrics) -> String {
-        let elapsed = (ContinuousClock.now - start) / .seconds(1), done = metrics.update - (first ?? 0)
-        var left = elapsed / Double(done) * Double(updates - metrics.update)
-        if maxMinutes > 0 { left = min(left, maxMinutes * 60 - elapsed) }
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
         var text = "update \(metrics.update)/\(updates)  loss \(NumberText.decimal(metrics.loss, 3))  "
         if !metrics.load.isEmpty {
             text += "RC \(NumberText.decimal(metrics.requestedCapacity, 2))  "
             text += "dropped \(NumberText.decimal(100 * metrics.droppedFraction, 1))%  "
+            let violation = metrics.loadViolation.joined().max() ?? 0
+            text += "busiest expert \(NumberText.decimal(violation, 1))× the mean  "
         }
-        return text + "\(NumberText.count(Double(tokens) / elapsed)) tokens/s  ETA \(NumberText.duration(left))"
+        text += "\(NumberText.count(Double(tokens) / elapsed)) tokens/s"
+        if let utilization = metrics.flopsUtilization { text += " (MFU \(NumberText.decimal(100 * utilization, 0))%)" }
+        return text + (metrics.secondsLeft.map { "  ETA \(NumberText.duration($0))" } ?? "")
     }
 
     func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {

@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import MixtureOfExperts
 import Runs
 import Training
 
@@ -70,6 +71,7 @@ final class TensorBoardLog {
             .init("train/tokens_per_second", metrics.tokensPerSecond),
             .init("train/target_tokens", Double(metrics.targetTokens)),
         ]
+        if let utilization = metrics.flopsUtilization { figures.append(.init("train/flops_utilization", utilization)) }
         guard !gates.isEmpty else { return figures }
         figures += [
             .init("routing/rc", metrics.requestedCapacity),
@@ -78,12 +80,17 @@ final class TensorBoardLog {
         figures += metrics.figures.map { .init("routing/\($0.name)", $0.value) }
         for (stratum, visible) in gates.enumerated() {
             let rows = metrics.load[stratum][visible].map(Double.init)
-            let mean = rows.reduce(0, +) / Double(rows.count)
             if metrics.update % Self.histogramsEvery == 1 {
                 figures.append(
                     .init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: visible.lowerBound, amounts: rows)))
             }
-            figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", mean > 0 ? (rows.max() ?? 0) / mean : 0))
+            let busiest = RoutingStatistics.busiestOverMean(metrics.load[stratum][visible])
+            figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", busiest))
+        }
+        for (block, strata) in metrics.loadViolation.enumerated() {
+            for (stratum, value) in strata.enumerated() {
+                figures.append(.init("load/block_\(block)_stratum_\(stratum)_busiest_over_mean", value))
+            }
         }
         return figures
     }
