@@ -61,7 +61,8 @@ let libraries = [
             "TransformerModel", "DataPipeline",
         ]),
     library(
-        "Checkpoints", ["Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "Training"]),
+        "Checkpoints",
+        ["Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "Training"]),
     library(
         "Runs",
         [

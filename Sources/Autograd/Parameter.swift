@@ -21,6 +21,8 @@ public enum ParameterUse: Sendable {
 /// How a parameter's values are drawn before training.
 public enum ParameterInitializer: Sendable {
     case constant(Float)
+    /// One for each element.
+    case values([Float])
     case normal(deviation: Float)
     case uniform(bound: Float)
     /// A matrix with rows of length 1 that are orthogonal to one another; of more rows than columns, each so many of them.
@@ -47,6 +49,8 @@ public struct ParameterSlice: Sendable {
         switch initializer {
         case let .constant(constant):
             values.update(repeating: constant, count: elements.count)
+        case let .values(all):
+            for (place, element) in elements.enumerated() { values[place] = all[element] }
         case let .normal(deviation):
             for (place, element) in elements.enumerated() { values[place] = key.normal(element) * deviation }
         case .orthonormalRows:

@@ -105,8 +105,8 @@ public struct InvarianceBenchmark {
             var loss = 0.0
             while trainer.update < last { loss = try trainer.step().metrics.loss }
             try checkpoints.begin(
-                step: last, applied: trainer.applied, seed: training.seed, validationLoss: nil, state: run.state, copying: false
-            )
+                step: last, applied: trainer.applied, seed: training.seed, validationLoss: nil, pools: trainer.pools,
+                state: run.state, copying: false)
             _ = try checkpoints.complete()?.get()
             return loss
         }[0]

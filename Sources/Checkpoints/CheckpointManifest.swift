@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import MixtureOfExperts
 
 /// `manifest.json` of a checkpoint: what it is of, and every file with size and checksum. It is written last, and its own
 /// checksum covers all the rest of it.
@@ -23,6 +24,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var validationLoss: Double?
     /// How the validations so far went; nil unless the run ends for want of a better one.
     public var patience: Patience?
+
+    /// The experts of each block that exist, and what is recorded of them; nil where they neither come nor go.
+    public var pools: [ExpertPool]?
 
     /// The lowest validation loss, and the validations since.
     public struct Patience: Codable, Equatable, Sendable {

@@ -48,6 +48,20 @@ extension RoutingAnalysis {
         }
     }
 
+    /// The experts of a block that exist, of those that its strata have room for.
+    public struct BlockExperts: Codable, Equatable, Sendable {
+        public var side: Side
+        public var layer: Int
+        /// Their global ids, ascending.
+        public var experts: [Int]
+
+        public init(side: Side, layer: Int, experts: [Int]) {
+            self.side = side
+            self.layer = layer
+            self.experts = experts
+        }
+    }
+
     /// One token type of a direction in one block.
     public struct TokenCapacity: Codable, Equatable, Sendable {
         /// Its id in the vocabulary.

@@ -44,6 +44,8 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
     public var coActivation: [CoActivation]
     public var gateEntropy: [GateEntropy]
     public var drops: [GateDrops]
+    /// The experts of each block that exist; nil where they neither come nor go while training.
+    public var existingExperts: [BlockExperts]?
 
     public init(
         step: Int, text: String, strata: [Int], topK: Int, capacityFactor: Double?, frequencySource: FrequencySource,
@@ -80,5 +82,6 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         case expertLoad = "expert_load"
         case coActivation = "co_activation"
         case gateEntropy = "gate_entropy"
+        case existingExperts = "existing_experts"
     }
 }

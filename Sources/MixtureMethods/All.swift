@@ -13,6 +13,7 @@ public let allMethods: [any MixtureMethod] = [
     ForcedBalanced(),
     ThresholdChoice(),
     TopAnyChoice(),
+    PoolAdaptation(),
     Stacking(),
     LoadBalancing(),
     BiasBalancing(),

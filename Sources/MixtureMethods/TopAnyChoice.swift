@@ -53,6 +53,7 @@ public struct TopAnyChoice: RoutingRule {
     public var readsSelection: Bool { false }
     public var readsTopK: Bool { false }
     public var readsNormalization: Bool { false }
+    public var adapts: Bool { true }
 
     public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {
         problems.require(
@@ -64,10 +65,11 @@ public struct TopAnyChoice: RoutingRule {
         configuration.routing == Self.routing ? "top-any" : nil
     }
 
-    /// Half of the experts, as at the start, and no more than capacity takes.
+    /// Half of the experts that there are at the start, and no more than capacity takes.
     public func expectedChoices(_ configuration: MixtureConfiguration, atStratum stratum: Int, isTraining: Bool) -> Double {
         let factor = isTraining ? configuration.capacityFactor : configuration.evaluationCapacityFactor
-        let half = Double(configuration.visibleExperts(atStratum: stratum).count) / 2
+        let visible = configuration.visibleExperts(atStratum: stratum)
+        let half = Double(configuration.initialExperts.count(where: visible.contains)) / 2
         return min(half, factor.map { Double($0) } ?? .infinity)
     }
 

@@ -23,6 +23,8 @@ public struct ModelExport {
         var model: FileRecord
         /// What surgery has done to it, in order; nil for a model as it was trained.
         var history: [String]?
+        /// Global ids of the experts that exist, by block; nil where they neither come nor go while training.
+        var experts: [String: [Int]]?
     }
 
     /// `config.json`, for other programs: `config.yaml` is what the configuration is read from.
@@ -86,7 +88,10 @@ public struct ModelExport {
             let languages = Set(configuration.data.directions.flatMap { [$0.source, $0.target] })
             let facts = Facts(
                 step: model.step, vocabulary: try Tokenizer(model: tokenizer).vocabularySize, languages: languages.sorted(),
-                data: model.dataFingerprint, model: record, history: model.history.isEmpty ? nil : model.history)
+                data: model.dataFingerprint, model: record, history: model.history.isEmpty ? nil : model.history,
+                experts: try model.experts().map {
+                    Dictionary(uniqueKeysWithValues: zip(configuration.model.blockNames, $0))
+                })
             let document = Document(facts: facts, configuration: configuration.form.write(configuration))
             try FileWriter.write(JSONText.pretty(document), to: "\(partial)/config.json")
             try Folder.sync(partial)

@@ -14,6 +14,9 @@ extension StoredModel {
         guard mixture.expertWidths == nil else {
             throw SurgeryError("\(path): experts of widths of their own cannot be pruned; only equal ones can")
         }
+        guard mixture.pool == nil else {
+            throw SurgeryError("\(path): experts that come and go while training cannot be pruned: training removes them")
+        }
         let strata = mixture.stratumOfExpert
         let sizes = Set(
             kept.values.map { experts in

@@ -35,6 +35,20 @@ public struct StoredModel: Sendable {
         self.path = path
     }
 
+    /// The global ids of the experts that exist, by block, encoder's first; nil where they neither come nor go.
+    ///
+    /// - Throws: `CheckpointError.damaged` where a stratum has too few.
+    public func experts() throws -> [[Int]]? {
+        guard let mixture = configuration.model.mixture, let experts = configuration.model.experts(among: parameters.names)
+        else { return nil }
+        for (block, ids) in zip(configuration.model.blockNames, experts) where !mixture.hasEveryStratum(ids) {
+            throw CheckpointError.damaged(
+                path: path,
+                reason: "\(block) must have at least \(mixture.fewestExperts) experts of its strata, but has \(ids)")
+        }
+        return experts
+    }
+
     /// A checkpoint of a run, or an export, verified. `report` is told of damaged checkpoints that are passed over. `averaged`: the
     /// moving average of the parameters in their place.
     ///

@@ -10,7 +10,7 @@ public struct ModelPlan {
     public let vocabulary: Int
     /// How uniform routing spreads tokens; nil for a dense model.
     let routing: UniformRouting?
-    /// Parameters that every rank holds, and parameters of all experts together.
+    /// Parameters that every rank holds, and parameters of all experts together: of as many as may exist.
     public let replicatedParameters: Int
     public let expertParameters: Int
     /// Parameters of each expert of a block, by global id, and its multiply-adds for a row.
@@ -26,7 +26,11 @@ public struct ModelPlan {
         routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
         let (replicated, experts, products, byExpert) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
-                configuration: configuration, vocabulary: vocabulary, expertGroup: alone)
+                configuration: configuration, vocabulary: vocabulary, expertGroup: alone,
+                experts: configuration.mixture.map { mixture in
+                    [[Int]](
+                        repeating: Array(0..<mixture.experts), count: configuration.encoderBlocks + configuration.decoderBlocks)
+                })
             func count(_ placement: ParameterPlacement) -> Int {
                 parameters.reduce(0) { $0 + ($1.placement == placement ? $1.count : 0) }
             }
@@ -65,6 +69,12 @@ public struct ModelPlan {
 
     public var blocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
     public var parameters: Int { replicatedParameters + expertParameters }
+
+    /// Parameters with the experts that exist at first; nil where they neither come nor go.
+    public var initialParameters: Int? {
+        guard let mixture = configuration.mixture, mixture.pool != nil else { return nil }
+        return replicatedParameters + blocks * mixture.initialExperts.reduce(0) { $0 + parametersOfExpert[$1] }
+    }
 
     /// Parameters that a token meets on its way: all but the experts, and those of the experts as often as they see it.
     public var activeParameters: Int {

@@ -17,6 +17,7 @@ public struct PlanReport {
 
     private struct Document: Encodable {
         let parameters: Int
+        let initialParameters: Int?
         let activeParameters: Int
         let flopsPerToken: Double
         /// Requested capacity, by the names that the format has for it.
@@ -37,7 +38,8 @@ public struct PlanReport {
 
     public func json() throws -> String {
         let document = Document(
-            parameters: model.parameters, activeParameters: model.activeParameters, flopsPerToken: model.flopsPerToken,
+            parameters: model.parameters, initialParameters: model.initialParameters, activeParameters: model.activeParameters,
+            flopsPerToken: model.flopsPerToken,
             expectedRounds: model.configuration.mixture.map { UniformRouting($0).requestedCapacity },
             measuredRounds: isMeasured ? model.routing?.requestedCapacity : nil,
             expertsPerToken: model.routing?.expertsPerToken,
@@ -63,6 +65,7 @@ public struct PlanReport {
             ["active parameters", NumberText.count(model.activeParameters)],
             ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
         ]
+        if let initial = model.initialParameters { facts.insert(["parameters at first", NumberText.count(initial)], at: 1) }
         if let routing = model.routing {
             facts.append([
                 "\(isMeasured ? "measured" : "expected") requested capacity", NumberText.decimal(routing.requestedCapacity, 3),
@@ -73,11 +76,14 @@ public struct PlanReport {
             facts.append(["the same of whole rows: ffn_dim", NumberText.decimal(whole.ffnDim, 0)])
             facts.append(["the same of whole rows: experts", NumberText.decimal(whole.experts, 2)])
         }
-        let memory = [
-            ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
-            ("optimizer state", rank.memory.optimizerState), ("activations, estimated", rank.memory.activations),
-            ("checkpoint's copy", rank.memory.snapshot), ("together", rank.memory.total),
-        ]
+        let memory =
+            [
+                ("parameters", rank.memory.parameters), ("gradients", rank.memory.gradients),
+                ("optimizer state", rank.memory.optimizerState), ("activations, estimated", rank.memory.activations),
+                ("checkpoint's copy", rank.memory.snapshot),
+            ] + (rank.memory.remaking.map { [("in place of activations, while experts change", $0)] } ?? []) + [
+                ("together", rank.memory.total)
+            ]
         let traffic = [
             ("all-to-all an update", rank.allToAllBytesPerUpdate), ("gradients an update", rank.gradientBytesPerUpdate),
         ]

@@ -4,7 +4,7 @@ import Runs
 import TensorCore
 import Training
 
-/// What one rank of a run holds and sends: bytes, for the rank with most experts.
+/// What one rank of a run holds and sends: bytes, for the rank with most experts; where these come and go, if as many exist as may.
 public struct RankPlan {
     public let layout: ParallelLayout
     /// Where experts live; nil for a dense model.
@@ -26,11 +26,14 @@ public struct RankPlan {
         public let activations: Int
         /// The copy of its part of a checkpoint, if that is written while training goes on.
         public let snapshot: Int
+        /// Parameters, gradients and moments a second time, while they are made anew for other experts: between updates, when there are
+        /// no activations. nil where experts neither come nor go.
+        public let remaking: Int?
 
-        public var total: Int { parameters + gradients + optimizerState + activations + snapshot }
+        public var total: Int { parameters + gradients + optimizerState + max(activations, remaking ?? 0) + snapshot }
 
         enum CodingKeys: String, CodingKey {
-            case parameters, gradients, activations, snapshot
+            case parameters, gradients, activations, snapshot, remaking
             case optimizerState = "optimizer_state"
         }
     }
@@ -39,7 +42,7 @@ public struct RankPlan {
     public init(_ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int) throws {
         let mixture = plan.configuration.mixture, training = configuration.training
         layout = try ParallelLayout(
-            ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.strata ?? [])
+            ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.fewestExperts ?? [])
         let places = layout.expertParallel
         placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places, widths: $0.expertWidths) }
         let float = MemoryLayout<Float>.stride
@@ -57,7 +60,8 @@ public struct RankPlan {
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
             // Parameters with their moments and averages: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous
-                ? (1 + kept) * (plan.replicatedParameters / ranks + experts) * float : 0)
+                ? (1 + kept) * (plan.replicatedParameters / ranks + experts) * float : 0,
+            remaking: mixture?.pool == nil ? nil : held + gradients + kept * moments * float)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         // Whole rows: parts of one are as many floats.
         let rows =

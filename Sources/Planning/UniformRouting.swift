@@ -1,7 +1,7 @@
 import MixtureOfExperts
 
 /// What a token meets in one block if every expert that a gate sees is as likely to be its first choice as any other, and no
-/// choice is dropped.
+/// choice is dropped. Where experts come and go, those that exist at first.
 struct UniformRouting: Equatable {
     /// The share of the tokens that enter each stratum.
     let arrivals: [Double]
@@ -18,11 +18,15 @@ struct UniformRouting: Equatable {
     /// `requestedCapacity`, as measured, takes the place of the expected one. All tokens enter the first stratum, whatever was measured: of
     /// every later stratum's arrivals there are in proportion more or less.
     init(_ configuration: MixtureConfiguration, requestedCapacity: Double? = nil) {
-        let strata = configuration.strata
+        let existing = configuration.pool == nil ? nil : Set(configuration.initialExperts)
+        let strata = configuration.pool?.initialExperts ?? configuration.strata
+        func visible(_ stratum: Int) -> [Int] {
+            configuration.visibleExperts(atStratum: stratum).filter { existing?.contains($0) ?? true }
+        }
         var arrivals = [Double](repeating: 0, count: strata.count + 1)
         arrivals[0] = 1
         for stratum in strata.indices {
-            let visible = configuration.visibleExperts(atStratum: stratum).count
+            let visible = visible(stratum).count
             let chosen = configuration.strataOrder == .stacked ? stratum...stratum : stratum...strata.count - 1
             for next in chosen { arrivals[next + 1] += arrivals[stratum] * Double(strata[next]) / Double(visible) }
         }
@@ -35,7 +39,7 @@ struct UniformRouting: Equatable {
         func rows(isTraining: Bool) -> [Double] {
             var rows = [Double](repeating: 0, count: configuration.experts)
             for stratum in strata.indices {
-                let visible = configuration.visibleExperts(atStratum: stratum)
+                let visible = visible(stratum)
                 let choices = configuration.rule.expectedChoices(configuration, atStratum: stratum, isTraining: isTraining)
                 for expert in visible {
                     rows[expert] += Double(configuration.rowsPerToken) * shares[stratum] * choices / Double(visible.count)

@@ -15,9 +15,24 @@ extension Report {
         for (run, shares) in mixtures where shares == nil {
             children.append(Self.absent("\(run.name): no update is done yet."))
         }
+        children += mixtures.compactMap { existingExperts($0.run) }
         let dense = runs.filter(\.isDense)
         if !dense.isEmpty { children.append(Self.absent("\(Self.names(dense)): a dense model has no experts.")) }
         return Section(id: "load", title: "Expert load in training", children: children)
+    }
+
+    /// Which experts of each block exist, as the run's analysis says; nil where they neither come nor go, or there is none.
+    private func existingExperts(_ run: RunFigures) -> Markup? {
+        guard let analysis = run.analysis, let blocks = analysis.existingExperts else { return nil }
+        return DataTable(
+            header: ["\(run.name), update \(NumberText.count(analysis.step))", "experts", "global ids"],
+            rows: blocks.map { block in
+                [
+                    BlockName(side: block.side, layer: block.layer).description, NumberText.count(block.experts.count),
+                    block.experts.map(String.init).joined(separator: " "),
+                ]
+            }
+        ).markup
     }
 
     private struct LoadShares {

@@ -73,12 +73,15 @@ public struct RunConfiguration: Equatable, Sendable {
             configuration.model.validate("model", problems)
             configuration.training.validate("training", problems)
             configuration.requireCountableChoices(problems)
-            if let strata = configuration.model.mixture?.strata, let ranks = configuration.parallel.expertParallel {
-                let smallest = strata.min() ?? 0
+            if let mixture = configuration.model.mixture, let ranks = configuration.parallel.expertParallel {
+                let smallest = mixture.fewestExperts.min() ?? 0
                 problems.require(
-                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata",
-                    text: "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
-                        + "every rank hosts an expert of every stratum")
+                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata", "model.moe.expert_pool.minimum",
+                    text: mixture.pool == nil
+                        ? "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
+                            + "every rank hosts an expert of every stratum"
+                        : "must be at most the experts that every stratum keeps, \(smallest), but is \(ranks): every rank hosts "
+                            + "an expert of every stratum; raise model.moe.expert_pool.minimum")
             }
         }
     }

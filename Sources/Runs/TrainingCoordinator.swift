@@ -3,11 +3,14 @@ import Collectives
 import DataPipeline
 import Files
 import Foundation
+import MixtureOfExperts
 import Training
 
 /// What happens in a training run, for whoever shows it.
 public enum TrainingEvent {
     case update(UpdateMetrics)
+    /// After the update, blocks have other experts: what changed, by block.
+    case experts(update: Int, changes: [PoolChange], pools: [ExpertPool])
     case validation(ValidationMetrics)
     /// A checkpoint is durable, so many seconds after its save began.
     case checkpoint(path: String, seconds: Double)
@@ -68,6 +71,9 @@ public final class TrainingCoordinator {
             metrics.secondsLeft = secondsLeft(since: start, after: first)
             try append(metrics, report)
             try report(.update(metrics))
+            if let pools = trainer.pools, !trainer.poolChanges.isEmpty {
+                try report(.experts(update: trainer.update, changes: trainer.poolChanges, pools: pools))
+            }
             if !metrics.skipped { checkpoints.confirm() }
             try poll(report)
             var end = stop
@@ -155,7 +161,7 @@ public final class TrainingCoordinator {
         try log(report) { $0.sync() }
         try checkpoints.begin(
             step: trainer.update, applied: trainer.applied, seed: trainer.configuration.seed,
-            validationLoss: validation?.validLoss, patience: patience,
+            validationLoss: validation?.validLoss, patience: patience, pools: trainer.pools,
             state: RankState(store: trainer.model.store, optimizer: trainer.optimizer, average: trainer.average),
             isSound: isSound(validation), copying: copying)
     }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Collectives
 import DataPipeline
+import MixtureOfExperts
 import TensorCore
 import Training
 import TransformerModel
@@ -10,10 +11,9 @@ import TransformerModel
 public final class TrainingRun {
     public let configuration: RunConfiguration
     public let groups: ParallelGroups
-    public let model: TranslationModel
-    public let optimizer: Adam
-    /// nil where the configuration asks for none.
-    public let average: ParameterAverage?
+    /// What the trainer begins with: until it is made.
+    private var first: State?
+    private var made: Trainer?
     /// The manifest of the checkpoint that the run goes on from; nil for one that begins.
     public private(set) var resumed: CheckpointManifest?
 
@@ -25,20 +25,55 @@ public final class TrainingRun {
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
         self.configuration = configuration
-        let training = configuration.training, parallel = configuration.parallel
         try GEMM.checkTraining(in: configuration.model.compute)
         groups = try ParallelGroups(
-            world: world, expertParallel: parallel.expertParallel, strata: configuration.model.mixture?.strata ?? [])
-        model = TranslationModel(
-            configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-            seed: training.seed)
-        optimizer = Adam(
-            store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
-            epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
-            shardedOver: parallel.shardOptimizer ? groups : nil)
-        average =
-            training.averageDecay > 0
-            ? ParameterAverage(of: model.store, optimizer: optimizer, decay: training.averageDecay, context: context) : nil
+            world: world, expertParallel: configuration.parallel.expertParallel,
+            strata: configuration.model.mixture?.fewestExperts ?? [])
+        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
+    }
+
+    /// Model, optimizer and average.
+    private struct State {
+        let model: TranslationModel
+        let optimizer: Adam
+        let average: ParameterAverage?
+
+        /// `experts` that exist, by block; nil: those that do at first.
+        init(
+            _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups,
+            experts: [[Int]]?
+        ) {
+            let training = configuration.training
+            model = TranslationModel(
+                configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
+                seed: training.seed, experts: experts)
+            optimizer = Adam(
+                store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
+                epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
+                shardedOver: configuration.parallel.shardOptimizer ? groups : nil)
+            average =
+                training.averageDecay > 0
+                ? ParameterAverage(of: model.store, optimizer: optimizer, decay: training.averageDecay, context: context) : nil
+        }
+    }
+
+    private var begun: State {
+        guard let first else { preconditionFailure("a run has a trainer, or what it begins with") }
+        return first
+    }
+
+    /// The model as it now is: training may put another in its place.
+    public var model: TranslationModel { made?.model ?? begun.model }
+    public var optimizer: Adam { made?.optimizer ?? begun.optimizer }
+    /// nil where the configuration asks for none.
+    public var average: ParameterAverage? { made.map(\.average) ?? begun.average }
+
+    /// Has the model have these experts, by block, where they are others; its parameters are then to be loaded.
+    public func begin(with experts: [[Int]]) {
+        guard experts != model.blocks.map(\.placement.existing) else { return }
+        let (vocabulary, context) = (model.vocabulary, model.context)
+        first = nil
+        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: experts)
     }
 
     /// The last update done when the trainer is made.
@@ -54,11 +89,24 @@ public final class TrainingRun {
             context: model.context)
     }
 
-    /// Takes parameters and moments from a checkpoint.
+    /// Takes parameters and moments from a checkpoint, and which experts exist.
     ///
     /// - Throws: `CheckpointError.damaged`; `FileError` where a file cannot be read.
     public func resume(from checkpoint: CheckpointReader) throws {
+        if let mixture = configuration.model.mixture, mixture.pool != nil {
+            let pools = checkpoint.manifest.pools ?? [], names = configuration.model.blockNames
+            let width = configuration.model.dim / mixture.rowsPerToken
+            guard pools.map(\.block) == names, pools.allSatisfy({ $0.isOf(mixture, width: width) }) else {
+                throw CheckpointError.damaged(
+                    path: checkpoint.path,
+                    reason: "its manifest must say which experts exist in \(names.joined(separator: ", ")), but does not")
+            }
+            begin(with: pools.map(\.experts))
+        }
         try checkpoint.load(into: state)
+        if let absent = model.absentChoice {
+            throw CheckpointError.damaged(path: checkpoint.path, reason: "\(absent) may be chosen, but does not exist")
+        }
         resumed = checkpoint.manifest
     }
 
@@ -66,10 +114,14 @@ public final class TrainingRun {
     public func trainer(
         on source: any TokenGroupSource, bucketBytes: Int = GradientSynchronizer.bucketBytes, peakFlops: Double? = nil
     ) throws -> Trainer {
-        try Trainer(
+        let trainer = try Trainer(
             model: model, optimizer: optimizer, average: average, groups: groups, source: source,
             configuration: configuration.training,
-            startingAfter: start, applied: resumed?.applied, bucketBytes: bucketBytes, peakFlops: peakFlops)
+            startingAfter: start, applied: resumed?.applied, pools: resumed?.pools, bucketBytes: bucketBytes,
+            peakFlops: peakFlops)
+        // What an update puts others in place of is not to stay in memory.
+        (made, first) = (trainer, nil)
+        return trainer
     }
 }
 

@@ -47,6 +47,22 @@ public final class Adam {
         }
     }
 
+    /// With the settings of another, and moments of 0.
+    convenience init(store: ParameterStore, like other: Adam, shardedOver groups: ParallelGroups) {
+        self.init(
+            store: store, context: other.context, beta1: other.beta1, beta2: other.beta2, epsilon: other.epsilon,
+            weightDecay: other.weightDecay, shardedOver: other.isSharded ? groups : nil)
+    }
+
+    /// Begins anew with elements of a section: of what they were there are no moments.
+    func forget(_ elements: Range<Int>, _ placement: ParameterPlacement) {
+        let share = share(placement), moments = moments(placement), held = elements.clamped(to: share)
+        for element in held {
+            moments.first.pointer[element - share.lowerBound] = 0
+            moments.second.pointer[element - share.lowerBound] = 0
+        }
+    }
+
     /// The elements of a section that this rank updates and has moments for: all of them unless it is sharded.
     public func share(_ placement: ParameterPlacement) -> Range<Int> { parts[placement].share }
 

@@ -30,6 +30,14 @@ public final class ParameterAverage {
         }
     }
 
+    /// Begins with elements of a section at the parameters as they are now.
+    func restart(_ elements: Range<Int>, _ placement: ParameterPlacement) {
+        let (average, value, _) = pointers(placement), share = optimizer.share(placement)
+        for element in elements.clamped(to: share) {
+            average[element - share.lowerBound] = value[element - share.lowerBound]
+        }
+    }
+
     /// [1, n]: the average of the elements that the optimizer's share of a section has.
     public func values(_ placement: ParameterPlacement) -> Tensor { averages[placement] }
 

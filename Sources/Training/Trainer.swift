@@ -12,13 +12,11 @@ import TransformerModel
 /// What an update computes depends on the seed, the update and its groups, to the bit: which rank computes a group changes nothing,
 /// for gradients are added up by a tree over the groups' numbers, and everything else without rounding.
 public final class Trainer {
-    public let model: TranslationModel
-    public let optimizer: Adam
-    /// Of the parameters; nil where none is kept.
-    public let average: ParameterAverage?
+    private var parts: TrainedParts
     public let configuration: TrainingConfiguration
     private let groups: ParallelGroups
-    private let synchronizer: GradientSynchronizer
+    private var synchronizer: GradientSynchronizer
+    private let bucketBytes: Int
     private let tree: TokenGroupTree
     private let schedule: LearningRateSchedule
     private let source: any TokenGroupSource
@@ -31,21 +29,27 @@ public final class Trainer {
     /// Updates that were applied: those that were not skipped.
     public private(set) var applied: Int
 
+    /// The experts of each block that exist, and what is recorded of them; nil where they stay.
+    public private(set) var pools: [ExpertPool]?
+    /// How they changed after the last update, by block; none if they did not.
+    public private(set) var poolChanges: [PoolChange] = []
+
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
     /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
-    /// up to it were not skipped; nil: all. Gradients are summed in buckets of `bucketBytes`. `peakFlops` is what the world's
-    /// processors reach with large products, operations a second, where updates are to say how much of it they use.
+    /// up to it were not skipped; nil: all. `pools` are the model's, as they were then; nil: nothing is recorded yet. Gradients are
+    /// summed in buckets of `bucketBytes`. `peakFlops` is what the world's processors reach with large products, operations a
+    /// second, where updates are to say how much of it they use.
     public init(
         model: TranslationModel, optimizer: Adam, average: ParameterAverage? = nil, groups: ParallelGroups,
         source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
-        applied: Int? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes, peakFlops: Double? = nil
+        applied: Int? = nil, pools: [ExpertPool]? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes,
+        peakFlops: Double? = nil
     ) throws {
-        self.model = model
-        self.optimizer = optimizer
-        self.average = average
+        parts = TrainedParts(model: model, optimizer: optimizer, average: average)
+        self.bucketBytes = bucketBytes
         self.groups = groups
         self.source = source
         self.peakFlops = peakFlops
@@ -57,7 +61,16 @@ public final class Trainer {
             groups: groups, store: model.store, context: model.context, tokenGroups: source.groups,
             isSharded: optimizer.isSharded, bucketBytes: bucketBytes)
         schedule = LearningRateSchedule(configuration)
+        if model.configuration.mixture?.pool != nil {
+            self.pools = pools ?? model.blocks.map { ExpertPool(block: $0.name, experts: $0.placement.existing) }
+        }
     }
+
+    /// Another one after an update that changed which experts exist; so are optimizer and average.
+    public var model: TranslationModel { parts.model }
+    public var optimizer: Adam { parts.optimizer }
+    /// Of the parameters; nil where none is kept.
+    public var average: ParameterAverage? { parts.average }
 
     /// Does the next update. If any rank is interrupted or overdue, all are told so: they end alike, whatever a rank's own
     /// clock says. An interruption goes before the time limit.
@@ -68,7 +81,11 @@ public final class Trainer {
         update += 1
         let targetTokens = source.targetTokens(update: update)
         let mixture = model.configuration.mixture, operations = model.context.clock.flops
-        var sums = Sums(strata: mixture?.strata ?? [], blocks: model.mixtureBlocks)
+        let existing = model.blocks.map { Set($0.placement.existing) }
+        let isRecorded = mixture?.pool?.records(update: update) == true
+        var sums = Sums(
+            strata: mixture?.strata ?? [], blocks: model.mixtureBlocks,
+            records: isRecorded ? model.blocks.map(\.emptyRecords) : [])
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         let own = tree.groups(ofRank: groups.world.rank, of: groups.world.size)
@@ -91,21 +108,23 @@ public final class Trainer {
         if !isSkipped {
             model.update(loads: sums.blocks)
             average?.update(applied: applied)
+            for (block, records) in sums.records.enumerated() { pools?[block].add(records) }
         }
+        if let pool = mixture?.pool { try adapt(pool, isSkipped: isSkipped) }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let metrics = UpdateMetrics(
             update: update, loss: loss, nll: sums.likelihood.value / Double(totalTokens),
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, requestedCapacity: sums.statistics.requestedCapacity,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
-            loadViolation: sums.blocks.map { block in
+            loadViolation: zip(sums.blocks, existing).map { block, existing in
                 block.load.indices.map { stratum in
                     let visible = mixture?.visibleExperts(atStratum: stratum) ?? 0..<0
-                    return RoutingStatistics.busiestOverMean(block.load[stratum][visible])
+                    return RoutingStatistics.busiestOverMean(visible.filter(existing.contains).map { block.load[stratum][$0] })
                 }
             },
             flopsUtilization: peakFlops.map { Double(sums.flops) / elapsed / $0 },
-            skipped: isSkipped, figures: sums.figures)
+            skipped: isSkipped, figures: sums.figures + poolFigures)
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
@@ -149,6 +168,37 @@ public final class Trainer {
             try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
         }
         return true
+    }
+
+    /// At the end of a window has each block's experts change by what the world has recorded, the same on every rank; a skipped
+    /// update changes nothing, and its window is lost. A collective operation.
+    private func adapt(_ pool: any PoolMethod, isSkipped: Bool) throws {
+        poolChanges = []
+        guard pool.adapts(after: update), var pools else { return }
+        let changes = zip(model.blocks, pools).map { block, pool in
+            isSkipped ? nil : pool.records.flatMap(block.change(after:))
+        }
+        for (index, change) in changes.enumerated() {
+            if let change {
+                for elements in model.blocks[index].applyToGates(change) {
+                    optimizer.forget(elements, .replicated)
+                    average?.restart(elements, .replicated)
+                }
+            }
+            pools[index].endWindow(change)
+        }
+        self.pools = pools
+        guard changes.contains(where: { $0?.changesExperts ?? false }) else { return }
+        parts = try parts.remade(changes, experts: pools.map(\.experts), groups: groups, seed: configuration.seed)
+        synchronizer = try GradientSynchronizer(
+            groups: groups, store: model.store, context: model.context, tokenGroups: source.groups,
+            isSharded: optimizer.isSharded, bucketBytes: bucketBytes)
+        poolChanges = changes.map { $0 ?? PoolChange() }
+    }
+
+    /// Experts that exist, over all blocks.
+    private var poolFigures: [MetricFigure] {
+        pools.map { [MetricFigure(name: "experts_existing", value: Double($0.reduce(0) { $0 + $1.experts.count }))] } ?? []
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
@@ -202,10 +252,14 @@ private struct Sums {
     var statistics: RoutingStatistics
     /// Statistics of each block, encoder's first; empty in validation.
     var blocks: [RoutingStatistics]
+    /// Records of each block's gates, likewise.
+    private(set) var records: [[GateRecord]]
 
-    init(strata: [Int], blocks: Int = 0) {
+    /// `records`: those of no tokens, where somebody asks.
+    init(strata: [Int], blocks: Int = 0, records: [[GateRecord]] = []) {
         statistics = RoutingStatistics(strata: strata)
         self.blocks = Array(repeating: statistics, count: blocks)
+        self.records = records
     }
 
     /// `share` of the update's target tokens is the group's.
@@ -222,6 +276,8 @@ private struct Sums {
         for (block, report) in loss.reports.enumerated() {
             statistics += report.statistics
             if !blocks.isEmpty { blocks[block] += report.statistics }
+            guard !records.isEmpty else { continue }
+            for (gate, record) in report.records.enumerated() { records[block][gate] += record }
         }
     }
 
@@ -257,6 +313,9 @@ private struct Sums {
         visit(&flops)
         visit(&statistics)
         for block in blocks.indices { visit(&blocks[block]) }
+        for block in records.indices {
+            for gate in records[block].indices { body(&records[block][gate].counts) }
+        }
         body(&smoothed.counts)
         body(&likelihood.counts)
         for index in reported.indices { body(&reported[index].sum.counts) }

@@ -23,7 +23,7 @@ struct DecoderLayer {
         crossAttention = CrossAttention(
             name: "\(name).cross_attn", dim: configuration.dim, heads: configuration.heads, store: store)
         feedForward = FeedForwardSublayer(
-            layer: name, index: index, configuration: configuration, dispatcher: dispatcher, store: store)
+            layer: name, configuration: configuration, dispatcher: dispatcher, store: store)
         dropout = configuration.dropout
         attentionDropout = configuration.attentionDropout
     }

@@ -17,7 +17,7 @@ struct EncoderLayer {
         attention = SelfAttention(
             name: "\(name).self_attn", dim: configuration.dim, heads: configuration.heads, causal: false, store: store)
         feedForward = FeedForwardSublayer(
-            layer: name, index: index, configuration: configuration, dispatcher: dispatcher, store: store)
+            layer: name, configuration: configuration, dispatcher: dispatcher, store: store)
         dropout = configuration.dropout
         attentionDropout = configuration.attentionDropout
     }

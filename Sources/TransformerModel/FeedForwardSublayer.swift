@@ -7,11 +7,11 @@ enum FeedForwardSublayer {
     case dense(norm: LayerNorm, network: FeedForward, dropout: Float)
     case mixture(StratifiedBlock)
 
+    /// `dispatcher` nil: the layer's network is dense.
     init(
-        layer name: String, index: Int, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?,
-        store: ParameterStore
+        layer name: String, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?, store: ParameterStore
     ) {
-        if let mixture = configuration.mixture, let dispatcher, (index + 1) % mixture.every == 0 {
+        if let mixture = configuration.mixture, let dispatcher {
             self = .mixture(
                 StratifiedBlock(
                     name: "\(name).moe", configuration: mixture, dim: configuration.dim, ffnDim: configuration.ffnDim,

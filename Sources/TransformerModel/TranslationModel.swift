@@ -17,20 +17,24 @@ public final class TranslationModel {
     let decoder: [DecoderLayer]
     let decoderNorm: LayerNorm
 
-    /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards.
+    /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
+    /// those that exist, by mixture block, encoder's first; nil: those that exist at first.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64
+        seed: UInt64, experts: [[Int]]? = nil
     ) {
-        self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
+        self.init(
+            configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts)
         store.materialize(context, seed: seed, expertSources: expertGroup.size)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.
     public convenience init(
-        forInference configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator
+        forInference configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext,
+        expertGroup: any Communicator, experts: [[Int]]? = nil
     ) {
-        self.init(configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup)
+        self.init(
+            configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts)
         store.materialize(context, seed: nil)
     }
 
@@ -42,43 +46,56 @@ public final class TranslationModel {
 
     /// The parameters that a rank of the group holds, by name and shape, without any memory for them.
     public static func parameters(
-        configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator
+        configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator, experts: [[Int]]? = nil
     ) -> [Parameter] {
         TranslationModel(
-            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup
+            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup,
+            experts: experts
         ).store.parameters
     }
 
     private init(
-        configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator
+        configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
+        experts: [[Int]]?
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        let dispatcher = configuration.mixture.map {
-            makeTokenDispatcher(communicator: expertGroup, strata: $0.strata, widths: $0.expertWidths)
-        }
+        let dispatchers = configuration.dispatchers(expertGroup, experts: experts)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
         encoder = (0..<configuration.encoderLayers).map {
-            EncoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
+            EncoderLayer(
+                index: $0, configuration: configuration,
+                dispatcher: configuration.block(ofLayer: $0).map { dispatchers[$0] }, store: store)
         }
         encoderNorm = LayerNorm(name: "encoder.norm", dim: configuration.dim, store: store)
         decoder = (0..<configuration.decoderLayers).map {
-            DecoderLayer(index: $0, configuration: configuration, dispatcher: dispatcher, store: store)
+            DecoderLayer(
+                index: $0, configuration: configuration,
+                dispatcher: configuration.block(ofLayer: $0).map { dispatchers[configuration.encoderBlocks + $0] }, store: store
+            )
         }
         decoderNorm = LayerNorm(name: "decoder.norm", dim: configuration.dim, store: store)
     }
 
     /// The number of mixture blocks.
     public var mixtureBlocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
+    /// The mixture blocks, encoder's first.
+    public var blocks: [StratifiedBlock] {
+        encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
+    }
 
     /// Moves what the mixtures' methods learn from loads after an update, by the world's statistics of each block, encoder's
     /// first.
     public func update(loads statistics: [RoutingStatistics]) {
-        let blocks = encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
         for (block, statistics) in zip(blocks, statistics) { block.update(chosen: statistics.chosen) }
+    }
+
+    /// The name of an expert that a gate's tokens may choose although it does not exist; nil if there is none, as must be.
+    public var absentChoice: String? {
+        blocks.lazy.compactMap { block in block.absentChoice.map { "\(block.name).experts.\($0)" } }.first
     }
 
     /// Numbers of the model's parts, for their random draws.

@@ -55,6 +55,18 @@ import Testing
         #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
     }
 
+    /// Of those that exist, as if there were no others.
+    @Test func expertsThatDoNotExistHaveNoPlace() {
+        let placement = ExpertPlacement(strata: [4, 4], places: 2, existing: [1, 2, 3, 4, 7])
+        #expect(placement.placeOfExpert == [-1, 0, 0, 1, 0, -1, -1, 1])
+        #expect(placement.expertsOfPlace == [[1, 2, 4], [3, 7]] && placement.localIndex == [-1, 0, 1, 0, 2, -1, -1, 1])
+        #expect(placement.experts == 8 && placement.existing == [1, 2, 3, 4, 7])
+        #expect(
+            ExpertPlacement(strata: [2, 3], places: 2, existing: Array(0..<5)) == ExpertPlacement(strata: [2, 3], places: 2))
+        let widths = ExpertPlacement(strata: [4], places: 2, widths: [9, 5, 1, 1], existing: [0, 2, 3])
+        #expect(widths.placeOfExpert == [0, -1, 1, 1])
+    }
+
     /// 9, 11, … 23 on two places are 64 and 64, on four 32 each; in order they would be 48 and 80.
     @Test func unequalWidthsAreDealtOut() {
         let widths = (0..<8).map { 9 + 2 * $0 }

@@ -32,6 +32,40 @@ import _TestSupport
         #expect(found.contains { $0.contains("model.moe.\(problem) with model.moe.routing: top_any") }, "\(found)")
     }
 
+    /// Tokens whose rule always finds them an expert do not say that one is wanted.
+    @Test(arguments: ["token_choice", "expert_choice", "forced_balanced", "top_p"])
+    func expertsComeAndGoWhereTokensMayFindNone(routing: String) throws {
+        let pool = "expert_pool: {initial: [2]}",
+            found = try problems("model: {moe: {strata: [4], routing: \(routing), \(pool)}}\n" + minimalData)
+        #expect(
+            found.contains { $0.contains("model.moe.expert_pool must be left out with model.moe.routing: \(routing)") },
+            "\(found)")
+        #expect(try problems("model: {moe: {strata: [4], routing: top_any, \(pool)}}\n" + minimalData).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("{}", "", "expert_pool.initial is required"),
+        ("{initial: 2}", "", "expert_pool.initial must be a number for each of the 2 strata, but are 1"),
+        ("{initial: [2, 5]}", "", "expert_pool.initial must be at most model.moe.strata, [4, 4]"),
+        (
+            "{initial: [2, 1], minimum: 2}", "",
+            "expert_pool.minimum must be at most model.moe.expert_pool.initial, [2, 1], but is 2"
+        ),
+        (
+            "{initial: [2, 2], record: 901}", "",
+            "expert_pool.record must be at most model.moe.expert_pool.period, 900, but is 901"
+        ),
+        (
+            "{initial: [2, 2], minimum: 2}", "parallel: {expert_parallel: 3}\n",
+            "parallel.expert_parallel must be at most the experts that every stratum keeps, 2, but is 3"
+        ),
+    ])
+    func poolsThatCannotBe(pool: String, other: String, problem: String) throws {
+        let found = try problems(
+            "model: {moe: {strata: [4, 4], routing: top_any, expert_pool: \(pool)}}\n" + other + minimalData)
+        #expect(found.contains { $0.contains(problem) }, "\(found)")
+    }
+
     @Test func aKeyOfAnotherSectionIsFound() throws {
         let found = try problems("training: {attention_dropout: 0.1}\nmodle: {}\n" + minimalData)
         #expect(found.count == 2)

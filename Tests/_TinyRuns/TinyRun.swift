@@ -124,7 +124,8 @@ package final class TinyRun {
     package func save(step: Int, validationLoss: Double? = nil) throws -> String {
         let applied = step == trainer.update ? trainer.applied : nil
         return try checkpoints.save(
-            step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, state: rankState)
+            step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, pools: trainer.pools,
+            state: rankState)
     }
 
     package var rankState: RankState { run.state }
@@ -146,9 +147,12 @@ extension CheckpointStore {
     /// - Returns: The checkpoint's folder.
     @discardableResult
     package func save(
-        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double? = nil, state: RankState
+        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double? = nil, pools: [ExpertPool]? = nil,
+        state: RankState
     ) throws -> String {
-        try begin(step: step, applied: applied, seed: seed, validationLoss: validationLoss, state: state, copying: false)
+        try begin(
+            step: step, applied: applied, seed: seed, validationLoss: validationLoss, pools: pools, state: state, copying: false
+        )
         return try complete()!.get().path
     }
 }

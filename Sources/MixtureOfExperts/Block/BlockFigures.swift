@@ -50,4 +50,6 @@ public struct BlockReport: Sendable {
     public let statistics: RoutingStatistics
     /// Decisions of the gates, in their order; none unless the pass keeps them.
     public let decisions: [RoutingDecision]
+    /// What was recorded at the gates, in their order, where experts come and go by it; else none.
+    public let records: [GateRecord]
 }

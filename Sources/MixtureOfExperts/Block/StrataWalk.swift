@@ -20,11 +20,14 @@ struct StrataPassages {
     private(set) var decisions: [RoutingDecision] = []
     /// What each stratum keeps for backward; empty where none follows.
     var passages: [Stratum.Passage] = []
+    /// What was recorded at the gates, in their order; none where nobody asks.
+    private(set) var records: [GateRecord] = []
 
     init(output: Tensor) { self.output = output }
 
     mutating func add(_ passage: Stratum.Passage, _ pass: ForwardPass) {
         decisions.append(passage.decision)
+        if let record = passage.record { records.append(record) }
         if pass.tape.isRecording { passages.append(passage) }
     }
 }

@@ -8,7 +8,11 @@ import TensorCore
 ///
 /// Every rank of the expert-parallel group enters every stratum, in forward and in backward, whether it has tokens or not.
 public struct StratifiedBlock {
+    /// What the names of its parameters begin with.
+    public let name: String
     public let configuration: MixtureConfiguration
+    /// Which experts exist, and where.
+    public let placement: ExpertPlacement
     /// LayerNorm of the rows that the first stratum and the wrappers read.
     public let entryNorm: LayerNorm
     public let experts: GroupedExperts
@@ -26,7 +30,9 @@ public struct StratifiedBlock {
         let width = dim / configuration.rowsPerToken
         let inner = BlockSite(name: name, configuration: configuration, dim: width, ffnDim: ffnDim, dropout: dropout)
         let block = BlockSite(name: name, configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: dropout)
+        self.name = name
         self.configuration = configuration
+        placement = dispatcher.placement
         entryNorm = LayerNorm(name: "\(name).norms.0", dim: dim, store: store)
         let sites = configuration.strata.indices.map {
             GateSite(name: "\(name).gates.\($0)", configuration: configuration, stratum: $0, dim: width)
@@ -53,8 +59,7 @@ public struct StratifiedBlock {
             return Stratum(
                 index: index, norm: index == 0 || norms.isEmpty ? nil : norms[index - 1], gate: gate,
                 router: StratifiedRouter(site, adjustments: adjustments), scale: scales[index], experts: experts,
-                dispatcher: dispatcher,
-                dropout: dropout)
+                dispatcher: dispatcher, dropout: dropout, isRecorded: configuration.pool != nil)
         }
         wrappers = configuration.methods(for: (any WrappingMethod).self).compactMap { $0.wrapper(of: block, store: store) }
     }
@@ -68,11 +73,12 @@ public struct StratifiedBlock {
     /// scaled.
     public func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws -> Variable {
         var figures: [[BlockFigure]] = [], statistics = RoutingStatistics(strata: configuration.strata)
-        var decisions: [RoutingDecision] = []
+        var decisions: [RoutingDecision] = [], records: [GateRecord] = []
         // Wrappers are put around the experts one by one; the last is the outermost.
         let inner: BlockWrapper.Inner = { x, h in
-            let (output, made) = try enter(x, h, pass)
+            let (output, made, recorded) = try enter(x, h, pass)
             guard pass.isReporting else { return output }
+            records = recorded
             for (stratum, decision) in made.enumerated() { statistics.add(decision, stratum: stratum) }
             figures.insert(.combined(zip(strata, made).map { $0.router.figures($1) + $0.gate.losses }), at: 0)
             if pass.keepsDecisions { decisions = made }
@@ -86,14 +92,14 @@ public struct StratifiedBlock {
             }
         }
         let output = try block(x, entryNorm(x, pass))
-        pass.report(BlockReport(figures: .combined(figures), statistics: statistics, decisions: decisions))
+        pass.report(BlockReport(figures: .combined(figures), statistics: statistics, decisions: decisions, records: records))
         return output
     }
 
-    /// x [T, d] and h, what the first stratum reads → x + the experts' contributions, and the gates' decisions.
+    /// x [T, d] and h, what the first stratum reads → x + the experts' contributions, the gates' decisions, and their records.
     private func enter(
         _ x: Variable, _ h: Variable, _ pass: ForwardPass
-    ) throws -> (output: Variable, decisions: [RoutingDecision]) {
+    ) throws -> (output: Variable, decisions: [RoutingDecision], records: [GateRecord]) {
         let context = pass.context, walk = configuration.strataOrder.walk
         let forward = try walk.forward(strata, x: x.value, h: h.value, pass)
         var passages = forward.passages
@@ -104,7 +110,7 @@ public struct StratifiedBlock {
             h.receive(try walk.backward(strata, &passages, dx: dx, lossScale: gateScale, context), context)
             x.receive(dx, context)
         }
-        return (output, forward.decisions)
+        return (output, forward.decisions, forward.records)
     }
 
     /// Moves what methods learn from loads: `chosen` is the world's of an update, as `RoutingStatistics.chosen`, so that every

@@ -15,6 +15,8 @@ struct Stratum {
     let experts: GroupedExperts
     let dispatcher: any TokenDispatcher
     let dropout: Float
+    /// Whether experts come and go by what is recorded of training's tokens.
+    let isRecorded: Bool
 
     /// What one stratum keeps for its backward. Normalised rows are computed again from their input.
     struct Passage {
@@ -35,6 +37,8 @@ struct Stratum {
         let hidden: Tensor?
         /// Expert outputs in the plan's order, [rowsSent, d].
         let outputs: Tensor
+        /// What the gate's tokens asked for, where it is recorded.
+        let record: GateRecord?
     }
 
     /// Adds the experts' contributions for `input` to `rows` of `x`.
@@ -62,10 +66,11 @@ struct Stratum {
             mask: pass.isTraining && dropout > 0
                 ? DropoutMask(probability: dropout, key: key.derived(.expertOutput)) : .none)
         context.clock.measure(.dispatch, "mix") { RowKernels.addWeightedSum(context, weightedSum, outputs: outputs, to: x) }
+        let record = isRecorded && pass.isTraining ? GateRecord(decision, rows: normalized) : nil
         return Passage(
             rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, weightedSum: weightedSum,
             factors: factors, arrived: dispatcher.placement.places > 1 ? expertInput : nil,
-            hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs)
+            hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs, record: record)
     }
 
     /// The gradient of the stratum's input, through the experts and the gate, from `dx`, that of what forward added to.

@@ -43,45 +43,57 @@ public struct ParallelLayout: Equatable, Sendable {
 }
 
 /// Which place of an expert-parallel group hosts which expert: every place has a shard of every stratum, ⌊n / places⌋ or
-/// ⌈n / places⌉ of its n experts. Of experts that are equally wide, expert j lives on place j · places div n. Where widths differ,
-/// those of a stratum are dealt out, the widest first, so that places have about equal widths.
+/// ⌈n / places⌉ of its n experts. Of experts that are equally wide, the j-th lives on place j · places div n. Where widths differ,
+/// those of a stratum are dealt out, the widest first, so that places have about equal widths. Experts that do not exist have no
+/// place.
 public struct ExpertPlacement: Equatable, Sendable {
     public let strata: [Int]
     public let places: Int
     /// Experts of each place: global ids, ascending.
     public let expertsOfPlace: [[Int]]
-    /// Places of the experts, by global id.
+    /// Places of the experts, by global id; −1 for one that does not exist.
     public let placeOfExpert: [Int]
-    /// An expert's index among its place's experts, by global id.
+    /// An expert's index among its place's experts, by global id; −1 for one that does not exist.
     public let localIndex: [Int]
 
-    /// `widths` by global id; nil: equal.
-    public init(strata: [Int], places: Int, widths: [Int]? = nil) {
-        precondition(places >= 1 && strata.allSatisfy { $0 >= places }, "every place needs a shard of every stratum")
+    /// `widths` by global id; nil: equal. `existing` are the global ids of the experts that exist, ascending; nil: all.
+    public init(strata: [Int], places: Int, widths: [Int]? = nil, existing: [Int]? = nil) {
+        var members: [[Int]] = [], first = 0
+        for size in strata {
+            let stratum = first..<first + size
+            members.append(existing?.filter(stratum.contains) ?? Array(stratum))
+            first += size
+        }
+        precondition(places >= 1 && members.allSatisfy { $0.count >= places }, "every place needs a shard of every stratum")
         self.strata = strata
         self.places = places
+        var placeOfExpert = [Int](repeating: -1, count: first)
         if let widths, Set(widths).count > 1 {
             precondition(widths.count == strata.reduce(0, +), "every expert has a width")
-            placeOfExpert = Self.dealt(widths, strata: strata, places: places)
+            Self.deal(members, widths, places: places, into: &placeOfExpert)
         } else {
-            placeOfExpert = strata.flatMap { n in (0..<n).map { $0 * places / n } }
+            for stratum in members {
+                for (number, expert) in stratum.enumerated() { placeOfExpert[expert] = number * places / stratum.count }
+            }
         }
-        var experts = [[Int]](repeating: [], count: places), local: [Int] = []
-        for (expert, place) in placeOfExpert.enumerated() {
-            local.append(experts[place].count)
+        var experts = [[Int]](repeating: [], count: places), local = [Int](repeating: -1, count: first)
+        for (expert, place) in placeOfExpert.enumerated() where place >= 0 {
+            local[expert] = experts[place].count
             experts[place].append(expert)
         }
+        self.placeOfExpert = placeOfExpert
         expertsOfPlace = experts
         localIndex = local
     }
 
     /// Within a stratum each expert, the widest first and of equal ones the lowest id, goes to the place with room that has least
     /// width of the stratum so far, then least of all strata, then the lowest number.
-    private static func dealt(_ widths: [Int], strata: [Int], places: Int) -> [Int] {
-        var placeOfExpert = [Int](repeating: 0, count: widths.count), total = [Int](repeating: 0, count: places), first = 0
-        for size in strata {
+    private static func deal(_ members: [[Int]], _ widths: [Int], places: Int, into placeOfExpert: inout [Int]) {
+        var total = [Int](repeating: 0, count: places)
+        for stratum in members {
+            let size = stratum.count
             var own = [Int](repeating: 0, count: places), count = own, larger = size % places
-            for expert in (first..<first + size).sorted(by: { (widths[$0], $1) > (widths[$1], $0) }) {
+            for expert in stratum.sorted(by: { (widths[$0], $1) > (widths[$1], $0) }) {
                 let open = (0..<places).filter { count[$0] < size / places || (count[$0] == size / places && larger > 0) }
                 let place = open.min { (own[$0], total[$0], $0) < (own[$1], total[$1], $1) }!
                 if count[place] == size / places { larger -= 1 }
@@ -90,12 +102,13 @@ public struct ExpertPlacement: Equatable, Sendable {
                 own[place] += widths[expert]
                 total[place] += widths[expert]
             }
-            first += size
         }
-        return placeOfExpert
     }
 
+    /// Experts that the strata have room for.
     public var experts: Int { placeOfExpert.count }
+    /// The global ids of those that exist, ascending.
+    public var existing: [Int] { placeOfExpert.indices.filter { placeOfExpert[$0] >= 0 } }
     /// The most experts that any place hosts.
     public var mostExpertsOfPlace: Int { expertsOfPlace.reduce(0) { max($0, $1.count) } }
 }

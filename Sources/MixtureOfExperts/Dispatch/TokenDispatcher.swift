@@ -19,10 +19,11 @@ public protocol TokenDispatcher: AnyObject {
 }
 
 /// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
+/// `existing` are the global ids of those that exist, ascending; nil: all.
 public func makeTokenDispatcher(
-    communicator: any Communicator, strata: [Int], widths: [Int]? = nil
+    communicator: any Communicator, strata: [Int], widths: [Int]? = nil, existing: [Int]? = nil
 ) -> any TokenDispatcher {
-    let placement = ExpertPlacement(strata: strata, places: communicator.size, widths: widths)
+    let placement = ExpertPlacement(strata: strata, places: communicator.size, widths: widths, existing: existing)
     return communicator.size == 1
         ? LocalTokenDispatcher(placement: placement)
         : AllToAllTokenDispatcher(communicator: communicator, placement: placement)
@@ -43,7 +44,8 @@ public final class LocalTokenDispatcher: TokenDispatcher {
         context.clock.measure(.dispatch, "arrange") {
             let (rowTokens, slots, counts) = DispatchPlan.arrange(decision, placement: placement)
             return DispatchPlan(
-                rowTokens: rowTokens, slots: slots, sent: counts, received: counts, experts: placement.experts)
+                rowTokens: rowTokens, slots: slots, sent: counts, received: counts,
+                experts: placement.expertsOfPlace[place].count)
         }
     }
 

@@ -22,6 +22,9 @@ public protocol ExpertNetwork {
     var gradientRows: [Int] { get }
     /// Adds rows `band` of parameter gradient `index` to `pass.gradient(of:)` of the parameters, from all rows of `pass`.
     func addGradient(_ index: Int, band: Range<Int>, _ pass: ExpertBackward)
+    /// Parameters at whose zeros the outputs are 0 for every row, and have a gradient there: so an expert begins that is added
+    /// while others train.
+    var outputParameters: [Parameter] { get }
 }
 
 /// The rows of one expert that come from one source, in backward.
@@ -65,6 +68,7 @@ public struct FeedForwardExpert: ExpertNetwork {
         network = FeedForward(name: name, dim: dim, ffnDim: ffnDim, placement: .expert, store: store)
     }
 
+    public var outputParameters: [Parameter] { [network.weight2, network.bias2] }
     private var dim: Int { network.weight1.columns }
     public var hiddenWidth: Int { network.weight1.rows }
     public var work: Int { 2 * dim * hiddenWidth }

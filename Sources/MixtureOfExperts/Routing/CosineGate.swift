@@ -4,7 +4,7 @@ import TensorCore
 /// A gate of cosines with a threshold for each expert: logits scale · ⟨h, w⟩ / (‖h‖ ‖w‖), ("Dynamic Mixture of Experts", arXiv
 /// 2405.14297). Parameters `<gate>.{weight,threshold,active}`, [V, w], [V] and [V]; an expert whose `active`, which has no gradient,
 /// is 0 is no one's choice. Weights are orthonormal at first, thresholds 0.
-public struct CosineGate: Gate {
+public struct CosineGate: AdaptiveGate {
     public let weight: Parameter
     private let threshold: Parameter
     private let active: Parameter
@@ -21,7 +21,30 @@ public struct CosineGate: Gate {
                 weights: ["\(site.name).weight"], outputsEach: count, inputs: site.dim, initializer: .orthonormalRows))
         threshold = store.add(
             Parameter(vectors: ["\(site.name).threshold"], countEach: count, initializer: .constant(0)))
-        active = store.add(Parameter(vectors: ["\(site.name).active"], countEach: count, initializer: .constant(1)))
+        let existing = site.configuration.pool == nil ? nil : Set(site.configuration.initialExperts)
+        active = store.add(
+            Parameter(
+                vectors: ["\(site.name).active"], countEach: count,
+                initializer: existing.map { existing in .values(site.visible.map { existing.contains($0) ? 1 : 0 }) }
+                    ?? .constant(1)))
+    }
+
+    public var open: [Bool] { (0..<weight.rows).map(isActive) }
+
+    public func close(_ expert: Int) { active.value[0, expert] = 0 }
+
+    public func open(_ expert: Int, weight row: [Float]) {
+        precondition(row.count == weight.columns, "a gate's row is as wide as the rows that it scores")
+        for (column, value) in row.enumerated() { weight.value[expert, column] = value }
+        threshold.value[0, expert] = 0
+        active.value[0, expert] = 1
+    }
+
+    public func elements(of expert: Int) -> [Range<Int>] {
+        [weight, threshold, active].map { parameter in
+            let width = parameter.count / weight.rows, start = parameter.elements.lowerBound + expert * width
+            return start..<start + width
+        }
     }
 
     public var work: Int { weight.rows * weight.columns }

@@ -42,8 +42,12 @@ public struct GateScores: Sendable {
         self.thresholds = thresholds
         self.shares = shares ?? scores
         self.selection = selection ?? scores
+        // Of experts that nobody may choose no share of the tokens is expected.
+        let open =
+            thresholds == nil || rows.isEmpty
+            ? visible.count : visible.indices.count { logits[0, $0 - visible.lowerBound] != -.infinity }
         capacity = ExpertCapacity.limit(
-            tokens: rows.count, visible: visible.count,
+            tokens: rows.count, visible: max(open, 1),
             factor: isTraining ? configuration.capacityFactor : configuration.evaluationCapacityFactor)
     }
 

@@ -18,6 +18,8 @@ public protocol RoutingRule: MixtureMethod {
     var readsNormalization: Bool { get }
     /// How the weights of a token's choices are normalised at a gate that sees `visible` experts.
     func normalization(_ configuration: MixtureConfiguration, visible: Int) -> GateNormalization
+    /// Whether its gates are `AdaptiveGate`s, and leave tokens for whom no expert is right without one: experts may come and go.
+    var adapts: Bool { get }
     /// The gate of a stratum, where rows are not scored by a linear one.
     func gate(of site: GateSite, store: ParameterStore) -> (any Gate)?
     /// Scores of its own, by which experts do not compete for a token; nil: those that methods say.
@@ -43,6 +45,7 @@ extension RoutingRule {
     public var readsSelection: Bool { true }
     public var readsTopK: Bool { true }
     public var readsNormalization: Bool { true }
+    public var adapts: Bool { false }
     public var weighting: (any ChoiceWeighting)? { nil }
     public var scoreFunction: (any ScoreFunction)? { nil }
     public var losses: [any RoutingLoss] { [] }

@@ -20,7 +20,7 @@ public struct RoutingStatistics: Equatable, Sendable {
     public var droppedFraction: Double { choices > 0 ? Double(dropped) / Double(choices) : 0 }
 
     /// How uneven the rows of a gate's visible experts are: the busiest one's over the mean; 0 where there are none.
-    public static func busiestOverMean(_ rows: ArraySlice<Int>) -> Double {
+    public static func busiestOverMean(_ rows: some Collection<Int>) -> Double {
         let sum = rows.reduce(0, +)
         return sum > 0 ? Double(rows.max() ?? 0) * Double(rows.count) / Double(sum) : 0
     }

@@ -114,6 +114,7 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
             step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
             capacityFactor: mixture.trainingCapacityFactor.map(Double.init),
             frequencySource: training == nil ? .analysed : .training, minimumCount: minimumCount)
+        if mixture.pool != nil { analysis.existingExperts = existingExperts(trained, every: mixture.every) }
         let display = ranks.isFirst ? ProgressDisplay() : nil
         for direction in directions {
             let tally = try tally(direction, text, trained, ranks, display)
@@ -135,6 +136,15 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
             print(json ? try AnalysisReport.json(analysis) : AnalysisReport.text(analysis), terminator: "")
         }
         return .done
+    }
+
+    private func existingExperts(_ trained: TrainedModel, every: Int) -> [RoutingAnalysis.BlockExperts] {
+        let inEncoder = trained.configuration.model.encoderBlocks
+        return trained.model.blocks.enumerated().map { index, block in
+            let isEncoder = index < inEncoder, place = isEncoder ? index : index - inEncoder
+            return .init(
+                side: isEncoder ? .encoder : .decoder, layer: (place + 1) * every - 1, experts: block.placement.existing)
+        }
     }
 
     /// The ranks' share of the groups, summed: the same on all.

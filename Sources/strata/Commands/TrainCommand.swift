@@ -198,6 +198,14 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             return
         }
         let model = try StoredModel(RunFolder(existing: from)) { display?.note("warning: \($0); using another one") }
+        if run.configuration.model.mixture?.pool != nil {
+            guard let experts = try model.experts() else {
+                throw SurgeryError(
+                    "\(model.path): to begin a training with it, its experts must be ones that come and go "
+                        + "(model.moe.expert_pool), but they are not: leave the key out of the configuration")
+            }
+            run.begin(with: experts)
+        }
         let known = try model.load(into: run.model.store, tokenizer: corpus.tokenizer)
         display?.note(
             "beginning with update \(model.step) of \(model.path)"

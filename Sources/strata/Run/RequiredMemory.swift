@@ -11,7 +11,8 @@ import TensorCore
 func requireMemory(_ configuration: RunConfiguration, vocabulary: Int, ranks: Int) throws {
     let plan = try RankPlan(ModelPlan(configuration.model, vocabulary: vocabulary), configuration, ranks: ranks)
     let held = plan.memory.parameters + plan.memory.gradients + plan.memory.optimizerState
-    let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(plan.memory.activations)
+    let besides = max(plan.memory.activations, plan.memory.remaking ?? 0)
+    let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(besides)
     guard Double(held) > present || wanted > 2 * present else { return }
     throw CommandFailure(
         .usage,

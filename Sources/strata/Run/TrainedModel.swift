@@ -66,8 +66,11 @@ struct TrainedModel {
         model = TranslationModel(
             forInference: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
-            expertGroup: alone)
+            expertGroup: alone, experts: try stored.experts())
         try stored.parameters.load(into: model.store, path: stored.path)
+        if let absent = model.absentChoice {
+            throw CheckpointError.damaged(path: stored.path, reason: "\(absent) may be chosen, but does not exist")
+        }
         model.packForInference(precision: precision)
     }
 }

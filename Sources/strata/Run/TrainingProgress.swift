@@ -28,6 +28,15 @@ final class TrainingProgress {
                         + "\(metrics.gradientNorm); no checkpoint is written of it")
             }
             display.show(line(metrics))
+        case let .experts(update, changes, pools):
+            for (change, pool) in zip(changes, pools) where change.changesExperts {
+                func list(_ experts: [Int], _ what: String) -> String {
+                    experts.isEmpty ? "" : ", \(experts.map(String.init).joined(separator: " ")) \(what)"
+                }
+                display.note(
+                    "update \(update): \(pool.block): \(pool.experts.count) experts"
+                        + list(change.removed, "removed") + list(change.added.map(\.expert), "added"))
+            }
         case let .validation(metrics):
             display.note(
                 "update \(metrics.update): validation loss \(NumberText.decimal(metrics.validLoss, 3)), perplexity "

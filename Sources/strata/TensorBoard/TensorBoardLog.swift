@@ -49,7 +49,7 @@ final class TensorBoardLog {
         switch event {
         case let .update(metrics): return write(summary(metrics), step: metrics.update)
         case let .validation(metrics): return write(summary(metrics), step: metrics.update)
-        case .checkpoint, .checkpointFailed, .metricsFailed: return nil
+        case .experts, .checkpoint, .checkpointFailed, .metricsFailed: return nil
         }
     }
 

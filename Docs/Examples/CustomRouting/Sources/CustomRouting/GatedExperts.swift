@@ -40,6 +40,7 @@ struct GatedExpert: ExpertNetwork {
     /// A row of what forward leaves: gate x [f] before the rectifier, value x [f], and their product [f].
     var hiddenWidth: Int { 3 * width }
     var work: Int { 3 * dim * width }
+    var outputParameters: [Parameter] { [outer] }
 
     func hidden(_ rows: UnsafePointer<Float>, count: Int, into hidden: UnsafeMutablePointer<Float>) {
         GEMM.multiply(

@@ -1,0 +1,46 @@
+import Collectives
+import MixtureOfExperts
+
+/// The mixture blocks of a model, and which experts they have.
+extension ModelConfiguration {
+    /// What the names of the blocks' parameters begin with, encoder's first.
+    public var blockNames: [String] {
+        let sides = [("encoder", encoderLayers), ("decoder", decoderLayers)]
+        return sides.flatMap { side, layers in
+            (0..<layers).filter { block(ofLayer: $0) != nil }.map { "\(side).layers.\($0).moe" }
+        }
+    }
+
+    /// The number of the block that a layer of encoder or decoder has; nil for a dense one.
+    func block(ofLayer index: Int) -> Int? {
+        guard let mixture, (index + 1) % mixture.every == 0 else { return nil }
+        return index / mixture.every
+    }
+
+    /// The global ids of the experts that exist in each block, encoder's first, as the names of parameters say; nil where the
+    /// experts of the configuration do not come and go. It may be none that a model can be made of.
+    public func experts(among names: [String]) -> [[Int]]? {
+        guard mixture?.pool != nil else { return nil }
+        var found: [String: Set<Int>] = [:]
+        for name in names {
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard let place = parts.firstIndex(of: "experts"), place + 1 < parts.count, let id = Int(parts[place + 1]) else {
+                continue
+            }
+            found[parts[..<place].joined(separator: "."), default: []].insert(id)
+        }
+        return blockNames.map { found[$0, default: []].sorted() }
+    }
+
+    /// What moves the rows of each block. Where all blocks have the same experts they share it.
+    func dispatchers(_ expertGroup: any Communicator, experts: [[Int]]?) -> [any TokenDispatcher] {
+        guard let mixture else { return [] }
+        func dispatcher(_ existing: [Int]?) -> any TokenDispatcher {
+            makeTokenDispatcher(
+                communicator: expertGroup, strata: mixture.strata, widths: mixture.expertWidths, existing: existing)
+        }
+        if let experts { return experts.map(dispatcher) }
+        return [any TokenDispatcher](
+            repeating: dispatcher(mixture.pool == nil ? nil : mixture.initialExperts), count: encoderBlocks + decoderBlocks)
+    }
+}
