@@ -4,7 +4,7 @@ extension StoredModel {
     /// The model whose every parameter is the mean of these models', computed in double precision and rounded once. Averaging
     /// the last checkpoints of a run smooths what its last updates did by chance (arXiv 1706.03762, 6.1).
     ///
-    /// - Throws: `SurgeryError` unless all are models of one shape, trained on the same data.
+    /// - Throws: `SurgeryError` unless all are models of one shape, trained on the same data; `CheckpointError.damaged`.
     public static func average(_ models: [StoredModel]) throws -> StoredModel {
         precondition(!models.isEmpty, "a mean needs something to be the mean of")
         let first = models[0], latest = models.max { $0.step < $1.step }!
@@ -17,6 +17,11 @@ extension StoredModel {
             let (meanings, others) = (first.meaning, other.meaning)
             for key in Set(meanings.keys).union(others.keys).sorted() where meanings[key] != others[key] {
                 throw mismatch(key, meanings[key] ?? "absent", others[key] ?? "absent")
+            }
+            guard try first.experts() == other.experts() else {
+                throw SurgeryError(
+                    "\(other.path): to be averaged with \(first.path) it must have its experts, but training has added or removed "
+                        + "some between them: average checkpoints of updates between two changes")
             }
             for name in Set(first.parameters.names).union(other.parameters.names).sorted() {
                 let (expected, found) = (first.parameters.shape(name), other.parameters.shape(name))

@@ -53,7 +53,7 @@ import _TinyRuns
                 case let .update(metrics): events.append("\(metrics.update)")
                 case let .validation(metrics): events.append("valid \(metrics.update)")
                 case let .checkpoint(path, _): events.append(URL(fileURLWithPath: path).lastPathComponent)
-                case .checkpointFailed, .metricsFailed: events.append("\(event)")
+                case .experts, .checkpointFailed, .metricsFailed: events.append("\(event)")
                 }
             }
             try #require(end == .finished)
