@@ -10,10 +10,13 @@ public struct AllToAllBenchmark {
     let dim: Int
     /// Repetitions, of which the median counts.
     let repetitions: Int
+    /// What the dispatcher's rows are rounded to; the bare exchange is of floats.
+    let wire: WireFormat
 
-    public init(dim: Int, repetitions: Int) {
+    public init(dim: Int, repetitions: Int, wire: WireFormat = .float32) {
         self.dim = dim
         self.repetitions = repetitions
+        self.wire = wire
     }
 
     public struct Figures: Encodable {
@@ -51,7 +54,7 @@ public struct AllToAllBenchmark {
     private func measure(_ bytes: Int, _ world: any Communicator) throws -> Figures {
         let context = ComputeContext(threads: 1), rows = max(1, bytes / (dim * 4)), places = world.size
         let placement = ExpertPlacement(strata: [2 * places], places: places)
-        let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement)
+        let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement, wire: wire)
         let logits = context.zeros(rows, placement.experts)
         for row in 0..<rows { logits[row, row % placement.experts] = 4 }
         var mixture = MixtureConfiguration(strata: placement.strata)

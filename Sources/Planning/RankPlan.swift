@@ -68,7 +68,8 @@ public struct RankPlan {
             tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
-        allToAllBytesPerUpdate = Int(clamped: leaving * 4 * Double(plan.configuration.dim * float))
+        allToAllBytesPerUpdate = Int(
+            clamped: leaving * 4 * Double(configuration.parallel.wire.rowBytes(plan.configuration.dim)))
         // Of what n ranks add up, each sends the others their pieces of what it has, and the sum of its own: (n − 1) / n of each.
         let parts = ByPlacement { [layout] in layout.gradientParts($0, tokenGroups: training.tokenGroups) }
         func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {

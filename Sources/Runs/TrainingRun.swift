@@ -46,7 +46,7 @@ public final class TrainingRun {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-                seed: training.seed, experts: experts)
+                seed: training.seed, experts: experts, wire: configuration.parallel.wire)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
                 epsilon: training.adamEpsilon, weightDecay: training.weightDecay,

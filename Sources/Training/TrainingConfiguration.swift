@@ -1,3 +1,5 @@
+import MixtureOfExperts
+
 /// How a model is trained: the schedule, the size of an update, the optimizer.
 public struct TrainingConfiguration: Equatable, Sendable {
     public var updates = 100_000
@@ -48,6 +50,8 @@ public struct ParallelConfiguration: Equatable, Sendable {
     /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:
     /// less memory, with the same results.
     public var shardOptimizer = false
+    /// What rows are rounded to on their way between tokens and experts.
+    public var wire = WireFormat.float32
     /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
     public var watchdogSeconds: Double = 300
     /// Seconds that a rank waits in a collective before it ends the job; 0: never.

@@ -33,11 +33,12 @@ extension ModelConfiguration {
     }
 
     /// What moves the rows of each block. Where all blocks have the same experts they share it.
-    func dispatchers(_ expertGroup: any Communicator, experts: [[Int]]?) -> [any TokenDispatcher] {
+    func dispatchers(_ expertGroup: any Communicator, experts: [[Int]]?, wire: WireFormat) -> [any TokenDispatcher] {
         guard let mixture else { return [] }
         func dispatcher(_ existing: [Int]?) -> any TokenDispatcher {
             makeTokenDispatcher(
-                communicator: expertGroup, strata: mixture.strata, widths: mixture.expertWidths, existing: existing)
+                communicator: expertGroup, strata: mixture.strata, widths: mixture.expertWidths, existing: existing,
+                wire: wire)
         }
         if let experts { return experts.map(dispatcher) }
         return [any TokenDispatcher](

@@ -18,13 +18,15 @@ public final class TranslationModel {
     let decoderNorm: LayerNorm
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
-    /// those that exist, by mixture block, encoder's first; nil: those that exist at first.
+    /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `wire` is what rows are rounded to on
+    /// their way to experts and back.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64, experts: [[Int]]? = nil
+        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32
     ) {
         self.init(
-            configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts)
+            configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
+            wire: wire)
         store.materialize(context, seed: seed, expertSources: expertGroup.size)
     }
 
@@ -56,12 +58,12 @@ public final class TranslationModel {
 
     private init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        experts: [[Int]]?
+        experts: [[Int]]?, wire: WireFormat = .float32
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
-        let dispatchers = configuration.dispatchers(expertGroup, experts: experts)
+        let dispatchers = configuration.dispatchers(expertGroup, experts: experts, wire: wire)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)

@@ -222,6 +222,9 @@ import TransformerModel
         let rank = try RankPlan(plan, configuration, ranks: 4)
         // 1,000 tokens a rank and side, 3 experts in each of 6 blocks; half of them are the other rank's; there and back, twice.
         #expect(rank.allToAllBytesPerUpdate == 1000 * 3 * 6 / 2 * 4 * 512 * 4)
+        configuration.parallel.wire = .bfloat16
+        #expect(try RankPlan(plan, configuration, ranks: 4).allToAllBytesPerUpdate == 1000 * 3 * 6 / 2 * 4 * 512 * 2)
+        configuration.parallel.wire = .float32
         // 3 / 4 of what is dense and 1 / 2 of a place's experts, four bytes each: to be summed, and as sums.
         #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersOfExpert[0])
         #expect(rank.layout.replicas == 2)

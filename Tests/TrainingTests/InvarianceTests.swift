@@ -43,6 +43,8 @@ import _TinyRuns
         plans["conditional"]!.model.mixture?[ConditionalRouting.self].settings = .init()
         plans["expert choice"] = .stratified()
         plans["expert choice"]!.model.mixture?.routing = ExpertChoice.routing
+        plans["rounded rows"] = .stratified()
+        plans["rounded rows"]!.wire = .bfloat16
         if (try? GEMM.checkTraining(in: .bfloat16)) != nil {
             plans["bfloat16"] = .stratified()
             plans["bfloat16"]!.model.compute = .bfloat16

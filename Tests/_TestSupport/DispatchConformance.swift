@@ -19,8 +19,11 @@ public enum DispatchConformance {
                                 let what =
                                     "\(strata), \(order), gate \(stratum), \(scenario), top \(k), capacity "
                                     + "\(capacity.map { "\($0)" } ?? "none"), rank \(communicator.rank) of \(size)"
-                                try Check(communicator, strata: strata, what: what).run(
-                                    scenario, GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
+                                for wire in WireFormat.allCases {
+                                    try Check(communicator, strata: strata, wire: wire, what: "\(what), \(wire)").run(
+                                        scenario,
+                                        GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
+                                }
                             }
                         }
                     }
@@ -70,16 +73,18 @@ public enum DispatchConformance {
         let communicator: any Communicator
         let placement: ExpertPlacement
         let dispatcher: any TokenDispatcher
+        let wire: WireFormat
         let context = ComputeContext(threads: 1)
         let what: String
         /// Wide enough for what a row says of itself, and not a round number.
         let columns = 7
 
-        init(_ communicator: any Communicator, strata: [Int], what: String) {
+        init(_ communicator: any Communicator, strata: [Int], wire: WireFormat, what: String) {
             self.communicator = communicator
             self.what = what
+            self.wire = wire
             placement = ExpertPlacement(strata: strata, places: communicator.size)
-            dispatcher = makeTokenDispatcher(communicator: communicator, strata: strata)
+            dispatcher = makeTokenDispatcher(communicator: communicator, strata: strata, wire: wire)
         }
 
         private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
@@ -92,13 +97,18 @@ public enum DispatchConformance {
                 context, logits: logits, rows: (0..<logits.rows).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
             let plan = try dispatcher.plan(context, decision)
             try require(dispatcher.bytesSent == 0, "counts are not rows")
-            let departing = try rows(of: decision, plan)
+            let whole = try rows(of: decision, plan)
+            // What is rounded already travels without loss; what each row says of itself is.
+            let departing = wire == .float32 ? whole : BFloat16Rows.rounded(context, whole)
             let arrived = try dispatcher.toExperts(context, departing, plan)
             let sentOut = dispatcher.bytesSent
             try checkArrived(arrived, plan)
             let returned = try dispatcher.toTokens(context, arrived, plan)
+            let sentBack = dispatcher.bytesSent - sentOut
             try require(returned.elements == departing.elements, "there and back must be the identity")
-            try checkConservation(decision, plan, bytes: (out: sentOut, back: dispatcher.bytesSent - sentOut))
+            let rounded = try dispatcher.toTokens(context, dispatcher.toExperts(context, whole, plan), plan)
+            try require(rounded.elements == departing.elements, "rows must be rounded, to other ranks or to the own")
+            try checkConservation(decision, plan, bytes: (out: sentOut, back: sentBack))
         }
 
         /// Every routed row says whose it is: rank, token, choice, expert.
@@ -141,7 +151,7 @@ public enum DispatchConformance {
             }
         }
 
-        /// Tokens routed = received = returned; bytes sent = rows for other ranks × width × 4.
+        /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row.
         private func checkConservation(
             _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (out: Int, back: Int)
         ) throws {
@@ -155,8 +165,8 @@ public enum DispatchConformance {
             try require(sent == received, "\(sent) rows were sent, \(received) received")
             let place = communicator.rank
             let (toOthers, fromOthers) = (routed - plan.sentRows[place], plan.rowsReceived - plan.receivedRows[place])
-            try require(bytes.out == toOthers * columns * 4, "\(bytes.out) bytes for \(toOthers) rows out")
-            try require(bytes.back == fromOthers * columns * 4, "\(bytes.back) bytes for \(fromOthers) rows back")
+            try require(bytes.out == toOthers * wire.rowBytes(columns), "\(bytes.out) bytes for \(toOthers) rows out")
+            try require(bytes.back == fromOthers * wire.rowBytes(columns), "\(bytes.back) bytes for \(fromOthers) rows back")
         }
     }
 }

@@ -37,6 +37,7 @@ package struct TinyPlan: Sendable {
     package var cadence = CheckpointConfiguration()
     package var expertParallel: Int?
     package var shardOptimizer = false
+    package var wire = WireFormat.float32
     package var threads = 1
     package var bucketBytes = GradientSynchronizer.bucketBytes
     package var identity = ["model": "tiny"]
@@ -62,6 +63,7 @@ package struct TinyPlan: Sendable {
         configuration.data.directions = directions
         configuration.parallel.expertParallel = expertParallel
         configuration.parallel.shardOptimizer = shardOptimizer
+        configuration.parallel.wire = wire
         return configuration
     }
 

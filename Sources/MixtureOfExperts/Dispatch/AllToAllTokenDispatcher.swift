@@ -6,13 +6,15 @@ import TensorCore
 public final class AllToAllTokenDispatcher: TokenDispatcher {
     private let communicator: any Communicator
     public let placement: ExpertPlacement
+    private let wire: WireFormat
     public private(set) var bytesSent = 0
 
     /// `communicator` is the expert-parallel group's; its ranks are the placement's places.
-    public init(communicator: any Communicator, placement: ExpertPlacement) {
+    public init(communicator: any Communicator, placement: ExpertPlacement, wire: WireFormat = .float32) {
         precondition(communicator.size == placement.places, "an expert-parallel group has one rank per place")
         self.communicator = communicator
         self.placement = placement
+        self.wire = wire
     }
 
     public var place: Int { communicator.rank }
@@ -51,6 +53,17 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
 
     /// Every row straight to its place.
     private func exchange(
+        _ context: ComputeContext, _ rows: Tensor, _ sentRuns: [RowRun], into count: Int, _ receivedRuns: [RowRun]
+    ) throws -> Tensor {
+        guard wire == .bfloat16 else { return try move(context, rows, sentRuns, into: count, receivedRuns) }
+        let sent = context.clock.measure(.dispatch, "round") { BFloat16Rows.packed(context, rows) }
+        let received = try move(context, sent, sentRuns, into: count, receivedRuns)
+        return context.clock.measure(.dispatch, "round") {
+            BFloat16Rows.unpacked(context, received, columns: rows.columns)
+        }
+    }
+
+    private func move(
         _ context: ComputeContext, _ sent: Tensor, _ sentRuns: [RowRun], into rows: Int, _ receivedRuns: [RowRun]
     ) throws -> Tensor {
         let received = context.uninitialized(rows, sent.columns)

@@ -21,23 +21,25 @@ public protocol TokenDispatcher: AnyObject {
 /// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
 /// `existing` are the global ids of those that exist, ascending; nil: all.
 public func makeTokenDispatcher(
-    communicator: any Communicator, strata: [Int], widths: [Int]? = nil, existing: [Int]? = nil
+    communicator: any Communicator, strata: [Int], widths: [Int]? = nil, existing: [Int]? = nil, wire: WireFormat = .float32
 ) -> any TokenDispatcher {
     let placement = ExpertPlacement(strata: strata, places: communicator.size, widths: widths, existing: existing)
     return communicator.size == 1
-        ? LocalTokenDispatcher(placement: placement)
-        : AllToAllTokenDispatcher(communicator: communicator, placement: placement)
+        ? LocalTokenDispatcher(placement: placement, wire: wire)
+        : AllToAllTokenDispatcher(communicator: communicator, placement: placement, wire: wire)
 }
 
-/// One place alone: rows by place and expert are rows by expert, and nothing travels.
+/// One place alone: rows by place and expert are rows by expert, and nothing travels; but rows are rounded as if they did.
 public final class LocalTokenDispatcher: TokenDispatcher {
     public let placement: ExpertPlacement
     public let place = 0
     public let bytesSent = 0
+    private let wire: WireFormat
 
-    public init(placement: ExpertPlacement) {
+    public init(placement: ExpertPlacement, wire: WireFormat = .float32) {
         precondition(placement.places == 1, "rows of several places must travel")
         self.placement = placement
+        self.wire = wire
     }
 
     public func plan(_ context: ComputeContext, _ decision: RoutingDecision) -> DispatchPlan {
@@ -49,7 +51,14 @@ public final class LocalTokenDispatcher: TokenDispatcher {
         }
     }
 
-    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { rows }
+    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { arrived(context, rows) }
 
-    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { rows }
+    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { arrived(context, rows) }
+
+    private func arrived(_ context: ComputeContext, _ rows: Tensor) -> Tensor {
+        switch wire {
+        case .float32: rows
+        case .bfloat16: context.clock.measure(.dispatch, "round") { BFloat16Rows.rounded(context, rows) }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Files
+import MixtureOfExperts
 
 /// `strata bench alltoall`: the dispatcher against a bare all-to-all of the same counts.
 struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
@@ -13,6 +14,7 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
             Example:
               mpirun -n 2 strata bench alltoall
               strata bench alltoall --simulate-ranks 2 --json
+              mpirun -n 2 strata bench alltoall --wire bfloat16
             """)
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Width of a row.", valueName: "n"))
@@ -20,6 +22,12 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
     var repetitions = 9
+
+    @Option(
+        help: ArgumentHelp(
+            "What the dispatcher's rows are rounded to: \(WireFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+            valueName: "format"))
+    var wire = WireFormat.float32.rawValue
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
@@ -33,12 +41,21 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
                 try require("--dim", dim, in: 1...65_536)
                 try require("--repetitions", repetitions, in: 1...1_000_000)
             }
-            let figures = try AllToAllBenchmark(dim: dim, repetitions: repetitions).measure(ranks.world)
+            let format = try ranks.together { try wireFormat() }
+            let figures = try AllToAllBenchmark(dim: dim, repetitions: repetitions, wire: format).measure(ranks.world)
             if ranks.isFirst {
                 print(json ? try JSONText.pretty(figures) : AllToAllBenchmark.text(figures), terminator: "")
             }
             return .done
         }
         if status != .done { throw ExitCode(status.rawValue) }
+    }
+
+    private func wireFormat() throws -> WireFormat {
+        guard let format = WireFormat(rawValue: wire) else {
+            let names = WireFormat.allCases.map(\.rawValue).joined(separator: " or ")
+            throw CommandFailure(.usage, "--wire must be \(names), but is '\(wire)'")
+        }
+        return format
     }
 }
