@@ -19,8 +19,9 @@ extension Parameter {
             context, precision: precision, dy: dy, w: value, accumulate: accumulate, epilogue: epilogue, into: dx)
     }
 
-    /// gradient [out, in] += dyᵀ · x, dy [T, out], x [T, in].
+    /// gradient [out, in] += dyᵀ · x, dy [T, out], x [T, in]; nothing of a weight that is not trained.
     public func backwardWeight(_ context: ComputeContext, dy: Tensor, x: Tensor) {
+        guard isTrained else { return }
         MatrixProduct.backwardWeight(context, precision: precision, dy: dy, x: x, into: gradient)
     }
 
@@ -44,15 +45,5 @@ extension Parameter {
         GEMM.multiply(
             precision: precision, m: rows, n: columns, k: self.rows, GEMM.Factor(dy, stride: self.rows),
             GEMM.Factor(value.pointer, stride: columns), epilogue: epilogue, into: dx, stride: columns)
-    }
-
-    /// Rows `band` of dw [out, in] += dyᵀ · x, dy [rows, out], x [rows, in], on the calling thread.
-    public func backwardWeight(
-        _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>, rows: Int, band: Range<Int>, into dw: Tensor
-    ) {
-        GEMM.multiply(
-            precision: precision, m: band.count, n: columns, k: rows,
-            GEMM.Factor(dy + band.lowerBound, stride: self.rows, transposed: true), GEMM.Factor(x, stride: columns),
-            accumulate: true, into: dw.row(band.lowerBound), stride: columns)
     }
 }

@@ -75,6 +75,8 @@ public final class Parameter {
     public let use: ParameterUse
     /// What its products, and those of its gradient, are computed in where it is not packed; its store says so of factors.
     public internal(set) var precision = GEMM.Precision.float32
+    /// Whether training changes it. One that is frozen has no gradient, and operations compute none.
+    public internal(set) var isTrained = true
     private var storage: (value: Tensor, gradients: [Tensor])?
     /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
     public private(set) var packed: PackedWeights?
@@ -125,6 +127,9 @@ public final class Parameter {
             "\(slices[0].name) has gradients of \(gradients.count) sources, but source \(source) is asked for")
         return gradients[source]
     }
+    /// Where an operation that cannot leave a small gradient out adds it: the gradient or, of a frozen parameter, memory that is
+    /// forgotten.
+    public func gradientOrScratch(_ context: ComputeContext) -> Tensor { isTrained ? gradient : context.zeros(rows, columns) }
     /// The elements of its placement's section.
     public var elements: Range<Int> { value.offset..<value.offset + count }
 

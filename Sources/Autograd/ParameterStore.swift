@@ -3,9 +3,12 @@ import TensorCore
 /// All parameters that a rank holds, in two flat buffers: the replicated ones, which are the same on every rank, and the
 /// experts'. Gradient sums, optimizer and checkpoints work on the buffers.
 public final class ParameterStore {
-    /// One placement's parameters: values and gradients, each [1, n], in the order they were added.
+    /// One placement's parameters: values [1, n], those that are trained first, each part in the order they were added, and
+    /// gradients of those, [1, trained].
     public struct Section {
         public let values: Tensor
+        /// Elements of the parameters that are trained; those of frozen ones follow.
+        public let trained: Int
         /// Gradients of each source of rows: of experts as many as there are ranks whose rows they see, so that what comes from
         /// different token groups is added up later, in an order of its own; of dense parameters one. None in a store for
         /// inference.
@@ -47,9 +50,17 @@ public final class ParameterStore {
     }
 
     /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
-    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see.
-    public func materialize(_ context: ComputeContext, seed: UInt64?, expertSources: Int = 1) {
+    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see;
+    /// `isTrained` says of a slice's name whether training changes it, of all slices of a parameter alike.
+    public func materialize(
+        _ context: ComputeContext, seed: UInt64?, expertSources: Int = 1, isTrained: (String) -> Bool = { _ in true }
+    ) {
         precondition(sections == nil, "a store is materialized once")
+        for parameter in parameters {
+            let trained = Set(parameter.slices.map { isTrained($0.name) })
+            precondition(trained.count == 1, "\(parameter.slices[0].name): a parameter is trained as a whole, or not at all")
+            parameter.isTrained = trained == [true]
+        }
         let names = parameters.flatMap { $0.slices.map(\.name) }
         precondition(Set(names).count == names.count, "every slice has a name of its own")
         sections = ByPlacement { placement in
@@ -72,7 +83,7 @@ public final class ParameterStore {
 
     /// Every slice and where it lies, in buffer order.
     public func locations(_ placement: ParameterPlacement) -> [Location] {
-        let members = parameters.filter { $0.placement == placement }
+        let members = members(placement)
         return zip(members, Self.offsets(members)).flatMap { parameter, offset in
             parameter.slices.map {
                 Location(
@@ -85,10 +96,10 @@ public final class ParameterStore {
     /// Elements of the longest chunk: runs of a section whose sums are computed apart.
     public static let chunkElements = 256
 
-    /// The first elements of a section's chunks. They follow from the parameters' sizes alone, each of which begins a chunk: sums
-    /// by chunk are the same whatever other parameters a rank holds.
+    /// The first elements of a section's chunks, of the parameters that are trained. They follow from the parameters' sizes alone,
+    /// each of which begins a chunk: sums by chunk are the same whatever other parameters a rank holds.
     public func chunkStarts(_ placement: ParameterPlacement) -> [Int] {
-        let members = parameters.filter { $0.placement == placement }
+        let members = members(placement).filter(\.isTrained)
         return zip(members, Self.offsets(members)).flatMap { parameter, offset in
             stride(from: offset, to: offset + parameter.count, by: Self.chunkElements)
         }
@@ -100,21 +111,28 @@ public final class ParameterStore {
     private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?, sources: Int)
         -> Section
     {
-        let members = parameters.filter { $0.placement == placement }
+        let members = members(placement)
         let offsets = Self.offsets(members)
-        let total = offsets.last ?? 0
-        let gradients = (0..<sources).map { _ in context.zeros(1, total) }
+        let total = offsets.last ?? 0, trained = offsets[members.count(where: \.isTrained)]
+        let gradients = (0..<sources).map { _ in context.zeros(1, trained) }
         let section = Section(
-            values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total), sources: gradients,
-            gradients: gradients.first ?? context.zeros(1, 0))
+            values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total), trained: trained,
+            sources: gradients, gradients: gradients.first ?? context.zeros(1, 0))
         for (parameter, offset) in zip(members, offsets) {
             func view(_ tensor: Tensor) -> Tensor {
                 Tensor(storage: tensor.storage, offset: offset, rows: parameter.rows, columns: parameter.columns)
             }
-            parameter.materialize(value: view(section.values), gradients: gradients.map(view))
+            parameter.materialize(
+                value: view(section.values), gradients: parameter.isTrained ? gradients.map(view) : [])
             if let seed { parameter.initialize(seed: seed) }
         }
         return section
+    }
+
+    /// The parameters of a section in the order of its buffers.
+    private func members(_ placement: ParameterPlacement) -> [Parameter] {
+        let members = parameters.filter { $0.placement == placement }
+        return members.filter(\.isTrained) + members.filter { !$0.isTrained }
     }
 
     /// Where each parameter begins, on a cache line of its own, and at last where the buffer ends.

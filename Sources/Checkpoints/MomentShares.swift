@@ -2,7 +2,7 @@ import Autograd
 import Collectives
 import Training
 
-/// Which elements of its sections each rank holds moments of, known to all ranks.
+/// Which elements of its sections, of those that are trained, each rank holds moments of, known to all ranks.
 struct MomentShares {
     private struct Share {
         let elements: Range<Int>
@@ -17,7 +17,7 @@ struct MomentShares {
     init(_ state: RankState, _ groups: ParallelGroups) throws {
         shares = try ByPlacement { placement in
             let elements = state.moments[placement].elements
-            let numbers = [elements.lowerBound, elements.upperBound, state.store.section(placement).values.count]
+            let numbers = [elements.lowerBound, elements.upperBound, state.store.section(placement).trained]
             let all = try groups.holders(placement).allGather(numbers.map(Int64.init)).map(Int.init)
             return stride(from: 0, to: all.count, by: 3).map { Share(elements: all[$0]..<all[$0 + 1], section: all[$0 + 2]) }
         }

@@ -38,7 +38,8 @@ struct ShardContent: Sendable {
     init(_ state: RankState, _ groups: ParallelGroups, shares: MomentShares) {
         var parts: [Part] = []
         for placement in ParameterPlacement.allCases {
-            let values = state.store.section(placement).values, moments = state.moments[placement]
+            let values = state.store.section(placement).values, trained = 0..<state.store.section(placement).trained,
+                moments = state.moments[placement]
             let own = shares.written(placement, by: groups)
             for location in state.store.locations(placement) {
                 func add(_ prefix: String, _ tensor: Tensor, from first: Int, _ elements: Range<Int>) {
@@ -56,7 +57,7 @@ struct ShardContent: Sendable {
                     case .expert: groups.replica == 0
                     }
                 if isOwner { add("", values, from: 0, location.range) }
-                let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range : 0..<0)
+                let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range.clamped(to: trained) : 0..<0)
                 add("adam.m.", moments.first, from: moments.elements.lowerBound, held)
                 add("adam.v.", moments.second, from: moments.elements.lowerBound, held)
                 if let average = moments.average { add("average.", average, from: moments.elements.lowerBound, held) }

@@ -20,6 +20,7 @@ public let allMethods: [any MixtureMethod] = [
     RouterZLoss(),
     RouterEntropy(),
     ExpertWidths(),
+    Adapters(),
     WidthPenalty(),
     SigmoidScores(),
     GroupLimitedChoice(),

@@ -57,6 +57,7 @@ private struct SelectionBias: SelectionAdjustment {
     /// Choices that exceeded a capacity count: without them a crowded expert would hide how crowded it is, and one below the
     /// mean could be pushed down further.
     func update(chosen: ArraySlice<Int>) {
+        guard bias.isTrained else { return }
         let total = chosen.reduce(0, +)
         for (index, count) in chosen.enumerated() {
             let excess = count * chosen.count - total

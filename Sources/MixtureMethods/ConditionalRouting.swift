@@ -45,6 +45,8 @@ public struct ConditionalRouting: WrappingMethod {
 
     public func addition(to configuration: MixtureConfiguration) -> String? { settings == nil ? nil : "CMR" }
 
+    public var blockNames: [String] { settings == nil ? [] : ["shared"] }
+
     public func wrapper(of block: BlockSite, store: ParameterStore) -> (any BlockWrapper)? {
         settings.map { ConditionalMixture($0, block, store: store) }
     }

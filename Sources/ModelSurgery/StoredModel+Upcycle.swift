@@ -1,6 +1,7 @@
 import Autograd
 import Checkpoints
 import Collectives
+import ConfigurationForms
 import MixtureMethods
 import MixtureOfExperts
 import TensorCore
@@ -17,30 +18,41 @@ public struct Upcycling: Sendable {
     public var scale: Float = 0
     /// Each expert's weight times 1 + noise · a normal number; with 0 experts begin as copies.
     public var noise: Float = 0
-    /// Gates and noise are drawn under it.
+    /// The width of adapters, which are the experts then, behind the dense network that all tokens pass; nil: experts are copies.
+    public var adapters: Int?
+    /// Gates, adapters and noise are drawn under it.
     public var seed: UInt64 = 1
 
     public init(strata: [Int]) { self.strata = strata }
 
     /// Whether the model's function is kept, to rounding.
-    public var isExact: Bool { noise == 0 && (scale == 0 || strata.count == 1) }
+    public var isExact: Bool { adapters != nil || noise == 0 && (scale == 0 || strata.count == 1) }
 
     var text: String {
-        "upcycled into strata \(strata), every \(every), top-\(topK), scale \(scale), noise \(noise), seed \(seed)"
+        if let adapters {
+            return "upcycled into strata \(strata) of adapters of \(adapters), every \(every), top-\(topK), seed \(seed)"
+        }
+        return "upcycled into strata \(strata), every \(every), top-\(topK), scale \(scale), noise \(noise), seed \(seed)"
     }
 }
 
 extension StoredModel {
     /// A mixture of experts whose experts are copies of this dense model's networks ("Sparse Upcycling", arXiv 2212.05055; the
     /// scale of later strata is Strata's own, in no paper). Round 1 gives Σ g FFN(h) = FFN(h) whatever the routing, since weights
-    /// add up to 1; later rounds add 0.
+    /// add up to 1; later rounds add 0. With adapters ("Parameter-Efficient Sparsity Crafting", arXiv 2401.02731) the network itself
+    /// stays, shared, and experts add to what it makes: at first 0, whatever is routed or dropped.
     ///
     /// - Throws: `SurgeryError` if the model is no dense one, or the mixture cannot be one.
     public func upcycled(_ upcycling: Upcycling) throws -> StoredModel {
         guard configuration.model.mixture == nil else {
             throw SurgeryError("\(path): must be a dense model (model.moe: none) to be upcycled, but has experts already")
         }
-        guard upcycling.topK >= 2 else {
+        guard upcycling.adapters == nil || (upcycling.noise == 0 && upcycling.scale == 0) else {
+            throw SurgeryError(
+                "--noise and --scale must be 0 with --adapters, whose experts are no copies, but are \(upcycling.noise) and "
+                    + "\(upcycling.scale)")
+        }
+        guard upcycling.topK >= (upcycling.adapters == nil ? 2 : 1) else {
             throw SurgeryError(
                 "--top-k must be at least 2, but is \(upcycling.topK): a single choice has its bare score for a weight, "
                     + "which would change what the model computes")
@@ -53,9 +65,9 @@ extension StoredModel {
             throw SurgeryError("--strata must have at least \(upcycling.topK) experts for --top-k, but is \(upcycling.strata)")
         }
         var result = self
-        var mixture = MixtureConfiguration(strata: upcycling.strata)
+        var mixture = try upcycling.mixture()
         (mixture.every, mixture.topK) = (upcycling.every, upcycling.topK)
-        mixture.scalesStrata = upcycling.strata.count > 1
+        mixture.scalesStrata = upcycling.strata.count > 1 && upcycling.adapters == nil
         result.configuration.model.mixture = mixture
         let (model, vocabulary) = (result.configuration.model, parameters.shape("embedding.weight")?.first ?? 0)
         let slices = try SimulatedCluster.run(ranks: 1) { alone in
@@ -64,6 +76,20 @@ extension StoredModel {
         result.parameters = try UpcycledTensors(slices, of: parameters, upcycling, path: path)
         result.history.append(upcycling.text)
         return result
+    }
+}
+
+extension Upcycling {
+    /// A method is known by its key here.
+    fileprivate func mixture() throws -> MixtureConfiguration {
+        guard let adapters else { return MixtureConfiguration(strata: strata) }
+        func number(_ value: Int) -> ConfigurationNode { ConfigurationNode(written: .scalar("\(value)", quoted: false)) }
+        let section = ConfigurationNode(written: .map([.init(key: "dim", node: number(adapters))]))
+        let keys: [ConfigurationNode.Entry] = [
+            .init(key: "strata", node: ConfigurationNode(written: .list(strata.map(number)))),
+            .init(key: "adapters", node: section),
+        ]
+        return try MixtureConfiguration.form(methods: allMethods).read(root: ConfigurationNode(written: .map(keys)))
     }
 }
 
@@ -110,6 +136,8 @@ private struct UpcycledTensors: NamedTensors {
         let last = parts.suffix(2).joined(separator: ".")
         switch rest.first {
         case "norms": return .copy("\(layer).ffn_norm.\(parts[parts.count - 1])")
+        case "shared": return .copy("\(layer).ffn.\(last)")
+        case "experts" where upcycling.adapters != nil: return .drawn(slice)
         case "experts": return upcycling.noise > 0 ? .noisyCopy("\(layer).ffn.\(last)") : .copy("\(layer).ffn.\(last)")
         case "scales": return .constant(upcycling.scale)
         default: return .drawn(slice)

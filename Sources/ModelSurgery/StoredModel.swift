@@ -91,7 +91,8 @@ public struct StoredModel: Sendable {
     }
 }
 
-/// The tensors of a checkpoint that are parameters, or their averages under the parameters' names.
+/// The tensors of a checkpoint that are parameters, or their averages under the parameters' names: of frozen ones, which have none,
+/// they themselves.
 private struct ParametersAlone: NamedTensors {
     private let tensors: TensorCatalog
     private let prefix: String
@@ -105,9 +106,11 @@ private struct ParametersAlone: NamedTensors {
 
     private static func isState(_ name: String) -> Bool { name.hasPrefix("adam.") || name.hasPrefix("average.") }
 
-    func shape(_ name: String) -> [Int]? { Self.isState(name) ? nil : tensors.shape(prefix + name) }
+    func shape(_ name: String) -> [Int]? { Self.isState(name) ? nil : tensors.shape(stored(name)) }
 
     func read(_ name: String, _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>) throws {
-        try tensors.read(prefix + name, elements, into: target)
+        try tensors.read(stored(name), elements, into: target)
     }
+
+    private func stored(_ name: String) -> String { tensors.shape(prefix + name) == nil ? name : prefix + name }
 }

@@ -45,7 +45,8 @@ struct ActivationPlan {
     /// Hidden activations of the experts.
     private var hidden: Double {
         guard let mixture = model.mixture, let routing else { return 0 }
-        let widths = mixture.expertWidths ?? [Int](repeating: model.ffnDim, count: mixture.experts)
+        let kept = mixture.methods(for: (any ExpertMethod).self).lazy.compactMap { $0.keptFloats(mixture) }.first
+        let widths = mixture.expertWidths ?? [Int](repeating: kept ?? model.ffnDim, count: mixture.experts)
         return zip(routing.trainedRows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
     }
 
@@ -70,6 +71,8 @@ struct ActivationPlan {
         }
         // The first stratum's normalised rows are kept; what surrounds the experts reads them too.
         let wrappers = mixture.methods(for: (any WrappingMethod).self)
+        let entries = mixture.methods(for: (any EntryMethod).self)
         return floats + wrappers.reduce(d) { $0 + Double($1.keptFloats(dim: model.dim, hidden: Int(kept))) }
+            + entries.reduce(0) { $0 + Double($1.keptFloats(dim: model.dim, hidden: Int(kept))) }
     }
 }

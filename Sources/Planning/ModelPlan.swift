@@ -1,6 +1,7 @@
 import Autograd
 import Collectives
 import TensorCore
+import Training
 import TransformerModel
 
 /// What a model is made of and what a token costs, from its configuration alone: the parameters are those that the model
@@ -13,50 +14,67 @@ public struct ModelPlan {
     /// Parameters that every rank holds, and parameters of all experts together: of as many as may exist.
     public let replicatedParameters: Int
     public let expertParameters: Int
+    /// Those of the former and the latter that training changes.
+    let trainedReplicated: Int
+    let trainedExperts: Int
+    /// Parameters of each expert of a block that training changes, by global id.
+    let trainedOfExpert: [Int]
     /// Parameters of each expert of a block, by global id, and its multiply-adds for a row.
     let parametersOfExpert: [Int]
     let productsOfExpert: [Int]
     /// Multiply-adds of a token's way through everything but experts and gates.
     private let denseProducts: Double
 
-    /// `requestedCapacity`, as measured: strata that a token passes in a block, in place of what uniform routing gives.
-    public init(_ configuration: ModelConfiguration, vocabulary: Int, requestedCapacity: Double? = nil) throws {
+    /// `requestedCapacity`, as measured: strata that a token passes in a block, in place of what uniform routing gives. `trained`
+    /// says what training changes.
+    public init(
+        _ configuration: ModelConfiguration, vocabulary: Int, requestedCapacity: Double? = nil,
+        trained: TrainedParameters = .all
+    ) throws {
         self.configuration = configuration
         self.vocabulary = vocabulary
         routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
-        let (replicated, experts, products, byExpert) = try SimulatedCluster.run(ranks: 1) { alone in
+        let (counts, products, byExpert, trainedByExpert) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone,
                 experts: configuration.mixture.map { mixture in
                     [[Int]](
                         repeating: Array(0..<mixture.experts), count: configuration.encoderBlocks + configuration.decoderBlocks)
                 })
-            func count(_ placement: ParameterPlacement) -> Int {
-                parameters.reduce(0) { $0 + ($1.placement == placement ? $1.count : 0) }
+            let all = parameters.flatMap { parameter in parameter.slices.map { (parameter.placement, $0) } }
+            let slices = all.filter { trained.contains($0.1.name) }
+            func count(_ placement: ParameterPlacement, _ slices: [(ParameterPlacement, ParameterSlice)]) -> Int {
+                slices.reduce(0) { $0 + ($1.0 == placement ? $1.1.range.count : 0) }
             }
             // A gate's rows are met by the tokens that reach it alone: `gateProducts` counts them.
             let products = parameters.reduce(0) { sum, parameter in
                 parameter.placement == .replicated && !Self.isGate(parameter)
                     ? sum + parameter.slices.reduce(0) { $0 + ($1.shape.count == 2 ? $1.range.count : 0) } : sum
             }
-            return (count(.replicated), count(.expert), products, Self.byExpert(parameters, configuration))
+            return (
+                [count(.replicated, all), count(.expert, all), count(.replicated, slices), count(.expert, slices)], products,
+                Self.byExpert(all.map(\.1), configuration), Self.byExpert(slices.map(\.1), configuration)
+            )
         }[0]
-        replicatedParameters = replicated
-        expertParameters = experts
+        (replicatedParameters, expertParameters) = (counts[0], counts[1])
+        (trainedReplicated, trainedExperts) = (counts[2], counts[3])
+        trainedOfExpert = trainedByExpert.map(\.parameters)
         denseProducts = Double(products)
         (parametersOfExpert, productsOfExpert) = (byExpert.map(\.parameters), byExpert.map(\.products))
     }
 
     /// Of the experts of one block: every block has the same.
     private static func byExpert(
-        _ parameters: [Parameter], _ configuration: ModelConfiguration
+        _ slices: [ParameterSlice], _ configuration: ModelConfiguration
     ) -> [(parameters: Int, products: Int)] {
         var counts = [(parameters: Int, products: Int)](repeating: (0, 0), count: configuration.mixture?.experts ?? 0)
         let blocks = configuration.encoderBlocks + configuration.decoderBlocks
-        for slice in parameters.filter({ $0.placement == .expert }).flatMap(\.slices) {
+        for slice in slices {
             // A pattern would be read anew for each of what may be a hundred thousand experts.
             let names = slice.name.split(separator: ".")
-            guard let place = names.firstIndex(of: "experts"), place + 1 < names.count, let id = Int(names[place + 1]) else {
+            guard let place = names.firstIndex(of: "experts"), names[place - 1] == "moe", place + 1 < names.count,
+                let id = Int(names[place + 1])
+            else {
                 continue
             }
             counts[id].parameters += slice.range.count
@@ -69,6 +87,7 @@ public struct ModelPlan {
 
     public var blocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
     public var parameters: Int { replicatedParameters + expertParameters }
+    public var trainedParameters: Int { trainedReplicated + trainedExperts }
 
     /// Parameters with the experts that exist at first; nil where they neither come nor go.
     public var initialParameters: Int? {

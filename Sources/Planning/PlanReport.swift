@@ -18,6 +18,8 @@ public struct PlanReport {
     private struct Document: Encodable {
         let parameters: Int
         let initialParameters: Int?
+        /// nil: all.
+        let trainedParameters: Int?
         let activeParameters: Int
         let flopsPerToken: Double
         /// Requested capacity, by the names that the format has for it.
@@ -38,7 +40,8 @@ public struct PlanReport {
 
     public func json() throws -> String {
         let document = Document(
-            parameters: model.parameters, initialParameters: model.initialParameters, activeParameters: model.activeParameters,
+            parameters: model.parameters, initialParameters: model.initialParameters, trainedParameters: trainedParameters,
+            activeParameters: model.activeParameters,
             flopsPerToken: model.flopsPerToken,
             expectedRounds: model.configuration.mixture.map { UniformRouting($0).requestedCapacity },
             measuredRounds: isMeasured ? model.routing?.requestedCapacity : nil,
@@ -49,6 +52,10 @@ public struct PlanReport {
             allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
             placement: placement)
         return try JSONText.pretty(document, keys: .convertToSnakeCase)
+    }
+
+    private var trainedParameters: Int? {
+        model.trainedParameters == model.parameters ? nil : model.trainedParameters
     }
 
     private var placement: [[[Int]]] {
@@ -66,6 +73,7 @@ public struct PlanReport {
             ["forward FLOPs a token", Self.millions(model.flopsPerToken)],
         ]
         if let initial = model.initialParameters { facts.insert(["parameters at first", NumberText.count(initial)], at: 1) }
+        if let trainedParameters { facts.insert(["parameters that are trained", NumberText.count(trainedParameters)], at: 1) }
         if let routing = model.routing {
             facts.append([
                 "\(isMeasured ? "measured" : "expected") requested capacity", NumberText.decimal(routing.requestedCapacity, 3),

@@ -48,19 +48,21 @@ public struct RankPlan {
         let float = MemoryLayout<Float>.stride
         let mostOfPlace = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.parametersOfExpert[$1] } }.max() ?? 0
         let experts = plan.blocks * mostOfPlace
+        let mostTrained = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.trainedOfExpert[$1] } }.max() ?? 0
+        let (trained, trainedExperts) = (plan.trainedReplicated, plan.blocks * mostTrained)
         let held = (plan.replicatedParameters + experts) * float
         let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups) }
-        let gradients = (plan.replicatedParameters * copies.replicated + experts * copies.expert) * float
+        let gradients = (trained * copies.replicated + trainedExperts * copies.expert) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
-            isSharded ? plan.replicatedParameters / ranks + experts / layout.replicas : plan.replicatedParameters + experts
+            isSharded ? trained / ranks + trainedExperts / layout.replicas : trained + trainedExperts
         let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
             parameters: held, gradients: gradients, optimizerState: kept * moments * float,
             activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
             // Parameters with their moments and averages: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous
-                ? (1 + kept) * (plan.replicatedParameters / ranks + experts) * float : 0,
+                ? (plan.replicatedParameters / ranks + experts + kept * (trained / ranks + trainedExperts)) * float : 0,
             remaking: mixture?.pool == nil ? nil : held + gradients + kept * moments * float)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         // Whole rows: parts of one are as many floats.
@@ -76,7 +78,7 @@ public struct RankPlan {
             Int(clamped: Double(1 + parts) * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
         }
         gradientBytesPerUpdate =
-            sent(plan.replicatedParameters, parts.replicated, among: ranks)
-            + sent(experts, parts.expert, among: layout.replicas)
+            sent(trained, parts.replicated, among: ranks)
+            + sent(trainedExperts, parts.expert, among: layout.replicas)
     }
 }

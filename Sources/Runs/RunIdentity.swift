@@ -13,6 +13,8 @@ extension RunConfiguration {
         var identity = Dictionary(
             uniqueKeysWithValues: values.filter { $0.path.hasPrefix("model.") && !free.contains($0.path) }
                 .map { ($0.path, $0.value) })
+        // Moments are those of what is trained.
+        if training.trained != .all { identity["training.train"] = values.first { $0.path == "training.train" }?.value }
         // Checkpoints of earlier versions know this priority by another key, and are of the same model.
         let priority = "model.moe.capacity_priority"
         if identity[priority] == CapacityPriority.firstChoiceProbability.rawValue {

@@ -20,7 +20,7 @@ public final class TrainingRun {
     /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. A collective operation.
     ///
     /// - Throws: `PlacementError` where the ranks cannot be laid out as configured; `PrecisionError` where the processor cannot
-    ///   compute as configured.
+    ///   compute as configured; `RunError` where parameters are to be trained that the model does not have.
     public init(
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
@@ -29,6 +29,7 @@ public final class TrainingRun {
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel,
             strata: configuration.model.mixture?.fewestExperts ?? [])
+        try configuration.requireTrainedParameters(vocabulary: vocabulary)
         first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
     }
 
@@ -46,7 +47,7 @@ public final class TrainingRun {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-                seed: training.seed, experts: experts, wire: configuration.parallel.wire)
+                seed: training.seed, experts: experts, wire: configuration.parallel.wire, isTrained: training.trained.contains)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
                 epsilon: training.adamEpsilon, weightDecay: training.weightDecay,

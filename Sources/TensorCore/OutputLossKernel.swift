@@ -30,10 +30,10 @@ public enum OutputLossKernel {
         public let scale: Float
         /// Written: the gradient of x, [T, d].
         public let dx: Tensor
-        /// Added to: the gradient of the weight, [V, d].
-        public let dweight: Tensor
+        /// Added to: the gradient of the weight, [V, d]; nil: it has none.
+        public let dweight: Tensor?
 
-        public init(scale: Float, dx: Tensor, dweight: Tensor) {
+        public init(scale: Float, dx: Tensor, dweight: Tensor?) {
             self.scale = scale
             self.dx = dx
             self.dweight = dweight
@@ -59,8 +59,9 @@ public enum OutputLossKernel {
                 guard let gradient else { return }
                 MatrixProduct.backwardInput(
                     context, precision: precision, dy: logits, w: weight, into: gradient.dx.rows(rows))
-                MatrixProduct.backwardWeight(
-                    context, precision: precision, dy: logits, x: x.rows(rows), into: gradient.dweight)
+                if let dweight = gradient.dweight {
+                    MatrixProduct.backwardWeight(context, precision: precision, dy: logits, x: x.rows(rows), into: dweight)
+                }
             }
             start = rows.upperBound
         }

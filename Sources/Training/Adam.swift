@@ -1,7 +1,7 @@
 import Autograd
 import TensorCore
 
-/// Adam over a rank's parameters or, sharded, over this rank's share of those that it holds in common with others (the first
+/// Adam over those of a rank's parameters that are trained or, sharded, over this rank's share of those that it holds in common with others (the first
 /// stage of ZeRO): the values of the other shares are then for the other ranks to bring. Moments exist for the share alone.
 public final class Adam {
     public let beta1: Float
@@ -39,7 +39,7 @@ public final class Adam {
         self.weightDecay = weightDecay
         isSharded = groups != nil
         parts = ByPlacement { placement in
-            let count = store.section(placement).values.count, holders = groups?.holders(placement)
+            let count = store.section(placement).trained, holders = groups?.holders(placement)
             let share = holders.map { ParameterShares(of: store, placement, over: $0.size).ranges[$0.rank] } ?? 0..<count
             return Part(
                 share: share,

@@ -43,7 +43,7 @@ public final class GradientSynchronizer {
     /// To be called before and after every operation of an update's last backward: nothing more will be added to the gradients
     /// of `parameters`, which are others in each call. Ranks may call it with them in any order.
     public func advance(final parameters: [Parameter]) throws {
-        for parameter in parameters { buckets[parameter.placement].finish(parameter) }
+        for parameter in parameters where parameter.isTrained { buckets[parameter.placement].finish(parameter) }
         guard ParameterPlacement.allCases.contains(where: { buckets[$0].isBusy }) else { return }
         try context.clock.measure(.communication, "gradient sums under way") {
             for placement in ParameterPlacement.allCases { try buckets[placement].advance() }
@@ -60,7 +60,7 @@ public final class GradientSynchronizer {
         for placement in ParameterPlacement.allCases { try buckets[placement].complete() }
     }
 
-    /// The norm of the whole model's gradient after `sum`: every parameter counts once, whatever the number of copies. Each
+    /// The norm of the whole model's gradient after `sum`: every parameter that is trained counts once, whatever the number of copies. Each
     /// rank looks at its share. Sums of chunks are added without rounding: which rank has which chunk changes no bit.
     public func norm() throws -> Double {
         var squares = ExactSum()
@@ -80,8 +80,9 @@ public final class GradientSynchronizer {
     /// Brings every rank the values that the others have updated, where each updates its share alone.
     public func gatherValues() throws {
         for placement in ParameterPlacement.allCases where groups.holders(placement).size > 1 {
+            let section = store.section(placement)
             try groups.holders(placement).allGather(
-                store.section(placement).values.buffer, counts: shares[placement].ranges.map(\.count))
+                .init(rebasing: section.values.buffer[..<section.trained]), counts: shares[placement].ranges.map(\.count))
         }
     }
 }

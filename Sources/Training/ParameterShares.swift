@@ -1,13 +1,13 @@
 import Autograd
 import Collectives
 
-/// How ranks that hold the same parameters share out the work on them: about equal runs of the section's elements, which begin
+/// How ranks that hold the same parameters share out the work on those that are trained: about equal runs of the section's elements, which begin
 /// where chunks do, wherever tensors begin. Rank r's is the r-th.
 public struct ParameterShares: Equatable, Sendable {
     public let ranges: [Range<Int>]
 
     public init(of store: ParameterStore, _ placement: ParameterPlacement, over ranks: Int) {
-        self.init(of: store.section(placement).values.count, chunkStarts: store.chunkStarts(placement), over: ranks)
+        self.init(of: store.section(placement).trained, chunkStarts: store.chunkStarts(placement), over: ranks)
     }
 
     /// Of `count` elements in chunks that begin at `chunkStarts`, ascending.

@@ -16,9 +16,10 @@ struct TrainedParts {
     /// `changes` say, by block, with moments of 0. Until it returns both are in memory. A collective operation.
     func remade(_ changes: [PoolChange?], experts: [[Int]], groups: ParallelGroups, seed: UInt64) throws -> TrainedParts {
         let context = model.context, before = model.store
+        precondition(before.parameters.allSatisfy(\.isTrained), "what is kept of a section is of all its parameters")
         let model = TranslationModel(
             configuration: model.configuration, vocabulary: model.vocabulary, context: context, expertGroup: groups.experts,
-            seed: seed, experts: experts)
+            seed: seed, experts: experts, wire: model.wire)
         let optimizer = Adam(store: model.store, like: optimizer, shardedOver: groups)
         let move = ExpertMove(from: self.model, to: model, changes, groups.experts)
         for (block, change) in zip(model.blocks, changes) {

@@ -24,6 +24,7 @@ extension TrainingConfiguration {
                 .init("seed", \.seed, .integer(0...UInt64.max)),
                 .init("validate_every", \.validateEvery, .integer(0...1_000_000_000)),
                 .init("max_minutes", \.maxMinutes, .number(.atLeast(0))),
+                .init("train", \.trained, TrainedParameters.form, isWritten: { $0.trained != .all }),
                 .init("recompute", \.recompute, .boolean),
             ],
             over: TrainingConfiguration())

@@ -34,6 +34,8 @@ public struct TrainingConfiguration: Equatable, Sendable {
     public var validateEvery = 1000
     /// Training ends after this many minutes, with a checkpoint, if the updates are not reached before; 0: no limit.
     public var maxMinutes: Double = 0
+    /// What is trained of the parameters.
+    public var trained = TrainedParameters.all
     /// Whether hidden activations are computed again in backward instead of being kept: less memory for more time, with the
     /// same results.
     public var recompute = false

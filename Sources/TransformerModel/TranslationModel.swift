@@ -10,6 +10,8 @@ public final class TranslationModel {
     public let configuration: ModelConfiguration
     public let vocabulary: Int
     public let context: ComputeContext
+    /// What rows are rounded to on their way to experts and back.
+    public let wire: WireFormat
     public let store: ParameterStore
     let embedding: Embedding
     let encoder: [EncoderLayer]
@@ -19,15 +21,15 @@ public final class TranslationModel {
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
     /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `wire` is what rows are rounded to on
-    /// their way to experts and back.
+    /// their way to experts and back. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32
+        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32, isTrained: (String) -> Bool = { _ in true }
     ) {
         self.init(
             configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
             wire: wire)
-        store.materialize(context, seed: seed, expertSources: expertGroup.size)
+        store.materialize(context, seed: seed, expertSources: expertGroup.size, isTrained: isTrained)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.
@@ -63,6 +65,7 @@ public final class TranslationModel {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
+        self.wire = wire
         let dispatchers = configuration.dispatchers(expertGroup, experts: experts, wire: wire)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store

@@ -34,6 +34,7 @@ import _TestSupport
         Option(keys: ["expert_widths": "9"]),
         Option(keys: ["width_penalty": #"{"weight": 0.5}"#]),
         Option(keys: ["heads": "2"]),
+        Option(keys: ["adapters": #"{"dim": 3}"#]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
@@ -83,7 +84,8 @@ import _TestSupport
     /// All that surrounds the experts and masks them, at once.
     @Test(arguments: BlockWorld.all) func manyRanksAreOneWithAll(world: BlockWorld) throws {
         var keys: [String: String] = [:]
-        for option in Self.options where option.keys["routing"] == nil && option.keys["bias_balancing_rate"] == nil {
+        let alone = ["routing", "bias_balancing_rate", "adapters"]
+        for option in Self.options where !alone.contains(where: { option.keys[$0] != nil }) {
             keys.merge(option.keys) { $1 }
         }
         let all = Option(keys: keys), pair = try #require(Pair(all, Option(keys: [:])))

@@ -57,6 +57,20 @@ import _TinyRuns
         }
     }
 
+    /// Adapters begin by adding 0, whatever is routed: a single choice, too.
+    @Test(arguments: [[4], [2, 3, 2]], [1, 3]) func adaptersBeginAtTheDenseModel(strata: [Int], ranks: Int) throws {
+        let (dense, expected) = Self.dense
+        var upcycling = Upcycling(strata: strata)
+        (upcycling.adapters, upcycling.topK) = (3, 1)
+        #expect(upcycling.isExact)
+        let adapted = try dense.upcycled(upcycling), loss = try Self.loss(adapted, ranks: ranks)
+        #expect(abs(loss - expected) < 1e-6 * expected, "\(loss), dense \(expected)")
+        let names = adapted.parameters.names
+        #expect(names.contains("encoder.layers.1.moe.experts.0.adapter.up.weight"))
+        #expect(names.contains("encoder.layers.1.moe.shared.fc1.weight") && !names.contains { $0.contains("scales") })
+        #expect(adapted.history == ["upcycled into strata \(strata) of adapters of 3, every 2, top-1, seed 1"])
+    }
+
     /// Later strata that add what they compute make it another function; so does noise.
     @Test func whatIsNotExactSaysSo() throws {
         let (dense, expected) = Self.dense
@@ -103,6 +117,8 @@ import _TinyRuns
         }
         let dense = Self.dense.model
         #expect(refusal(dense) { $0.topK = 1 }.hasPrefix("--top-k must be at least 2, but is 1"))
+        #expect(
+            refusal(dense) { ($0.adapters, $0.noise) = (2, 0.5) }.hasPrefix("--noise and --scale must be 0 with --adapters"))
         #expect(refusal(dense) { $0.every = 3 } == "--every must be 1 to the model's layers, 2, but is 3")
         #expect(refusal(dense) { $0.strata = [1] }.hasPrefix("--strata must have at least 2 experts"))
         #expect(

@@ -282,7 +282,11 @@ import TransformerModel
         var wide = MixtureConfiguration(strata: [4, 4]), parts = MixtureConfiguration(strata: [4, 4])
         wide[ExpertWidths.self].widths = .list([128, 384])
         parts[MultiHead.self].heads = 4
-        return [nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [4, 4]), shared, chosen, wide, parts]
+        var adapted = MixtureConfiguration(strata: [4, 4])
+        adapted[Adapters.self].settings = .init()
+        return [
+            nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [4, 4]), shared, chosen, wide, parts, adapted,
+        ]
     }()
 
     /// The estimate is within a third of what an update really takes.
@@ -406,6 +410,30 @@ extension RunConfiguration {
         let gatesAndExperts = Double(small.heads) * (2.5 * Double(n) + 2 * met * width) * Double(c)
         let products = Double(words * d + 24 * d * d + 4 * d * f) + 2 * (gatesAndExperts + Double(small.more.products))
         #expect(abs(plan.flopsPerToken - 2 * products) < 1)
+    }
+
+    /// Adapters of 64 on transformer-base: six blocks of eight with 2 · 512 · 64 parameters each, and gates; and what is held for
+    /// training where they alone are trained.
+    @Test func adaptersAddLittle() throws {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        let dense = try ModelPlan(configuration.model, vocabulary: 1000)
+        var mixture = MixtureConfiguration(strata: [8])
+        mixture[Adapters.self].settings = .init()
+        configuration.model.mixture = mixture
+        let one = try ModelPlan(configuration.model, vocabulary: 1000)
+        #expect(one.parameters - dense.parameters == 3_145_728 + 6 * 8 * 512)
+        configuration.model.mixture?.strata = [4, 4]
+        configuration.training.trained = .adapters
+        let two = try ModelPlan(configuration.model, vocabulary: 1000, trained: .adapters)
+        let gates = 6 * 12 * 512, norms = 6 * 2 * 512
+        #expect(two.parameters - dense.parameters == 3_145_728 + gates + norms && two.trainedParameters == 3_145_728 + gates)
+        // k R · 4 d a operations in each block, beside the gates'.
+        let gateProducts = 6 * (8 + 0.5 * 4) * 512
+        #expect(abs(two.flopsPerToken - dense.flopsPerToken - 2 * gateProducts - 2 * 1.5 * 4 * 512 * 64 * 6) < 1)
+        let memory = try RankPlan(two, configuration, ranks: 1).memory
+        #expect(memory.optimizerState == 2 * 4 * two.trainedParameters && memory.parameters == 4 * two.parameters)
+        // Of the token groups that run, and sums of earlier ones.
+        #expect(memory.gradients % (4 * two.trainedParameters) == 0 && memory.gradients < 4 * two.parameters)
     }
 
     /// Mixtures of other papers, on the first corpus.

@@ -66,6 +66,23 @@ import _TestSupport
         #expect(found.contains { $0.contains(problem) }, "\(found)")
     }
 
+    @Test(arguments: [
+        ("expert_widths: 8", "where experts have hidden widths of their own"), ("stacked: true", "where strata are stacked"),
+        ("heads: 2", "where rows are cut into parts"),
+    ])
+    func adaptersGoNotWith(key: String, problem: String) throws {
+        let found = try problems("model: {moe: {strata: [4, 4], adapters: {}, \(key)}}\n" + minimalData)
+        #expect(found.contains { $0.contains("model.moe.adapters must be none \(problem)") }, "\(found)")
+    }
+
+    @Test func adaptersGoNotWithAnotherSharedNetwork() throws {
+        let found = try problems("model: {moe: {strata: [4], adapters: {}, conditional_routing: {}}}\n" + minimalData)
+        #expect(
+            found.contains {
+                $0.contains("model.moe must not have CMR and adapters of 64 together: the parameters of each are named shared")
+            }, "\(found)")
+    }
+
     @Test func aKeyOfAnotherSectionIsFound() throws {
         let found = try problems("training: {attention_dropout: 0.1}\nmodle: {}\n" + minimalData)
         #expect(found.count == 2)

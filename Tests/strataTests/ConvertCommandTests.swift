@@ -41,6 +41,39 @@ import _TestSupport
         #expect(resumed.status == 0 && !resumed.stderr.contains("beginning with"), "\(resumed)")
     }
 
+    /// Adapters over a dense model, trained alone: its other parameters stay, without moments; the run goes on so, and not otherwise.
+    @Test func adaptersAreTrainedAlone() throws {
+        let dense = try train("dense", updates: 2, ["model.moe=none"])
+        try #require(dense.status == 0, "\(dense)")
+        let converted = try Launch.alone.strata(
+            [
+                "convert", "upcycle", "\(folder.path)/dense", "--strata", "2,2", "--adapters", "4", "--top-k", "1", "--out",
+                "\(folder.path)/adapted",
+            ])
+        try #require(converted.status == 0, "\(converted)")
+        let settings = ["model.moe={strata: [2, 2], top_k: 1, adapters: {dim: 4}}", "training.train=adapters"]
+        let trained = try train("trained", updates: 4, settings, from: "adapted")
+        #expect(trained.status == 0 && trained.stderr.contains("are trained; "), "\(trained)")
+        #expect(try folder.losses("trained").count == 4)
+        let shards = "\(folder.path)/trained/checkpoints/step-00000004"
+        let headers = try FileManager.default.contentsOfDirectory(atPath: shards).filter { $0.hasSuffix("safetensors") }.map {
+            String(decoding: try folder.data("trained/checkpoints/step-00000004/\($0)").prefix(100_000), as: UTF8.self)
+        }.joined()
+        #expect(headers.contains("adam.m.encoder.layers.1.moe.experts.0.adapter.up.weight"))
+        #expect(headers.contains("embedding.weight") && !headers.contains("adam.m.embedding.weight"))
+        func goOn(_ train: String) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(
+                [
+                    "train", "\(folder.path)/trained/config.yaml", "--out", "\(folder.path)/trained", "--resume", "--set",
+                    "training.updates=5", "--set", "training.train=\(train)",
+                ])
+        }
+        expectError(try goOn("all"), 64, "training.train was adapters, but is absent")
+        expectError(try goOn("[\"*.adapters.*\"]"), 64, "\"*.adapters.*\" fits none")
+        let resumed = try goOn("adapters")
+        #expect(resumed.status == 0, "\(resumed)")
+    }
+
     @Test func aRunLosesHalfItsExperts() throws {
         try folder.copy(TinyCommandLine.run, to: "run")
         let run = "\(folder.path)/run", out = "\(folder.path)/half"

@@ -10,6 +10,7 @@ extension Tape {
         EmbeddingKernel.forward(
             context, tokens: tokens, segments: segments, weight: weight.value, sinusoids: sinusoids, mask: mask, into: out)
         return record(out, parameters: [weight]) { dout in
+            guard weight.isTrained else { return }
             if !mask.dropsNothing { Elementwise.dropout(context, dout, mask: mask, into: dout) }
             EmbeddingKernel.backward(context, tokens: tokens, dout: dout, into: weight.gradient)
         }

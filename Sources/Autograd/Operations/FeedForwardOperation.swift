@@ -26,7 +26,7 @@ extension Tape {
                     epilogue: .rectifierGradient(activation: activation.pointer, stride: activation.columns), into: dactivation)
                 withExtendedLifetime(activation) {}
                 weight1.backwardWeight(context, dy: dactivation, x: h.value)
-                Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient)
+                if bias1.isTrained { Elementwise.addColumnSums(context, of: dactivation, to: bias1.gradient) }
                 let target = h.gradientTarget(context)
                 weight1.backwardInput(context, dy: dactivation, accumulate: target.accumulate, into: target.tensor)
             }

@@ -10,7 +10,8 @@ extension Tape {
             let target = x.gradientTarget(context)
             LayerNormKernel.backward(
                 context, dy: dy, x: x.value, statistics: statistics, gain: gain.value, into: target.tensor,
-                accumulate: target.accumulate, dgain: gain.gradient, dbias: bias.gradient)
+                accumulate: target.accumulate, dgain: gain.gradientOrScratch(context),
+                dbias: bias.gradientOrScratch(context))
         }
     }
 }

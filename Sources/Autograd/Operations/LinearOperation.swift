@@ -12,7 +12,7 @@ extension Tape {
         return record(y, parameters: [weight] + (bias.map { [$0] } ?? [])) { dy in
             context.clock.measure(.gemm, "linear backward") {
                 weight.backwardWeight(context, dy: dy, x: x.value)
-                if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
+                if let bias, bias.isTrained { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
                 let target = x.gradientTarget(context)
                 weight.backwardInput(context, dy: dy, accumulate: target.accumulate, into: target.tensor)
             }

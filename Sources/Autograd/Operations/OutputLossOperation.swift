@@ -16,7 +16,7 @@ extension Tape {
         let loss = context.clock.measure(.loss, "output loss") {
             OutputLossKernel.run(
                 context, precision: weight.precision, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
-                gradient: .init(scale: gradientScale, dx: dx, dweight: weight.gradient))
+                gradient: .init(scale: gradientScale, dx: dx, dweight: weight.isTrained ? weight.gradient : nil))
         }
         context.clock.countProducts(3, m: x.rows, n: weight.rows, k: weight.columns)
         x.receive(dx, context)

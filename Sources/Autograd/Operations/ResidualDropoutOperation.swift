@@ -13,7 +13,7 @@ extension Tape {
             } else {
                 Elementwise.dropout(context, dout, mask: mask, into: dy)
             }
-            if let bias { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
+            if let bias, bias.isTrained { Elementwise.addColumnSums(context, of: dy, to: bias.gradient) }
             y.receive(dy, context)
             residual.receive(dout, context)
         }

@@ -3,13 +3,16 @@ import TensorCore
 
 /// The way of a token group through the strata of a block.
 protocol StrataWalk {
-    /// x [T, d] and what the first stratum reads of it, h [T, d] → x + the strata's contributions, in a tensor of its own.
-    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages
+    /// x [T, d] and what the first stratum reads of it, h [T, d] → x + the strata's contributions, in a tensor of its own. Experts
+    /// read `entry` [T, d], where it is given, and else what their gates read.
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, entry: Tensor?, _ pass: ForwardPass) throws -> StrataPassages
 
-    /// `dx`, the gradient of the result, becomes that of x, but for the part through h, which is returned. `lossScale` is what a
-    /// gate's losses, each times its weight, are multiplied by. Passages are let go one by one.
+    /// `dx`, the gradient of the result, becomes that of x, but for the part through h, which is returned; that of `entry` is
+    /// added to `dentry`. `lossScale` is what a gate's losses, each times its weight, are multiplied by. Passages are let go one by
+    /// one.
     func backward(
-        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float,
+        _ context: ComputeContext
     ) throws -> Tensor
 }
 
@@ -38,14 +41,14 @@ extension StrataOrder {
 
 /// The stratified walk: a token goes on behind the stratum of its leading expert; every stratum adds to the rows at it (7).
 struct StratifiedWalk: StrataWalk {
-    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages {
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, entry: Tensor?, _ pass: ForwardPass) throws -> StrataPassages {
         let context = pass.context, output = context.copy(x)
         var progress: StratumProgress?, passages = StrataPassages(output: output)
         for stratum in strata {
             let rows = progress?.tokens(at: stratum.index) ?? (0..<x.rows).map { Int32($0) }
             // Rows that the stratum adds to are copied; backward needs them as they were.
             let input = stratum.norm == nil ? h : context.gathered(output, rows)
-            let passage = try stratum.forward(input, rows: rows, addingTo: output, pass)
+            let passage = try stratum.forward(input, rows: rows, entry: entry, addingTo: output, pass)
             if progress == nil {
                 progress = StratumProgress(
                     passage.decision.gate.configuration, tokens: x.rows, mostRounds: pass.mostRounds)
@@ -57,35 +60,39 @@ struct StratifiedWalk: StrataWalk {
     }
 
     func backward(
-        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float,
+        _ context: ComputeContext
     ) throws -> Tensor {
         for stratum in strata.dropFirst().reversed() {
             let passage = passages.removeLast()
-            let dinput = try stratum.backward(passage, dx: dx, lossScale: lossScale, context)
+            let dinput = try stratum.backward(passage, dx: dx, entry: entry, dentry: dentry, lossScale: lossScale, context)
             RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
         }
-        return try strata[0].backward(passages.removeLast(), dx: dx, lossScale: lossScale, context)
+        return try strata[0].backward(
+            passages.removeLast(), dx: dx, entry: entry, dentry: dentry, lossScale: lossScale, context)
     }
 }
 
 /// Every token passes all strata, each reading what the one before made; the last adds to the rows.
 struct StackedWalk: StrataWalk {
-    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, _ pass: ForwardPass) throws -> StrataPassages {
+    func forward(_ strata: [Stratum], x: Tensor, h: Tensor, entry: Tensor?, _ pass: ForwardPass) throws -> StrataPassages {
         let context = pass.context, output = context.copy(x), rows = (0..<x.rows).map { Int32($0) }
         var passages = StrataPassages(output: output), input = h
         for stratum in strata {
             let target = stratum.index == strata.count - 1 ? output : context.zeros(x.rows, x.columns)
-            passages.add(try stratum.forward(input, rows: rows, addingTo: target, pass), pass)
+            passages.add(try stratum.forward(input, rows: rows, entry: entry, addingTo: target, pass), pass)
             input = target
         }
         return passages
     }
 
     func backward(
-        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, lossScale: Float, _ context: ComputeContext
+        _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float,
+        _ context: ComputeContext
     ) throws -> Tensor {
         try strata.reversed().reduce(dx) { gradient, stratum in
-            try stratum.backward(passages.removeLast(), dx: gradient, lossScale: lossScale, context)
+            try stratum.backward(
+                passages.removeLast(), dx: gradient, entry: entry, dentry: dentry, lossScale: lossScale, context)
         }
     }
 }

@@ -17,6 +17,7 @@ public struct StratifiedBlock {
     public let entryNorm: LayerNorm
     public let experts: GroupedExperts
     let strata: [Stratum]
+    let entry: (any EntryNetwork)?
     let wrappers: [any BlockWrapper]
     /// Parameters whose gradients backward of the strata adds to, whichever of them tokens reach.
     private let parameters: [Parameter]
@@ -61,6 +62,10 @@ public struct StratifiedBlock {
                 router: StratifiedRouter(site, adjustments: adjustments), scale: scales[index], experts: experts,
                 dispatcher: dispatcher, dropout: dropout, isRecorded: configuration.pool != nil)
         }
+        // Each is asked once: it adds parameters.
+        let entries = configuration.methods(for: (any EntryMethod).self).compactMap { $0.entry(of: block, store: store) }
+        precondition(entries.count <= 1, "of several networks before the experts, which they read is not clear")
+        entry = entries.first
         wrappers = configuration.methods(for: (any WrappingMethod).self).compactMap { $0.wrapper(of: block, store: store) }
     }
 
@@ -75,8 +80,11 @@ public struct StratifiedBlock {
         var figures: [[BlockFigure]] = [], statistics = RoutingStatistics(strata: configuration.strata)
         var decisions: [RoutingDecision] = [], records: [GateRecord] = []
         // Wrappers are put around the experts one by one; the last is the outermost.
+        let h = entryNorm(x, pass), (base, read) = entry?(x, h: h, pass) ?? (x, nil)
         let inner: BlockWrapper.Inner = { x, h in
-            let (output, made, recorded) = try enter(x, h, pass)
+            // What surrounds the experts may leave all rows out.
+            let rows = read.map { x.rows == $0.rows ? $0 : Variable(pass.context.uninitialized(0, $0.columns)) }
+            let (output, made, recorded) = try enter(x, h, rows, pass)
             guard pass.isReporting else { return output }
             records = recorded
             for (stratum, decision) in made.enumerated() { statistics.add(decision, stratum: stratum) }
@@ -91,23 +99,28 @@ public struct StratifiedBlock {
                 return output
             }
         }
-        let output = try block(x, entryNorm(x, pass))
+        let output = try block(base, h)
         pass.report(BlockReport(figures: .combined(figures), statistics: statistics, decisions: decisions, records: records))
         return output
     }
 
-    /// x [T, d] and h, what the first stratum reads → x + the experts' contributions, the gates' decisions, and their records.
+    /// x [T, d], h, what the first stratum reads, and what experts read where it is something else → x + the experts'
+    /// contributions, the gates' decisions, and their records.
     private func enter(
-        _ x: Variable, _ h: Variable, _ pass: ForwardPass
+        _ x: Variable, _ h: Variable, _ read: Variable?, _ pass: ForwardPass
     ) throws -> (output: Variable, decisions: [RoutingDecision], records: [GateRecord]) {
         let context = pass.context, walk = configuration.strataOrder.walk
-        let forward = try walk.forward(strata, x: x.value, h: h.value, pass)
+        let forward = try walk.forward(strata, x: x.value, h: h.value, entry: read?.value, pass)
         var passages = forward.passages
         let gateScale = pass.auxiliaryScale / Float(strata.count)
         let output = pass.tape.record(forward.output, parameters: parameters) { dx in
             // Every token group has its share of the losses of gates' parameters, an empty one none.
             if dx.rows > 0 { for stratum in strata { stratum.gate.addLossGradient(scale: gateScale) } }
-            h.receive(try walk.backward(strata, &passages, dx: dx, lossScale: gateScale, context), context)
+            let dread = read.map { context.zeros($0.rows, $0.columns) }
+            h.receive(
+                try walk.backward(
+                    strata, &passages, dx: dx, entry: read?.value, dentry: dread, lossScale: gateScale, context), context)
+            if let read, let dread { read.receive(dread, context) }
             x.receive(dx, context)
         }
         return (output, forward.decisions, forward.records)

@@ -31,7 +31,7 @@ struct Stratum {
         let weightedSum: RowKernels.WeightedSum
         /// Factors of the choices' outputs beside their weights, flat; nil for 1.
         let factors: [Float]?
-        /// The rows that the experts saw; nil where they are this rank's own, to be gathered again.
+        /// The rows that the experts saw, [rows received, d]; nil where they are this rank's own, to be gathered again.
         let arrived: Tensor?
         /// What the experts left for backward; nil where it is to be computed again, by the same routing.
         let hidden: Tensor?
@@ -41,8 +41,11 @@ struct Stratum {
         let record: GateRecord?
     }
 
-    /// Adds the experts' contributions for `input` to `rows` of `x`.
-    func forward(_ input: Tensor, rows: [Int32], addingTo x: Tensor, _ pass: ForwardPass) throws -> Passage {
+    /// Adds the experts' contributions for `input` to `rows` of `x`. Experts read `rows` of `entry` where it is given, and else what
+    /// the gate reads.
+    func forward(
+        _ input: Tensor, rows: [Int32], entry: Tensor?, addingTo x: Tensor, _ pass: ForwardPass
+    ) throws -> Passage {
         let context = pass.context
         let (normalized, statistics) = normalize(input, context)
         let key = pass.key.derived(index)
@@ -53,7 +56,8 @@ struct Stratum {
         }
         context.clock.count(flops: 2 * rows.count * gate.work)
         let plan = try dispatcher.plan(context, decision)
-        let expertInput = try dispatcher.toExperts(context, context.gathered(normalized, plan.rowTokens), plan)
+        let sent = expertRows(normalized, rows: rows, entry: entry, plan, context)
+        let expertInput = try dispatcher.toExperts(context, sent, plan)
         let activations = context.clock.measure(.experts, "experts") {
             experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
         }
@@ -74,8 +78,10 @@ struct Stratum {
     }
 
     /// The gradient of the stratum's input, through the experts and the gate, from `dx`, that of what forward added to.
-    /// `lossScale` is what a gate's losses, each times its weight, are multiplied by.
-    func backward(_ passage: Passage, dx: Tensor, lossScale: Float, _ context: ComputeContext) throws -> Tensor {
+    /// The gradient of `entry` is added to `dentry`. `lossScale` is what a gate's losses, each times its weight, are multiplied by.
+    func backward(
+        _ passage: Passage, dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float, _ context: ComputeContext
+    ) throws -> Tensor {
         let d = dx.columns, plan = passage.plan, decision = passage.decision
         let doutputs = context.uninitialized(plan.rowsSent, d)
         var dweights = context.clock.measure(.dispatch, "mix backward") {
@@ -84,7 +90,8 @@ struct Stratum {
         unscale(&dweights, unscaled: unscaledWeights(decision, passage.factors))
         if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
         let normalized = normalized(passage, context)
-        let expertInput = passage.arrived ?? context.gathered(normalized, plan.rowTokens)
+        let expertInput =
+            passage.arrived ?? expertRows(normalized, rows: passage.rows, entry: entry, plan, context)
         let darrived = try dispatcher.toExperts(context, doutputs, plan)
         let dexpertInput = context.clock.measure(.experts, "experts backward") {
             experts.backward(
@@ -96,6 +103,10 @@ struct Stratum {
         let dnormalized = context.uninitialized(passage.rows.count, d)
         context.clock.measure(.dispatch, "route backward") {
             RowKernels.sumChoices(context, drows, slots: plan.slots, offsets: decision.offsets, into: dnormalized)
+            if let dentry {
+                RowKernels.scatterAdd(context, dnormalized, passage.rows, to: dentry)
+                dnormalized.fill(0)
+            }
             let (dlogits, dthresholds) = router.backward(context, decision, dweights: dweights, lossScale: lossScale)
             gate.backward(
                 dlogits, dthresholds: dthresholds, rows: normalized, logits: decision.gate.logits, addingTo: dnormalized,
@@ -106,11 +117,19 @@ struct Stratum {
         let dinput = context.uninitialized(passage.rows.count, d)
         LayerNormKernel.backward(
             context, dy: dnormalized, x: passage.input, statistics: statistics, gain: norm.gain.value, into: dinput,
-            accumulate: false, dgain: norm.gain.gradient, dbias: norm.bias.gradient)
+            accumulate: false, dgain: norm.gain.gradientOrScratch(context), dbias: norm.bias.gradientOrScratch(context))
         return dinput
     }
 
-    /// The rows that gate and experts see, and the LayerNorm's statistics.
+    /// What the experts of a plan are sent: rows of `entry`, or of what the gate reads.
+    private func expertRows(
+        _ normalized: Tensor, rows: [Int32], entry: Tensor?, _ plan: DispatchPlan, _ context: ComputeContext
+    ) -> Tensor {
+        guard let entry else { return context.gathered(normalized, plan.rowTokens) }
+        return context.gathered(entry, plan.rowTokens.map { rows[Int($0)] })
+    }
+
+    /// The rows that the gate sees, and the LayerNorm's statistics.
     private func normalize(_ input: Tensor, _ context: ComputeContext) -> (rows: Tensor, statistics: Tensor?) {
         guard let norm else { return (input, nil) }
         let statistics = context.uninitialized(input.rows, 2), normalized = context.uninitialized(input.rows, input.columns)

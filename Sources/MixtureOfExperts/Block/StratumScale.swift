@@ -19,8 +19,10 @@ extension Stratum {
     /// ds = Σ wₑ ⟨dy, FFNₑ⟩.
     func unscale(_ dweights: inout [Float], unscaled weights: @autoclosure () -> [Float]) {
         guard let scale else { return }
-        let sum = zip(dweights, weights()).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-        scale.gradient[0, 0] += Float(sum)
+        if scale.isTrained {
+            let sum = zip(dweights, weights()).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+            scale.gradient[0, 0] += Float(sum)
+        }
         let factor = scale.value[0, 0]
         for choice in dweights.indices { dweights[choice] *= factor }
     }

@@ -57,6 +57,12 @@ extension MixtureConfiguration {
         problems.require(
             !scalesStrata || strataOrder == .stratified, "\(path).stratum_scale",
             text: "must be false where strata are stacked: there only the last one adds to the tokens")
+        for name in Set(methods.flatMap(\.blockNames)).sorted() {
+            let users = methods.filter { $0.blockNames.contains(name) }.map { $0.addition(to: self) ?? "\(type(of: $0))" }
+            problems.require(
+                users.count == 1, path,
+                text: "must not have \(users.joined(separator: " and ")) together: the parameters of each are named \(name)")
+        }
         for method in methods { method.validate(self, path, problems) }
     }
 }

@@ -17,6 +17,9 @@ public protocol MixtureMethod: Equatable, Sendable {
     func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems)
     /// What reports add to a model's name, such as "EOM"; nil where the configuration makes no use of the method.
     func addition(to configuration: MixtureConfiguration) -> String?
+    /// Names below a block that begin the method's parameters, where the configuration makes use of it and another method could
+    /// have the same: only one of them may be in use.
+    var blockNames: [String] { get }
     /// What metrics have of a gate's decision besides losses, always the same names: means over gates and blocks by their
     /// weights, or sums.
     func figures(_ decision: RoutingDecision) -> [BlockFigure]
@@ -26,6 +29,7 @@ extension MixtureMethod {
     public static var fields: [ConfigurationField<Self>] { [] }
     public func validate(_ configuration: MixtureConfiguration, _ path: String, _ problems: ConfigurationProblems) {}
     public func addition(to configuration: MixtureConfiguration) -> String? { nil }
+    public var blockNames: [String] { [] }
     public func figures(_ decision: RoutingDecision) -> [BlockFigure] { [] }
 }
 

@@ -44,6 +44,20 @@ public struct ExpertBackward {
     /// Where the gradient of a parameter of the expert is added to: gradients of different token groups are kept apart, for they
     /// are added up in one order on any number of ranks.
     public func gradient(of parameter: Parameter) -> Tensor { parameter.gradient(source: source) }
+
+    /// Adds rows `band` of the gradient of a weight w [out, in] of y = x wᵀ, from dy [count, out] and x [count, in], whose rows are
+    /// `dyStride` and `xStride` apart (nil: out and in): nothing if it is frozen.
+    public func addGradient(
+        of weight: Parameter, rows band: Range<Int>, _ dy: UnsafePointer<Float>, dyStride: Int? = nil,
+        _ x: UnsafePointer<Float>, xStride: Int? = nil
+    ) {
+        guard weight.isTrained else { return }
+        GEMM.multiply(
+            precision: weight.precision, m: band.count, n: weight.columns, k: count,
+            GEMM.Factor(dy + band.lowerBound, stride: dyStride ?? weight.rows, transposed: true),
+            GEMM.Factor(x, stride: xStride ?? weight.columns), accumulate: true,
+            into: gradient(of: weight).row(band.lowerBound), stride: weight.columns)
+    }
 }
 
 /// A method with experts of its own kind, or of widths of their own.
@@ -52,11 +66,14 @@ public protocol ExpertMethod: MixtureMethod {
     func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)?
     /// The hidden widths of experts, by global id; nil: that of a block's feed-forward network for each.
     func widths(_ configuration: MixtureConfiguration) -> [Int]?
+    /// Floats per row that each of the method's experts leaves for backward; nil: as many as its hidden layer is wide.
+    func keptFloats(_ configuration: MixtureConfiguration) -> Int?
 }
 
 extension ExpertMethod {
     public func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)? { nil }
     public func widths(_ configuration: MixtureConfiguration) -> [Int]? { nil }
+    public func keptFloats(_ configuration: MixtureConfiguration) -> Int? { nil }
 }
 
 /// w2 relu(w1 x + b1) + b2: the expert of the paper, with the layers of a feed-forward network.
@@ -99,7 +116,8 @@ public struct FeedForwardExpert: ExpertNetwork {
         let isFirst = index == 0
         let (dy, x) = isFirst ? (pass.dhidden, pass.rows) : (pass.doutputs, pass.hidden)
         let (weight, bias) = isFirst ? (network.weight1, network.bias1) : (network.weight2, network.bias2)
-        weight.backwardWeight(dy, x, rows: pass.count, band: band, into: pass.gradient(of: weight))
+        pass.addGradient(of: weight, rows: band, dy, x)
+        guard bias.isTrained else { return }
         Elementwise.addColumnSums(
             dy, rows: pass.count, stride: weight.rows, columns: band, to: pass.gradient(of: bias).pointer)
     }

@@ -82,12 +82,13 @@ public struct CosineGate: AdaptiveGate {
             }
             Self.subtract(alongRow * norm * norm, times: rows.row(token), from: drows.row(token), rows.columns)
         }
-        MatrixProduct.backwardWeight(context, dy: dproducts, x: rows, into: weight.gradient)
+        let dweight = weight.gradientOrScratch(context), dthreshold = threshold.gradientOrScratch(context)
+        MatrixProduct.backwardWeight(context, dy: dproducts, x: rows, into: dweight)
         MatrixProduct.backwardInput(context, dy: dproducts, w: weight.value, accumulate: true, into: drows)
         for expert in experts {
             let factor = alongWeights[expert] * ofWeights[expert] * ofWeights[expert]
-            Self.subtract(factor, times: weight.value.row(expert), from: weight.gradient.row(expert), weight.columns)
-            threshold.gradient[0, expert] += dthresholds[expert]
+            Self.subtract(factor, times: weight.value.row(expert), from: dweight.row(expert), weight.columns)
+            dthreshold[0, expert] += dthresholds[expert]
         }
     }
 
@@ -106,7 +107,7 @@ public struct CosineGate: AdaptiveGate {
     }
 
     public func addLossGradient(scale: Float) {
-        guard diversity > 0 || simplicity > 0 else { return }
+        guard weight.isTrained, diversity > 0 || simplicity > 0 else { return }
         let directions = Directions(weight.value, (0..<weight.rows).filter(isActive))
         let overlapScale = Double(scale * diversity)
         let lengthScale = Double(scale * simplicity) / Double(max(directions.experts.count, 1))

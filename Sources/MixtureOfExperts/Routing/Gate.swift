@@ -50,7 +50,7 @@ struct LinearGate: Gate {
     func backward(
         _ dlogits: Tensor, dthresholds: [Float], rows: Tensor, logits: Tensor, addingTo drows: Tensor, _ context: ComputeContext
     ) {
-        MatrixProduct.backwardWeight(context, dy: dlogits, x: rows, into: weight.gradient)
+        if weight.isTrained { MatrixProduct.backwardWeight(context, dy: dlogits, x: rows, into: weight.gradient) }
         MatrixProduct.backwardInput(context, dy: dlogits, w: weight.value, accumulate: true, into: drows)
     }
 }

@@ -10,11 +10,13 @@ struct ConvertUpcycleCommand: ParsableCommand {
         abstract: "Make a mixture of experts whose experts are copies of a dense model's networks.",
         discussion: """
             The model computes the same as before, to rounding: weights of a token's experts add up to 1, and strata after the \
-            first begin with a scale of 0, which training moves. --scale and --noise give that up.
+            first begin with a scale of 0, which training moves. --scale and --noise give that up. With --adapters the network \
+            stays as it is, and experts are small adapters behind it, which begin by adding 0.
 
             Example:
               strata convert upcycle runs/dense --strata 4,4 --out exports/upcycled
               strata train my.yaml --from exports/upcycled --out runs/upcycled
+              strata convert upcycle runs/dense --strata 8 --adapters 64 --out exports/pesc
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
@@ -42,7 +44,12 @@ struct ConvertUpcycleCommand: ParsableCommand {
         help: ArgumentHelp("Multiply experts' weights by 1 + x times a normal number, so that they differ.", valueName: "x"))
     var noise: Float = 0
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("What gates and noise are drawn by.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Make the experts adapters of this width behind the network, which all share.", valueName: "n"))
+    var adapters: Int?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("What gates, adapters and noise are drawn by.", valueName: "n"))
     var seed: UInt64 = 1
 
     @OptionGroup var options: CheckpointOptions
@@ -58,11 +65,14 @@ struct ConvertUpcycleCommand: ParsableCommand {
         for (name, value) in [("--scale", scale), ("--noise", noise)] where !(value >= 0 && value <= 1000) {
             throw CommandFailure(.usage, "\(name) must be 0 to 1000, but is \(value)")
         }
+        if let adapters, !(1...1_048_576).contains(adapters) {
+            throw CommandFailure(.usage, "--adapters must be 1 to 1048576, but is \(adapters)")
+        }
         let run = try RunFolder(existing: folder), choice = try options.choice()
         try requireNew(out)
         var upcycling = Upcycling(strata: sizes)
         (upcycling.every, upcycling.topK, upcycling.scale) = (every, topK, scale)
-        (upcycling.noise, upcycling.seed) = (noise, seed)
+        (upcycling.noise, upcycling.seed, upcycling.adapters) = (noise, seed, adapters)
         let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
         let bytes = try ModelExport.write(model.upcycled(upcycling), to: out)
         print(

@@ -57,7 +57,8 @@ struct PlanCommand: ParsableCommand {
             try MeasuredCapacity.mean(of: RunFolder(existing: $0), for: configuration.model)
         }
         let model = try ModelPlan(
-            configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: requestedCapacity)
+            configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: requestedCapacity,
+            trained: configuration.training.trained)
         let report = PlanReport(
             model: model, rank: try RankPlan(model, configuration, ranks: ranks), isMeasured: requestedCapacity != nil)
         print(json ? try report.json() : report.text, terminator: "")

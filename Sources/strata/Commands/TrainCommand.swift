@@ -245,7 +245,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 return "strata \(mixture.strata.map(String.init).joined(separator: "-")), \(choice)"
             } ?? "dense"
         display.note(
-            "\(experts); \(NumberText.count(run.model.store.count)) parameters on this rank; "
+            "\(experts); \(NumberText.count(run.model.store.count)) parameters on this rank"
+                + (run.configuration.training.trained == .all
+                    ? "; "
+                    : ", of which \(NumberText.count(run.model.store.parameters.reduce(0) { $0 + ($1.isTrained ? $1.count : 0) })) "
+                        + "are trained; ")
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
                 + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")

@@ -9,7 +9,8 @@ import TensorCore
 /// - Throws: `CommandFailure` if what a rank holds of the model is more than the machine's memory, or with one token group's
 ///   activations, which are an estimate, more than twice that; `PlacementError` if the ranks cannot be laid out as configured.
 func requireMemory(_ configuration: RunConfiguration, vocabulary: Int, ranks: Int) throws {
-    let plan = try RankPlan(ModelPlan(configuration.model, vocabulary: vocabulary), configuration, ranks: ranks)
+    let model = try ModelPlan(configuration.model, vocabulary: vocabulary, trained: configuration.training.trained)
+    let plan = try RankPlan(model, configuration, ranks: ranks)
     let held = plan.memory.parameters + plan.memory.gradients + plan.memory.optimizerState
     let besides = max(plan.memory.activations, plan.memory.remaking ?? 0)
     let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(besides)

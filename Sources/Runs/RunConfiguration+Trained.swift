@@ -1,0 +1,31 @@
+import Collectives
+import Training
+import TransformerModel
+
+extension RunConfiguration {
+    /// - Throws: `RunError` where `training.train` asks for what the model does not have.
+    func requireTrainedParameters(vocabulary: Int) throws {
+        let trained = training.trained
+        guard trained != .all else { return }
+        // A rank holds some experts alone.
+        let slices = try SimulatedCluster.run(ranks: 1) { [model] alone in
+            TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone)
+                .map { $0.slices.map(\.name) }
+        }[0]
+        if let pattern = trained.idlePatterns(among: slices.flatMap { $0 }).first {
+            throw RunError(
+                .usage,
+                "training.train must be patterns of the model's parameters, but \"\(pattern)\" fits none: names are those of "
+                    + "checkpoints, such as \(slices[0][0])")
+        }
+        guard slices.joined().contains(where: trained.contains) else {
+            throw RunError(
+                .usage, "training.train must name some of the model's parameters, but it has no \(trained.patterns[0])")
+        }
+        for names in slices where Set(names.map(trained.contains)).count > 1 {
+            throw RunError(
+                .usage,
+                "training.train must have all or none of \(names.joined(separator: ", ")), which are computed together")
+        }
+    }
+}
