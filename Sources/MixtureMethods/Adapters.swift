@@ -61,7 +61,7 @@ public struct Adapters: ExpertMethod, EntryMethod {
 
     public func addition(to configuration: MixtureConfiguration) -> String? { settings.map { "adapters of \($0.dim)" } }
 
-    public var blockNames: [String] { settings == nil ? [] : ["shared"] }
+    public var blockNames: [String] { settings == nil ? [] : ["shared", "experts"] }
 
     public func expert(_ id: Int, name: String, of block: BlockSite, store: ParameterStore) -> (any ExpertNetwork)? {
         settings.map { Adapter(name: "\(name).adapter", $0, dim: block.dim, store: store) }

@@ -20,10 +20,12 @@ public let allMethods: [any MixtureMethod] = [
     RouterZLoss(),
     RouterEntropy(),
     ExpertWidths(),
+    ExpertSum(),
     Adapters(),
     WidthPenalty(),
     SigmoidScores(),
     GroupLimitedChoice(),
+    TwoLayerGate(),
 ]
 
 extension MixtureConfiguration {

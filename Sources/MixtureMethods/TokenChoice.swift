@@ -49,6 +49,10 @@ public struct TokenChoice: RoutingRule {
         for token in 0..<gate.tokens {
             let first = gate.best(ofToken: token), tokenKey = key.derived(Int(gate.rows[token]))
             let logits = gate.logits.row(token), selection = gate.selection.row(token)
+            guard selection[first] > -.infinity else {
+                choices.endToken(leading: -1)
+                continue
+            }
             for expert in noisy.indices {
                 noisy[expert] =
                     expert == first || selection[expert] == -.infinity

@@ -79,7 +79,7 @@ public struct WidthPenalty: RoutingLoss {
         guard let settings else { return [] }
         let visible = decision.visible, configuration = decision.gate.configuration
         var counts = [Int](repeating: 0, count: visible.count)
-        for expert in settings.counts == .first ? decision.leading : decision.experts {
+        for expert in settings.counts == .first ? decision.leading : decision.experts where expert >= 0 {
             counts[Int(expert) - visible.lowerBound] += 1
         }
         let widths = visible.map { settings.width == .own ? configuration.width($0) : configuration.widthToGo($0) }

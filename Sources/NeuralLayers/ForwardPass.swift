@@ -12,6 +12,8 @@ public struct ForwardPass {
     public var auxiliaryScale: Float = 0
     /// Whether mixtures report every gate's decision, for analyses; the scores of all gates then stay in memory.
     public var keepsDecisions = false
+    /// Whether layers report the rows that their feed-forward networks or mixtures read, for calibration.
+    public var keepsRows = false
     /// Strata that a token passes in a block of experts at most; nil: all that it asks for. Of inference alone.
     public var mostRounds: Int?
     private let reports: PassReports?
@@ -44,6 +46,13 @@ public struct ForwardPass {
         guard isTraining, probability > 0 else { return .none }
         return DropoutMask(probability: probability, key: key.derived(purpose))
     }
+}
+
+/// What the feed-forward network, or the mixture, of a layer reads, [T, d].
+public struct LayerRows: Sendable {
+    public let rows: Tensor
+
+    public init(rows: Tensor) { self.rows = rows }
 }
 
 /// What the parts of a model report of one pass, in the order in which they ran.

@@ -22,6 +22,8 @@ public struct ModelPlan {
     /// Parameters of each expert of a block, by global id, and its multiply-adds for a row.
     let parametersOfExpert: [Int]
     let productsOfExpert: [Int]
+    /// Multiply-adds of a row's way through the gate of each stratum of a block.
+    private let gateProducts: [Double]
     /// Multiply-adds of a token's way through everything but experts and gates.
     private let denseProducts: Double
 
@@ -34,7 +36,7 @@ public struct ModelPlan {
         self.configuration = configuration
         self.vocabulary = vocabulary
         routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
-        let (counts, products, byExpert, trainedByExpert) = try SimulatedCluster.run(ranks: 1) { alone in
+        let (counts, products, byExpert, trainedByExpert, gates) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone,
                 experts: configuration.mixture.map { mixture in
@@ -53,12 +55,14 @@ public struct ModelPlan {
             }
             return (
                 [count(.replicated, all), count(.expert, all), count(.replicated, slices), count(.expert, slices)], products,
-                Self.byExpert(all.map(\.1), configuration), Self.byExpert(slices.map(\.1), configuration)
+                Self.byExpert(all.map(\.1), configuration), Self.byExpert(slices.map(\.1), configuration),
+                Self.byGate(all.map(\.1), configuration)
             )
         }[0]
         (replicatedParameters, expertParameters) = (counts[0], counts[1])
         (trainedReplicated, trainedExperts) = (counts[2], counts[3])
         trainedOfExpert = trainedByExpert.map(\.parameters)
+        gateProducts = gates
         denseProducts = Double(products)
         (parametersOfExpert, productsOfExpert) = (byExpert.map(\.parameters), byExpert.map(\.products))
     }
@@ -83,6 +87,18 @@ public struct ModelPlan {
         return counts.map { ($0.parameters / max(blocks, 1), $0.products / max(blocks, 1)) }
     }
 
+    /// Multiply-adds of a whole row at each gate of one block: those of its parts together, of rows that are cut.
+    private static func byGate(_ slices: [ParameterSlice], _ configuration: ModelConfiguration) -> [Double] {
+        guard let mixture = configuration.mixture else { return [] }
+        let blocks = Double(configuration.encoderBlocks + configuration.decoderBlocks)
+        return mixture.strata.indices.map { stratum in
+            slices.reduce(0.0) { sum, slice in
+                let isMatrix = slice.shape.count == 2 && slice.name.contains(".moe.gates.\(stratum).")
+                return isMatrix ? sum + Double(slice.range.count * mixture.rowsPerToken) / blocks : sum
+            }
+        }
+    }
+
     private static func isGate(_ parameter: Parameter) -> Bool { parameter.slices[0].name.contains(".moe.gates.") }
 
     public var blocks: Int { configuration.encoderBlocks + configuration.decoderBlocks }
@@ -105,11 +121,8 @@ public struct ModelPlan {
     /// two for each multiply-add of a product with a matrix of parameters. Attention between tokens, which depends on the
     /// sentence, is not counted.
     public var flopsPerToken: Double {
-        let d = Double(configuration.dim)
         guard let mixture = configuration.mixture, let routing else { return 2 * denseProducts }
-        let gates = mixture.strata.indices.reduce(0) { sum, stratum in
-            sum + routing.arrivals[stratum] * Double(mixture.visibleExperts(atStratum: stratum).count) * d
-        }
+        let gates = mixture.strata.indices.reduce(0) { $0 + routing.arrivals[$1] * gateProducts[$1] }
         let experts = zip(routing.evaluatedRows, productsOfExpert).reduce(0) { $0 + $1.0 * Double($1.1) }
         return 2 * (denseProducts + Double(blocks) * (gates + experts))
     }

@@ -73,6 +73,10 @@ public struct RunConfiguration: Equatable, Sendable {
             configuration.model.validate("model", problems)
             configuration.training.validate("training", problems)
             configuration.requireCountableChoices(problems)
+            problems.require(
+                configuration.model.mixture?.pool == nil || configuration.training.trained == .all, "training.train",
+                "model.moe.expert_pool",
+                text: "must be all where experts come and go (model.moe.expert_pool): those that come are trained")
             if let mixture = configuration.model.mixture, let ranks = configuration.parallel.expertParallel {
                 let smallest = mixture.fewestExperts.min() ?? 0
                 problems.require(

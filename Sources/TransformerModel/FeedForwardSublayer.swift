@@ -32,7 +32,9 @@ enum FeedForwardSublayer {
     func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws -> Variable {
         switch self {
         case let .dense(norm, network, dropout):
-            return network(norm(x, pass), addedTo: x, pass, mask: pass.dropout(dropout, purpose: .residual))
+            let h = norm(x, pass)
+            if pass.keepsRows { pass.report(LayerRows(rows: h.value)) }
+            return network(h, addedTo: x, pass, mask: pass.dropout(dropout, purpose: .residual))
         case .mixture(let block):
             return try block(x, pass)
         }

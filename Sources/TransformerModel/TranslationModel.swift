@@ -168,6 +168,19 @@ public final class TranslationModel {
         return (Array(all.prefix(configuration.encoderBlocks)), Array(all.dropFirst(configuration.encoderBlocks)))
     }
 
+    /// What the feed-forward network, or the mixture, of each layer reads of a batch by the rules of evaluation, the reference
+    /// translation given, [tokens, d], by the layer's name, such as `encoder.layers.0`.
+    public func layerRows(of batch: SentenceBatch) throws -> [(layer: String, rows: Tensor)] {
+        let reports = PassReports()
+        var pass = ForwardPass(
+            tape: Tape(context, recording: false), isTraining: false, key: RandomKey(seed: 0), reporting: reports)
+        pass.keepsRows = true
+        _ = try states(of: batch, pass)
+        let layers =
+            encoder.indices.map { "encoder.layers.\($0)" } + decoder.indices.map { "decoder.layers.\($0)" }
+        return zip(layers, reports.all(of: LayerRows.self)).map { ($0, $1.rows) }
+    }
+
     /// The decoder's output for a batch, [target tokens, d].
     func states(of batch: SentenceBatch, _ pass: ForwardPass) throws -> Variable {
         let memory = try encode(source: batch.source, segments: batch.sourceSegments, pass)

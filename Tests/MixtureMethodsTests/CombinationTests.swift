@@ -35,6 +35,8 @@ import _TestSupport
         Option(keys: ["width_penalty": #"{"weight": 0.5}"#]),
         Option(keys: ["heads": "2"]),
         Option(keys: ["adapters": #"{"dim": 3}"#]),
+        Option(keys: ["combine": #""sum""#, "input": #""entry""#, "gate_normalization": #""never""#]),
+        Option(keys: ["gate": #""mlp""#]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
@@ -84,7 +86,7 @@ import _TestSupport
     /// All that surrounds the experts and masks them, at once.
     @Test(arguments: BlockWorld.all) func manyRanksAreOneWithAll(world: BlockWorld) throws {
         var keys: [String: String] = [:]
-        let alone = ["routing", "bias_balancing_rate", "adapters"]
+        let alone = ["routing", "bias_balancing_rate", "adapters", "combine"]
         for option in Self.options where !alone.contains(where: { option.keys[$0] != nil }) {
             keys.merge(option.keys) { $1 }
         }

@@ -75,6 +75,12 @@ import _TestSupport
         #expect(found.contains { $0.contains("model.moe.adapters must be none \(problem)") }, "\(found)")
     }
 
+    @Test func poolsAreTrainedWhole() throws {
+        let found = try problems(
+            "model: {moe: {strata: [4], routing: top_any, expert_pool: {initial: [2]}}}\ntraining: {train: experts}\n" + minimalData)
+        #expect(found.contains { $0.contains("training.train must be all where experts come and go") }, "\(found)")
+    }
+
     @Test func adaptersGoNotWithAnotherSharedNetwork() throws {
         let found = try problems("model: {moe: {strata: [4], adapters: {}, conditional_routing: {}}}\n" + minimalData)
         #expect(

@@ -74,6 +74,43 @@ import _TestSupport
         #expect(resumed.status == 0, "\(resumed)")
     }
 
+    /// All experts: the first loss of a run is the dense model's. Half of them: another model, that translates.
+    @Test func aDenseRunIsSplit() throws {
+        let dense = try train("dense", updates: 2, ["model.moe=none"])
+        try #require(dense.status == 0, "\(dense)")
+        func split(_ out: String, _ options: String...) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(
+                ["convert", "moefy", "\(folder.path)/dense", "--out", "\(folder.path)/\(out)", "--calibration-tokens", "200"]
+                    + options)
+        }
+        let whole = try split("whole", "--strata", "2,2", "--top-k", "4", "--router", "similarity")
+        #expect(whole.status == 0 && whole.stdout.contains("strata 2-2 of update 2, the same function to rounding"), "\(whole)")
+        let half = try split("half", "--strata", "4", "--top-k", "2")
+        #expect(
+            half.status == 0 && half.stdout.contains("2 of 4 experts at a gate") && half.stdout.contains("at best"), "\(half)")
+        let settings = try String(decoding: folder.data("whole/config.yaml"), as: UTF8.self)
+        #expect(settings.contains("combine: sum") && settings.contains("input: entry"))
+        let begun = try Launch.alone.strata(
+            [
+                "train", "\(folder.path)/whole/config.yaml", "--out", "\(folder.path)/begun", "--from", "\(folder.path)/whole",
+                "--set",
+                "training.updates=1",
+            ])
+        #expect(begun.status == 0, "\(begun)")
+        let goesOn = try train("goes-on", updates: 1, ["model.moe=none"], from: "dense")
+        #expect(goesOn.status == 0)
+        let (expected, losses) = (try folder.losses("goes-on"), try folder.losses("begun"))
+        #expect(abs(losses[0] - expected[0]) < 1e-5 * expected[0], "\(losses), dense \(expected)")
+        let translated = try Launch.alone.strata(
+            ["translate", "\(folder.path)/half", "--direction", "eng-cat", "--beam", "1"], input: "seven\n")
+        #expect(translated.status == 0, "\(translated)")
+        expectError(try split("other", "--strata", "4", "--top-k", "5"), 64, "--top-k must be 1 to the experts, 4, but is 5")
+        expectError(
+            try split("other", "--strata", "4", "--top-k", "1", "--router", "best"), 64,
+            "--router must be one of mlp, linear, similarity, but is best")
+        #expect(!folder.exists("other"))
+    }
+
     @Test func aRunLosesHalfItsExperts() throws {
         try folder.copy(TinyCommandLine.run, to: "run")
         let run = "\(folder.path)/run", out = "\(folder.path)/half"

@@ -10,7 +10,9 @@ import _TestSupport
         ["checkpoint", "list", "a"], ["checkpoint", "prune", "a", "--keep", "1"], ["checkpoint", "verify", "a"],
         ["checkpoint", "average", "a", "--last", "2"],
         ["bench", "gemm"], ["bench", "experts"], ["bench", "invariance"],
-        ["convert", "upcycle", "a", "--strata", "2", "--out", "b"], ["convert", "prune", "a", "--keep", "1", "--dry-run"],
+        ["convert", "upcycle", "a", "--strata", "2", "--out", "b"],
+        ["convert", "moefy", "a", "--strata", "2", "--top-k", "1", "--out", "b"],
+        ["convert", "prune", "a", "--keep", "1", "--dry-run"],
     ]
 
     private static func name(_ arguments: [String]) -> String {

@@ -35,20 +35,34 @@ struct StrataPassages {
     }
 }
 
-extension StrataOrder {
-    var walk: any StrataWalk { self == .stacked ? StackedWalk() : StratifiedWalk() }
+extension MixtureConfiguration {
+    var walk: any StrataWalk {
+        strataOrder == .stacked
+            ? StackedWalk() : StratifiedWalk(readsEntry: strataReadEntry, takesOnce: expertsAreTakenOnce)
+    }
 }
 
 /// The stratified walk: a token goes on behind the stratum of its leading expert; every stratum adds to the rows at it (7).
 struct StratifiedWalk: StrataWalk {
+    /// Whether strata after the first read the rows that came into the block.
+    let readsEntry: Bool
+    /// Whether gates do not offer a token the experts that it has taken.
+    let takesOnce: Bool
+
     func forward(_ strata: [Stratum], x: Tensor, h: Tensor, entry: Tensor?, _ pass: ForwardPass) throws -> StrataPassages {
         let context = pass.context, output = context.copy(x)
-        var progress: StratumProgress?, passages = StrataPassages(output: output)
+        var progress: StratumProgress?, passages = StrataPassages(output: output), taken: TakenExperts?
         for stratum in strata {
             let rows = progress?.tokens(at: stratum.index) ?? (0..<x.rows).map { Int32($0) }
             // Rows that the stratum adds to are copied; backward needs them as they were.
-            let input = stratum.norm == nil ? h : context.gathered(output, rows)
-            let passage = try stratum.forward(input, rows: rows, entry: entry, addingTo: output, pass)
+            let input = stratum.norm == nil ? h : context.gathered(readsEntry ? x : output, rows)
+            let passage = try stratum.forward(input, rows: rows, entry: entry, taken: taken, addingTo: output, pass)
+            if takesOnce {
+                if taken == nil {
+                    taken = TakenExperts(tokens: x.rows, experts: passage.decision.gate.configuration.experts)
+                }
+                taken?.add(rows, passage.decision)
+            }
             if progress == nil {
                 progress = StratumProgress(
                     passage.decision.gate.configuration, tokens: x.rows, mostRounds: pass.mostRounds)
@@ -63,13 +77,17 @@ struct StratifiedWalk: StrataWalk {
         _ strata: [Stratum], _ passages: inout [Stratum.Passage], dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float,
         _ context: ComputeContext
     ) throws -> Tensor {
+        // What strata read is what those before have added to, or what came into the block.
+        let target = readsEntry ? context.zeros(dx.rows, dx.columns) : dx
         for stratum in strata.dropFirst().reversed() {
             let passage = passages.removeLast()
             let dinput = try stratum.backward(passage, dx: dx, entry: entry, dentry: dentry, lossScale: lossScale, context)
-            RowKernels.scatterAdd(context, dinput, passage.rows, to: dx)
+            RowKernels.scatterAdd(context, dinput, passage.rows, to: target)
         }
-        return try strata[0].backward(
+        let dh = try strata[0].backward(
             passages.removeLast(), dx: dx, entry: entry, dentry: dentry, lossScale: lossScale, context)
+        if readsEntry { Elementwise.add(context, target, to: dx) }
+        return dh
     }
 }
 
@@ -80,7 +98,7 @@ struct StackedWalk: StrataWalk {
         var passages = StrataPassages(output: output), input = h
         for stratum in strata {
             let target = stratum.index == strata.count - 1 ? output : context.zeros(x.rows, x.columns)
-            passages.add(try stratum.forward(input, rows: rows, entry: entry, addingTo: target, pass), pass)
+            passages.add(try stratum.forward(input, rows: rows, entry: entry, taken: nil, addingTo: target, pass), pass)
             input = target
         }
         return passages

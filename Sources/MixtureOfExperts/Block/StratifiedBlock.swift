@@ -41,7 +41,7 @@ public struct StratifiedBlock {
         let ((norms, gates, scales, experts), parameters) = store.collect {
             let laterNorms = configuration.strataOrder == .stacked ? 0 : configuration.strata.count - 1
             let norms = (0..<laterNorms).map { LayerNorm(name: "\(name).norms.\($0 + 1)", dim: width, store: store) }
-            let gates = sites.map { configuration.rule.gate(of: $0, store: store) ?? LinearGate($0, store: store) }
+            let gates = sites.map { $0.gate(store: store) }
             let scales = configuration.strata.indices.map { stratum in
                 configuration.scalesStrata && stratum > 0
                     ? store.add(
@@ -80,7 +80,9 @@ public struct StratifiedBlock {
         var figures: [[BlockFigure]] = [], statistics = RoutingStatistics(strata: configuration.strata)
         var decisions: [RoutingDecision] = [], records: [GateRecord] = []
         // Wrappers are put around the experts one by one; the last is the outermost.
-        let h = entryNorm(x, pass), (base, read) = entry?(x, h: h, pass) ?? (x, nil)
+        let h = entryNorm(x, pass)
+        if pass.keepsRows { pass.report(LayerRows(rows: h.value)) }
+        let (base, read) = entry?(x, h: h, pass) ?? (x, nil)
         let inner: BlockWrapper.Inner = { x, h in
             // What surrounds the experts may leave all rows out.
             let rows = read.map { x.rows == $0.rows ? $0 : Variable(pass.context.uninitialized(0, $0.columns)) }
@@ -109,7 +111,7 @@ public struct StratifiedBlock {
     private func enter(
         _ x: Variable, _ h: Variable, _ read: Variable?, _ pass: ForwardPass
     ) throws -> (output: Variable, decisions: [RoutingDecision], records: [GateRecord]) {
-        let context = pass.context, walk = configuration.strataOrder.walk
+        let context = pass.context, walk = configuration.walk
         let forward = try walk.forward(strata, x: x.value, h: h.value, entry: read?.value, pass)
         var passages = forward.passages
         let gateScale = pass.auxiliaryScale / Float(strata.count)

@@ -42,17 +42,17 @@ struct Stratum {
     }
 
     /// Adds the experts' contributions for `input` to `rows` of `x`. Experts read `rows` of `entry` where it is given, and else what
-    /// the gate reads.
+    /// the gate reads; those that are `taken` are not offered.
     func forward(
-        _ input: Tensor, rows: [Int32], entry: Tensor?, addingTo x: Tensor, _ pass: ForwardPass
+        _ input: Tensor, rows: [Int32], entry: Tensor?, taken: TakenExperts?, addingTo x: Tensor, _ pass: ForwardPass
     ) throws -> Passage {
         let context = pass.context
         let (normalized, statistics) = normalize(input, context)
         let key = pass.key.derived(index)
         let decision = context.clock.measure(.dispatch, "route") {
             router.route(
-                context, logits: gate.logits(normalized, context), thresholds: gate.thresholds, rows: rows, key: key,
-                isTraining: pass.isTraining)
+                context, logits: gate.logits(normalized, context), thresholds: gate.thresholds,
+                hidden: taken?.among(router.visible, rows: rows), rows: rows, key: key, isTraining: pass.isTraining)
         }
         context.clock.count(flops: 2 * rows.count * gate.work)
         let plan = try dispatcher.plan(context, decision)

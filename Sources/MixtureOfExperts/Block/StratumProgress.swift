@@ -23,7 +23,9 @@ public struct StratumProgress {
     /// Moves `tokens` on as their gate decided, whether it dropped their choices or not.
     public mutating func advance(_ tokens: [Int32], by decision: RoutingDecision) {
         precondition(tokens.count == decision.tokens, "a gate decides for the tokens at its stratum")
-        for (token, expert) in zip(tokens, decision.leading) { next[Int(token)] = 1 + stratumOfExpert[Int(expert)] }
+        for (token, expert) in zip(tokens, decision.leading) {
+            next[Int(token)] = expert < 0 ? strata : 1 + stratumOfExpert[Int(expert)]
+        }
         guard left != nil else { return }
         for token in tokens.map({ Int($0) }) {
             left![token] -= 1

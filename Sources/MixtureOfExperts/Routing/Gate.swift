@@ -22,6 +22,24 @@ public protocol Gate {
     func addLossGradient(scale: Float)
 }
 
+/// A method with gates of its own kind, for rules that leave them to others.
+public protocol GatingMethod: MixtureMethod {
+    /// The gate of a stratum; nil where the configuration makes no use of the method.
+    func gate(of site: GateSite, store: ParameterStore) -> (any Gate)?
+}
+
+extension GateSite {
+    /// The rule's gate, or a method's, or a linear one.
+    func gate(store: ParameterStore) -> any Gate {
+        if let gate = configuration.rule.gate(of: self, store: store) { return gate }
+        // Each is asked once: it adds parameters.
+        for method in configuration.methods(for: (any GatingMethod).self) {
+            if let gate = method.gate(of: self, store: store) { return gate }
+        }
+        return LinearGate(self, store: store)
+    }
+}
+
 extension Gate {
     public var thresholds: [Float]? { nil }
     public var losses: [BlockFigure] { [] }

@@ -62,7 +62,7 @@ public struct GateScores: Sendable {
         let values = selection.row(token), count = visible.count
         // The next is the largest of those that come behind the last in this order: no list of them is kept.
         var last = Self.largest(values, count)
-        guard body(last) else { return }
+        guard values[last] > -.infinity, body(last) else { return }
         for _ in 1..<max(count, 1) {
             var next = -1
             for index in 0..<count where values[index] != -.infinity {
@@ -74,13 +74,14 @@ public struct GateScores: Sendable {
         }
     }
 
-    /// Each token's `count` experts of highest selection, best first; of equal ones the lowest id first. The best leads.
+    /// Each token's `count` experts of highest selection, best first; of equal ones the lowest id first. The best leads; where all
+    /// are at −∞, none does (−1).
     public func bestChoices(_ count: Int) -> RoutingChoices {
         var choices = RoutingChoices(tokens: tokens, choicesPerToken: count)
         for token in 0..<tokens {
-            var taken = 0, leading = visible.lowerBound
+            var taken = 0, leading = -1
             forEachBest(ofToken: token) { expert in
-                if taken == 0 { leading += expert }
+                if taken == 0 { leading = visible.lowerBound + expert }
                 choices.add(visible.lowerBound + expert)
                 taken += 1
                 return taken < count

@@ -4,7 +4,7 @@ public struct RoutingChoices: Sendable {
     public private(set) var offsets: [Int32] = [0]
     /// Global ids of the experts chosen, flat.
     public private(set) var experts: [Int32] = []
-    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not.
+    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not. −1: none; the token leaves.
     public private(set) var leading: [Int32] = []
 
     /// Room for `choicesPerToken` choices of each token; there may be more or fewer.

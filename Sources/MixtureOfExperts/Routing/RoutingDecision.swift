@@ -12,7 +12,7 @@ public struct RoutingDecision: Sendable {
     public let kept: [Bool]
     /// Weights g of the choices, flat; 0 where not kept.
     public let weights: [Float]
-    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not.
+    /// Leading experts of the tokens, [T]: their strata decide where tokens go next, chosen or not. −1: none; the token leaves.
     public let leading: [Int32]
     /// Tokens of the choices, flat.
     public let choiceTokens: [Int32]
@@ -44,7 +44,7 @@ public struct RoutingDecision: Sendable {
     /// f of (8–11), [V]: the fraction of the tokens that each visible expert leads, before dropping; all 0 for no tokens.
     public var leadingFractions: [Float] {
         var counts = [Int](repeating: 0, count: visible.count)
-        for expert in leading { counts[Int(expert) - visible.lowerBound] += 1 }
+        for expert in leading where expert >= 0 { counts[Int(expert) - visible.lowerBound] += 1 }
         return counts.map { Float($0) / Float(max(tokens, 1)) }
     }
 }

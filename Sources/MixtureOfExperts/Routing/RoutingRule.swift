@@ -40,6 +40,12 @@ public protocol ChoiceWeighting: Sendable {
     func addGradient(_ decision: RoutingDecision, dweights: [Float], to dscores: Tensor)
 }
 
+/// A method that weighs choices, where the rule leaves it to their scores.
+public protocol WeightingMethod: MixtureMethod {
+    /// The method's weighting; nil where the configuration makes no use of it.
+    var weighting: (any ChoiceWeighting)? { get }
+}
+
 extension RoutingRule {
     public var choicesQueue: Bool { true }
     public var readsSelection: Bool { true }

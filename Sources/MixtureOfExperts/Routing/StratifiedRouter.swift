@@ -7,6 +7,7 @@ public struct StratifiedRouter {
     private let scoreFunction: any ScoreFunction
     private let rule: any RoutingRule
     private let losses: [any RoutingLoss]
+    private let weighting: (any ChoiceWeighting)?
     private let maskings: [any OutputMasking]
     private let adjustments: [any SelectionAdjustment]
 
@@ -17,23 +18,32 @@ public struct StratifiedRouter {
         scoreFunction = configuration.scoreFunction
         rule = configuration.rule
         losses = configuration.losses.filter(\.isInUse)
+        weighting =
+            rule.weighting ?? configuration.methods(for: (any WeightingMethod).self).lazy.compactMap(\.weighting).first
         maskings = configuration.methods(for: (any OutputMasking).self)
     }
+
+    /// The global ids of the experts that the gate sees.
+    var visible: Range<Int> { gate.visible }
 
     private var normalization: GateNormalization { rule.normalization(gate.configuration, visible: gate.visible.count) }
 
     /// Routes tokens by `logits` [T, V], which are kept, and `thresholds` [V], if the gate has them. `rows` numbers the tokens within
-    /// their group: draws are keyed by it, under `key`.
+    /// their group: draws are keyed by it, under `key`. Experts that are `hidden` from a token, flat [T, V], have no score there, and
+    /// may not be chosen.
     public func route(
-        _ context: ComputeContext, logits: Tensor, thresholds: [Float]? = nil, rows: [Int32], key: RandomKey, isTraining: Bool
+        _ context: ComputeContext, logits: Tensor, thresholds: [Float]? = nil, hidden: [Bool]? = nil, rows: [Int32],
+        key: RandomKey, isTraining: Bool
     ) -> RoutingDecision {
+        if let hidden { hide(hidden, in: logits) }
         let scores = context.uninitialized(logits.rows, logits.columns)
         scoreFunction.forward(logits, into: scores)
         let shares = scoreFunction.addsUpToOne ? nil : ScoreShares.forward(context, scores)
         var selection: Tensor?
-        if !adjustments.isEmpty {
+        if !adjustments.isEmpty || hidden != nil {
             let adjusted = context.copy(scores)
             for adjustment in adjustments { adjustment.adjust(adjusted, gate) }
+            if let hidden { for index in hidden.indices where hidden[index] { adjusted.pointer[index] = -.infinity } }
             selection = adjusted
         }
         let view = GateScores(
@@ -44,9 +54,18 @@ public struct StratifiedRouter {
             rule.choicesQueue
             ? ExpertCapacity.keep(choices, view) : [Bool](repeating: true, count: choices.experts.count)
         let weights =
-            rule.weighting?.weights(choices, kept: kept, view)
+            weighting?.weights(choices, kept: kept, view)
             ?? GateWeights.forward(choices, kept: kept, view, normalization)
         return RoutingDecision(gate: view, choices: choices, kept: kept, weights: weights)
+    }
+
+    /// −∞ for logits of hidden experts. Where all are hidden logits stay: of nothing there is no softmax.
+    private func hide(_ hidden: [Bool], in logits: Tensor) {
+        for token in 0..<logits.rows {
+            let range = token * logits.columns..<(token + 1) * logits.columns
+            guard !hidden[range].allSatisfy({ $0 }) else { continue }
+            for index in range where hidden[index] { logits.pointer[index] = -.infinity }
+        }
     }
 
     /// What the outputs of a decision's choices are multiplied by beside their weights, flat; nil for 1.
@@ -73,7 +92,7 @@ public struct StratifiedRouter {
         _ context: ComputeContext, _ decision: RoutingDecision, dweights: [Float], lossScale: Float
     ) -> (logits: Tensor, thresholds: [Float]) {
         let gradient = context.zeros(decision.tokens, decision.visible.count)
-        if let weighting = rule.weighting {
+        if let weighting {
             weighting.addGradient(decision, dweights: dweights, to: gradient)
         } else {
             GateWeights.backward(decision, dweights: dweights, normalization, addingTo: gradient)

@@ -16,7 +16,7 @@ struct ConvertUpcycleCommand: ParsableCommand {
             Example:
               strata convert upcycle runs/dense --strata 4,4 --out exports/upcycled
               strata train my.yaml --from exports/upcycled --out runs/upcycled
-              strata convert upcycle runs/dense --strata 8 --adapters 64 --out exports/pesc
+              strata convert upcycle runs/dense --strata 8 --adapters 64 --out pesc
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
@@ -56,12 +56,7 @@ struct ConvertUpcycleCommand: ParsableCommand {
 
     func run() throws {
         try requirePath(out, of: "--out")
-        let sizes = strata.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-        guard sizes.count <= 64, sizes.allSatisfy({ (1...65_536).contains($0) }) else {
-            throw CommandFailure(
-                .usage,
-                "--strata must be 1 to 64 numbers from 1 to 65536 with commas between them, such as 4,4, but is \(strata)")
-        }
+        let sizes = try strataSizes(strata)
         for (name, value) in [("--scale", scale), ("--noise", noise)] where !(value >= 0 && value <= 1000) {
             throw CommandFailure(.usage, "\(name) must be 0 to 1000, but is \(value)")
         }

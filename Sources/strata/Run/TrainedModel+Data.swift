@@ -10,6 +10,13 @@ extension TrainedModel {
     ///
     /// - Throws: `DataError` if they cannot be read, `CommandFailure` if there are none, or others; `folder` is the run's.
     func corpus(of folder: String, at given: String? = nil) throws -> PreparedCorpus {
+        try Self.corpus(of: folder, at: given, configuration, dataFingerprint)
+    }
+
+    /// The same of a model that is not loaded.
+    static func corpus(
+        of folder: String, at given: String? = nil, _ configuration: RunConfiguration, _ dataFingerprint: String
+    ) throws -> PreparedCorpus {
         let tried = given.map { [$0] } ?? Self.places(of: configuration.data.prepared, run: folder)
         let present = tried.filter { RunFolder(path: $0).isPreparedData }
         for path in present {
