@@ -148,14 +148,16 @@ private struct Adapter: ExpertNetwork {
         intoHidden dhidden: UnsafeMutablePointer<Float>, intoRows drows: UnsafeMutablePointer<Float>
     ) {
         GEMM.multiply(
-            precision: down.precision, m: count, n: width, k: dim, GEMM.Factor(doutputs, stride: dim), GEMM.Factor(up.value.pointer, stride: width),
+            precision: down.precision, m: count, n: width, k: dim, GEMM.Factor(doutputs, stride: dim),
+            GEMM.Factor(up.value.pointer, stride: width),
             into: dhidden, stride: hiddenWidth)
         for row in 0..<count {
             let inputs = hidden + row * hiddenWidth, gradients = dhidden + row * hiddenWidth
             for unit in 0..<width { gradients[unit] *= scaling * activation.derivative(inputs[unit]) }
         }
         GEMM.multiply(
-            precision: down.precision, m: count, n: dim, k: width, GEMM.Factor(dhidden, stride: hiddenWidth), GEMM.Factor(down.value.pointer, stride: dim),
+            precision: down.precision, m: count, n: dim, k: width, GEMM.Factor(dhidden, stride: hiddenWidth),
+            GEMM.Factor(down.value.pointer, stride: dim),
             into: drows, stride: dim)
     }
 

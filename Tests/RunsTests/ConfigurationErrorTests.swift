@@ -77,7 +77,8 @@ import _TestSupport
 
     @Test func poolsAreTrainedWhole() throws {
         let found = try problems(
-            "model: {moe: {strata: [4], routing: top_any, expert_pool: {initial: [2]}}}\ntraining: {train: experts}\n" + minimalData)
+            "model: {moe: {strata: [4], routing: top_any, expert_pool: {initial: [2]}}}\ntraining: {train: experts}\n"
+                + minimalData)
         #expect(found.contains { $0.contains("training.train must be all where experts come and go") }, "\(found)")
     }
 
