@@ -199,6 +199,39 @@ import _TinyRuns
         #expect(try tensor("adam.v.", 4, "fc1.weight").contains { $0 != 0 })
     }
 
+    /// What stays is what it was: against the same updates of a run whose experts do not change yet.
+    @Test(arguments: [(1, false), (2, false), (4, true)]) func whatStaysIsMovedOver(ranks: Int, isSharded: Bool) throws {
+        func state(_ period: Int) throws -> (state: ModelState, changes: [PoolChange]) {
+            var plan = Self.plan(strata: [5, 6], initial: [4, 4], updates: 2)
+            plan.shardOptimizer = isSharded
+            plan.model.mixture?[PoolAdaptation.self].settings?.period = period
+            let final = plan
+            let results = try SimulatedCluster.run(ranks: ranks) { world in
+                let run = try TinyRun(world, final)
+                try Self.plantUseless([1, 2, 6, 7], run)
+                while run.trainer.update < 2 { _ = try run.trainer.step() }
+                return (run.state, run.trainer.poolChanges)
+            }
+            return (try ModelState(joining: results.map(\.0)), results[0].1)
+        }
+        let (before, none) = try state(1000), (after, changes) = try state(3)
+        #expect(none.isEmpty && changes.count == 2)
+        var moved = 0
+        for (name, bits) in before.tensors {
+            let isAnew = zip(["encoder", "decoder"], changes).contains { side, change in
+                name.contains("\(side).layers.1.moe.gates.")
+                    || (change.removed + change.added.map(\.expert)).contains {
+                        name.contains("\(side).layers.1.moe.experts.\($0).")
+                    }
+            }
+            if isAnew { continue }
+            #expect(after.tensors[name] == bits, "\(name)")
+            moved += name.contains(".experts.") ? 1 : 0
+        }
+        // Four tensors of each, with moments and averages, of two experts of each stratum at least.
+        #expect(moved >= 2 * 4 * 4 * 4, "\(moved)")
+    }
+
     /// Two kinds of tokens, of which one has an expert: the other gets one of its own, whose row is their direction.
     @Test func aKindOfTokensGetsAnExpert() throws {
         var configuration = try #require(Self.plan(minimum: 1).model.mixture)
