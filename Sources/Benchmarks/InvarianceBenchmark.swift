@@ -63,7 +63,7 @@ public struct InvarianceBenchmark {
             .path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let fitting = Self.ways.filter { way in
-            let strata = configuration.model.mixture?.strata ?? []
+            let strata = configuration.model.mixture?.fewestExperts ?? []
             return (try? ParallelLayout(ranks: way.ranks, expertParallel: way.expertParallel, strata: strata)) != nil
         }
         let outcomes = try fitting.enumerated().map { index, way in
