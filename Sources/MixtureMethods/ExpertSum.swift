@@ -123,6 +123,7 @@ private struct NeuronExpert: ExpertNetwork {
                 initializer: initializer))
     }
 
+    var outputParameters: [Parameter] { [weight2] }
     private var dim: Int { weight1.columns }
     var hiddenWidth: Int { weight1.rows }
     var work: Int { 2 * dim * hiddenWidth }
@@ -139,13 +140,9 @@ private struct NeuronExpert: ExpertNetwork {
         _ doutputs: UnsafePointer<Float>, hidden: UnsafePointer<Float>, count: Int,
         intoHidden dhidden: UnsafeMutablePointer<Float>, intoRows drows: UnsafeMutablePointer<Float>
     ) {
-        GEMM.multiply(
-            m: count, n: hiddenWidth, k: dim, GEMM.Factor(doutputs, stride: dim),
-            GEMM.Factor(weight2.value.pointer, stride: hiddenWidth),
-            epilogue: .rectifierGradient(activation: hidden, stride: hiddenWidth), into: dhidden, stride: hiddenWidth)
-        GEMM.multiply(
-            m: count, n: dim, k: hiddenWidth, GEMM.Factor(dhidden, stride: hiddenWidth),
-            GEMM.Factor(weight1.value.pointer, stride: dim), into: drows, stride: dim)
+        weight2.backwardInput(
+            doutputs, rows: count, epilogue: .rectifierGradient(activation: hidden, stride: hiddenWidth), into: dhidden)
+        weight1.backwardInput(dhidden, rows: count, into: drows)
     }
 
     /// Rows of the first layer, with its bias, and of the second.
