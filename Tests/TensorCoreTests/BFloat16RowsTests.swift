@@ -16,7 +16,8 @@ import _TestSupport
     @Test(arguments: [1, 2, 7, 15, 16, 31, 32, 33, 64, 96, 101], [1, 2]) func rowsAreRounded(columns: Int, threads: Int) {
         let context = ComputeContext(threads: threads), x = context.normal(130, columns, seed: 3)
         let odd: [Float] = [
-            .infinity, -.infinity, 0, -0.0, Float(bitPattern: 0x0001_1111), -3e38, .greatestFiniteMagnitude, Float(bitPattern: 0x3F80_8000),
+            .infinity, -.infinity, 0, -0.0, Float(bitPattern: 0x0001_1111), -3e38,
+            .greatestFiniteMagnitude, Float(bitPattern: 0x3F80_8000),
             Float(bitPattern: 0x3F81_8000), Float(bitPattern: 0xBF80_8001),
         ]
         for (index, value) in odd.enumerated() where index < x.count { x.pointer[index * 3 % x.count] = value }

@@ -4,6 +4,7 @@ import DataPipeline
 import Files
 import Foundation
 import MixtureOfExperts
+import Runs
 import TensorCore
 import Training
 
@@ -65,7 +66,8 @@ enum FuzzReaders {
 
     private static func isTyped(_ error: any Error) -> Bool {
         error is SafeTensors.FormatError || error is FileError || error is CheckpointError || error is ConfigurationError
-            || error is DataError || error is PlacementError || error is TrainingError
+            || error is DataError || error is PlacementError || error is PrecisionError || error is RunError
+            || error is TrainingError
     }
 
     static func fail(_ text: String, status: Int32 = 1) -> Never {

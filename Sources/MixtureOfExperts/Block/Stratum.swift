@@ -90,8 +90,10 @@ struct Stratum {
         unscale(&dweights, unscaled: unscaledWeights(decision, passage.factors))
         if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
         let normalized = normalized(passage, context)
+        // Of rows that this rank keeps to itself the way to its experts is no more than rounding.
         let expertInput =
-            passage.arrived ?? expertRows(normalized, rows: passage.rows, entry: entry, plan, context)
+            try passage.arrived
+            ?? dispatcher.toExperts(context, expertRows(normalized, rows: passage.rows, entry: entry, plan, context), plan)
         let darrived = try dispatcher.toExperts(context, doutputs, plan)
         let dexpertInput = context.clock.measure(.experts, "experts backward") {
             experts.backward(
