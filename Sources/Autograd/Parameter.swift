@@ -27,6 +27,8 @@ public enum ParameterInitializer: Sendable {
     case uniform(bound: Float)
     /// A matrix with rows of length 1 that are orthogonal to one another; of more rows than columns, each so many of them.
     case orthonormalRows
+    /// As a matrix of so many rows: columns of length 1 that are orthogonal to one another or, where it is wider than high, rows.
+    case isometry(rows: Int)
 
     /// Glorot and Bengio's uniform distribution for a weight [out, in], times `gain`.
     public static func xavier(inputs: Int, outputs: Int, gain: Float = 1) -> ParameterInitializer {
@@ -58,6 +60,9 @@ public struct ParameterSlice: Sendable {
             var all = [Float](repeating: 0, count: range.count)
             all.withUnsafeMutableBufferPointer { fillOrthonormalRows($0.baseAddress!, key: key) }
             for (place, element) in elements.enumerated() { values[place] = all[element] }
+        case let .isometry(rows):
+            let all = isometry(rows: rows, key: key)
+            for (place, element) in elements.enumerated() { values[place] = all[element] }
         case let .uniform(bound):
             for (place, element) in elements.enumerated() { values[place] = (2 * key.uniform(element) - 1) * bound }
         }
@@ -77,6 +82,8 @@ public final class Parameter {
     public internal(set) var precision = GEMM.Precision.float32
     /// Whether training changes it. One that is frozen has no gradient, and operations compute none.
     public internal(set) var isTrained = true
+    /// Whether it is a matrix that is computed of others (`DerivedWeight`).
+    public internal(set) var isDerived = false
     private var storage: (value: Tensor, gradients: [Tensor])?
     /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
     public private(set) var packed: PackedWeights?
@@ -104,6 +111,15 @@ public final class Parameter {
                 name: name, shape: [count], range: index * count..<(index + 1) * count, initializer: initializer)
         }
         self.init(rows: 1, columns: names.count * count, placement: placement, use: .elements, slices: slices)
+    }
+
+    /// A tensor of any shape, kept as one row.
+    public convenience init(
+        tensor name: String, shape: [Int], placement: ParameterPlacement = .replicated, initializer: ParameterInitializer
+    ) {
+        let count = shape.reduce(1, *)
+        let slice = ParameterSlice(name: name, shape: shape, range: 0..<count, initializer: initializer)
+        self.init(rows: 1, columns: count, placement: placement, use: .elements, slices: [slice])
     }
 
     private init(
@@ -160,6 +176,16 @@ public final class Parameter {
 }
 
 extension ParameterSlice {
+    /// Normal draws whose rows or columns, whichever are fewer, are made orthonormal.
+    fileprivate func isometry(rows: Int, key: RandomKey) -> [Float] {
+        let columns = range.count / rows, isWide = rows <= columns
+        var vectors = [Float](repeating: 0, count: range.count)
+        let flat = ParameterSlice(
+            name: name, shape: isWide ? [rows, columns] : [columns, rows], range: range, initializer: .orthonormalRows)
+        vectors.withUnsafeMutableBufferPointer { flat.fillOrthonormalRows($0.baseAddress!, key: key) }
+        return isWide ? vectors : (0..<range.count).map { vectors[$0 % columns * rows + $0 / columns] }
+    }
+
     /// Rows of normal draws, each made orthogonal to those before it (Gram–Schmidt, twice for rounding) and of length 1.
     fileprivate func fillOrthonormalRows(_ values: UnsafeMutablePointer<Float>, key: RandomKey) {
         let columns = shape[shape.count - 1], rows = range.count / columns

@@ -3,11 +3,11 @@ import TensorCore
 /// All parameters that a rank holds, in two flat buffers: the replicated ones, which are the same on every rank, and the
 /// experts'. Gradient sums, optimizer and checkpoints work on the buffers.
 public final class ParameterStore {
-    /// One placement's parameters: values [1, n], those that are trained first, each part in the order they were added, and
-    /// gradients of those, [1, trained].
+    /// One placement's parameters: values [1, n], those that are trained first, then matrices that are derived, then frozen
+    /// parameters, each part in the order they were added, and gradients of the former two.
     public struct Section {
         public let values: Tensor
-        /// Elements of the parameters that are trained; those of frozen ones follow.
+        /// Elements of the parameters that are trained, which are first.
         public let trained: Int
         /// Gradients of each source of rows: of experts as many as there are ranks whose rows they see, so that what comes from
         /// different token groups is added up later, in an order of its own; of dense parameters one. None in a store for
@@ -26,8 +26,11 @@ public final class ParameterStore {
     }
 
     public private(set) var parameters: [Parameter] = []
+    /// Matrices that are computed of them.
+    public private(set) var derived: [any DerivedWeight] = []
     private var sections: ByPlacement<Section>?
     private let precision: GEMM.Precision
+    private var pool: WorkerPool?
 
     /// `precision` is that of products with the parameters that are used as factors.
     public init(precision: GEMM.Precision = .float32) {
@@ -42,12 +45,28 @@ public final class ParameterStore {
         return parameter
     }
 
-    /// What `build` makes, with the parameters that it added on the way.
-    public func collect<Result>(_ build: () -> Result) -> (Result, [Parameter]) {
-        let first = parameters.count
-        let result = build()
-        return (result, Array(parameters[first...]))
+    /// Adds a matrix that is computed of parameters; `materialize` has not been called yet.
+    public func derive(_ weight: any DerivedWeight) {
+        precondition(sections == nil, "matrices are added before their store is materialized")
+        weight.matrix.isDerived = true
+        derived.append(weight)
     }
+
+    /// What `build` makes, with the parameters and derived matrices that it added on the way.
+    public func collect<Result>(_ build: () -> Result) -> (Result, [Parameter]) {
+        let (first, firstDerived) = (parameters.count, derived.count)
+        let result = build()
+        return (result, Array(parameters[first...]) + derived[firstDerived...].map(\.matrix))
+    }
+
+    /// Computes the derived matrices: to be called whenever parameters have been changed or loaded.
+    public func refresh() {
+        guard !derived.isEmpty, let pool else { return }
+        pool.parallelFor(derived.count) { derived[$0].compute() }
+    }
+
+    /// Everything that has gradients.
+    public var summed: [Parameter] { parameters.filter(\.isTrained) + derived.map(\.matrix).filter(\.isTrained) }
 
     /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
     /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see;
@@ -61,18 +80,22 @@ public final class ParameterStore {
             precondition(trained.count == 1, "\(parameter.slices[0].name): a parameter is trained as a whole, or not at all")
             parameter.isTrained = trained == [true]
         }
+        for weight in derived { weight.matrix.isTrained = weight.shared.isTrained || weight.own.contains(where: \.isTrained) }
+        pool = context.pool
         let names = parameters.flatMap { $0.slices.map(\.name) }
         precondition(Set(names).count == names.count, "every slice has a name of its own")
         sections = ByPlacement { placement in
             let sources = placement == .expert ? expertSources : 1
             return materialize(context, placement, seed, sources: seed == nil ? 0 : sources)
         }
+        if seed != nil { refresh() }
     }
 
     /// Packs the factors of products, and lets the buffers go: from now on values are only used.
     public func packForInference(_ context: ComputeContext, precision: PackedWeights.Precision = .float32) {
         precondition(sections != nil, "a store is packed once, when it is materialized")
-        for parameter in parameters { parameter.packForInference(context, precision) }
+        refresh()
+        for parameter in parameters + derived.map(\.matrix) { parameter.packForInference(context, precision) }
         sections = nil
     }
 
@@ -84,7 +107,7 @@ public final class ParameterStore {
     /// Every slice and where it lies, in buffer order.
     public func locations(_ placement: ParameterPlacement) -> [Location] {
         let members = members(placement)
-        return zip(members, Self.offsets(members)).flatMap { parameter, offset in
+        return zip(members, Self.offsets(members)).filter { !$0.0.isDerived }.flatMap { parameter, offset in
             parameter.slices.map {
                 Location(
                     slice: $0, placement: placement,
@@ -99,7 +122,7 @@ public final class ParameterStore {
     /// The first elements of a section's chunks, of the parameters that are trained. They follow from the parameters' sizes alone,
     /// each of which begins a chunk: sums by chunk are the same whatever other parameters a rank holds.
     public func chunkStarts(_ placement: ParameterPlacement) -> [Int] {
-        let members = members(placement).filter(\.isTrained)
+        let members = members(placement).filter { $0.isTrained && !$0.isDerived }
         return zip(members, Self.offsets(members)).flatMap { parameter, offset in
             stride(from: offset, to: offset + parameter.count, by: Self.chunkElements)
         }
@@ -113,8 +136,9 @@ public final class ParameterStore {
     {
         let members = members(placement)
         let offsets = Self.offsets(members)
-        let total = offsets.last ?? 0, trained = offsets[members.count(where: \.isTrained)]
-        let gradients = (0..<sources).map { _ in context.zeros(1, trained) }
+        let total = offsets.last ?? 0, trained = offsets[members.count { $0.isTrained && !$0.isDerived }]
+        let summed = offsets[members.count(where: \.isTrained)]
+        let gradients = (0..<sources).map { _ in context.zeros(1, summed) }
         let section = Section(
             values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total), trained: trained,
             sources: gradients, gradients: gradients.first ?? context.zeros(1, 0))
@@ -124,7 +148,7 @@ public final class ParameterStore {
             }
             parameter.materialize(
                 value: view(section.values), gradients: parameter.isTrained ? gradients.map(view) : [])
-            if let seed { parameter.initialize(seed: seed) }
+            if let seed, !parameter.isDerived { parameter.initialize(seed: seed) }
         }
         return section
     }
@@ -132,7 +156,8 @@ public final class ParameterStore {
     /// The parameters of a section in the order of its buffers.
     private func members(_ placement: ParameterPlacement) -> [Parameter] {
         let members = parameters.filter { $0.placement == placement }
-        return members.filter(\.isTrained) + members.filter { !$0.isTrained }
+        let matrices = derived.map(\.matrix).filter { $0.placement == placement }
+        return members.filter(\.isTrained) + matrices.filter(\.isTrained) + (matrices + members).filter { !$0.isTrained }
     }
 
     /// Where each parameter begins, on a cache line of its own, and at last where the buffer ends.

@@ -34,6 +34,7 @@ extension NamedTensors {
                     into: values.pointer + location.range.lowerBound, path: path)
             }
         }
+        store.refresh()
     }
 
     /// Reads elements of a tensor that must have a shape.

@@ -21,6 +21,7 @@ public let allMethods: [any MixtureMethod] = [
     RouterEntropy(),
     ExpertWidths(),
     ExpertSum(),
+    FactorisedExperts(),
     Adapters(),
     WidthPenalty(),
     SigmoidScores(),

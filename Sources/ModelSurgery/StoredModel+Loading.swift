@@ -27,6 +27,7 @@ extension StoredModel {
                 }
             }
         }
+        store.refresh()
         let held = Set(store.parameters.flatMap { $0.slices.map(\.name) })
         // Other ranks hold other experts; gates' shapes say how many there are.
         if let extra = parameters.names.filter({ !$0.contains(".experts.") && !held.contains($0) }).min() {

@@ -20,17 +20,28 @@ public struct Upcycling: Sendable {
     public var noise: Float = 0
     /// The width of adapters, which are the experts then, behind the dense network that all tokens pass; nil: experts are copies.
     public var adapters: Int?
+    /// Whether experts are chains of tensors with the middle one in common, made of the dense matrices.
+    public var isFactorised = false
+    /// The largest bond of these chains; nil: as large as it takes for the matrices.
+    public var truncation: Int?
     /// Gates, adapters and noise are drawn under it.
     public var seed: UInt64 = 1
 
     public init(strata: [Int]) { self.strata = strata }
 
     /// Whether the model's function is kept, to rounding.
-    public var isExact: Bool { adapters != nil || noise == 0 && (scale == 0 || strata.count == 1) }
+    public var isExact: Bool {
+        adapters != nil || noise == 0 && (scale == 0 || strata.count == 1) && (!isFactorised || truncation == nil)
+    }
 
     var text: String {
         if let adapters {
             return "upcycled into strata \(strata) of adapters of \(adapters), every \(every), top-\(topK), seed \(seed)"
+        }
+        if isFactorised {
+            return
+                "factorised into strata \(strata), every \(every), top-\(topK), bonds \(truncation.map { "up to \($0)" } ?? "uncut"), "
+                + "scale \(scale), seed \(seed)"
         }
         return "upcycled into strata \(strata), every \(every), top-\(topK), scale \(scale), noise \(noise), seed \(seed)"
     }
@@ -43,7 +54,10 @@ extension StoredModel {
     /// stays, shared, and experts add to what it makes: at first 0, whatever is routed or dropped.
     ///
     /// - Throws: `SurgeryError` if the model is no dense one, or the mixture cannot be one.
-    public func upcycled(_ upcycling: Upcycling) throws -> StoredModel {
+    /// `report` is told of each matrix that is made a chain of tensors, when it is read, and how far it is from what they make.
+    public func upcycled(
+        _ upcycling: Upcycling, report: @escaping @Sendable (_ matrix: String, _ error: Double) -> Void = { _, _ in }
+    ) throws -> StoredModel {
         guard configuration.model.mixture == nil else {
             throw SurgeryError("\(path): must be a dense model (model.moe: none) to be upcycled, but has experts already")
         }
@@ -51,6 +65,10 @@ extension StoredModel {
             throw SurgeryError(
                 "--noise and --scale must be 0 with --adapters, whose experts are no copies, but are \(upcycling.noise) and "
                     + "\(upcycling.scale)")
+        }
+        guard !upcycling.isFactorised || upcycling.adapters == nil && upcycling.noise == 0 else {
+            throw SurgeryError(
+                "--noise and --adapters are for experts with matrices of their own, and these have a tensor in common")
         }
         guard upcycling.topK >= (upcycling.adapters == nil ? 2 : 1) else {
             throw SurgeryError(
@@ -73,7 +91,8 @@ extension StoredModel {
         let slices = try SimulatedCluster.run(ranks: 1) { alone in
             TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
         }[0]
-        result.parameters = try UpcycledTensors(slices, of: parameters, upcycling, path: path)
+        let chains = FactorisedMatrices(of: parameters, most: upcycling.truncation, report: report)
+        result.parameters = try UpcycledTensors(slices, of: parameters, upcycling, chains, path: path)
         result.history.append(upcycling.text)
         return result
     }
@@ -82,12 +101,15 @@ extension StoredModel {
 extension Upcycling {
     /// A method is known by its key here.
     fileprivate func mixture() throws -> MixtureConfiguration {
-        guard let adapters else { return MixtureConfiguration(strata: strata) }
+        guard adapters != nil || isFactorised else { return MixtureConfiguration(strata: strata) }
         func number(_ value: Int) -> ConfigurationNode { ConfigurationNode(written: .scalar("\(value)", quoted: false)) }
-        let section = ConfigurationNode(written: .map([.init(key: "dim", node: number(adapters))]))
+        let settings =
+            adapters.map { [ConfigurationNode.Entry(key: "dim", node: number($0))] }
+            ?? truncation.map { [.init(key: "truncate", node: number($0))] } ?? []
+        let section = ConfigurationNode(written: .map(settings))
         let keys: [ConfigurationNode.Entry] = [
             .init(key: "strata", node: ConfigurationNode(written: .list(strata.map(number)))),
-            .init(key: "adapters", node: section),
+            .init(key: adapters == nil ? "mpo" : "adapters", node: section),
         ]
         return try MixtureConfiguration.form(methods: allMethods).read(root: ConfigurationNode(written: .map(keys)))
     }
@@ -101,21 +123,38 @@ private struct UpcycledTensors: NamedTensors {
         case noisyCopy(String)
         case drawn(ParameterSlice)
         case constant(Float)
+        /// A tensor of a dense matrix as a chain, by its number.
+        case chained(String, Int)
     }
 
     private let tensors: [String: (shape: [Int], origin: Origin)]
     private let dense: any NamedTensors
     private let upcycling: Upcycling
+    private let chains: FactorisedMatrices
     let names: [String]
 
-    init(_ slices: [ParameterSlice], of dense: any NamedTensors, _ upcycling: Upcycling, path: String) throws {
+    init(
+        _ slices: [ParameterSlice], of dense: any NamedTensors, _ upcycling: Upcycling, _ chains: FactorisedMatrices,
+        path: String
+    ) throws {
         self.dense = dense
+        self.chains = chains
         self.upcycling = upcycling
         tensors = try Dictionary(
             uniqueKeysWithValues: slices.map { slice in
                 let origin = Self.origin(slice, upcycling)
                 if case let .copy(name) = origin { try Self.require(dense, name, slice.shape, path) }
                 if case let .noisyCopy(name) = origin { try Self.require(dense, name, slice.shape, path) }
+                if case let .chained(name, tensor) = origin {
+                    guard let shape = dense.shape(name), shape.count == 2,
+                        MatrixChain(outputs: shape[0], inputs: shape[1], most: upcycling.truncation).shape(tensor)
+                            == slice.shape
+                    else {
+                        throw SurgeryError(
+                            "\(path): \(name) must be a matrix that \(slice.name) can be made of, but is "
+                                + (dense.shape(name).map { "of shape \($0)" } ?? "absent"))
+                    }
+                }
                 return (slice.name, (slice.shape, origin))
             })
         names = tensors.keys.sorted()
@@ -138,6 +177,9 @@ private struct UpcycledTensors: NamedTensors {
         case "norms": return .copy("\(layer).ffn_norm.\(parts[parts.count - 1])")
         case "shared": return .copy("\(layer).ffn.\(last)")
         case "experts" where upcycling.adapters != nil: return .drawn(slice)
+        case "central": return .chained("\(layer).ffn.\(parts[parts.count - 1]).weight", MatrixChain.centre)
+        case "experts" where parts[parts.count - 2] == "mpo":
+            return .chained("\(layer).ffn.\(parts[parts.count - 3]).weight", Int(parts[parts.count - 1])! - 1)
         case "experts": return upcycling.noise > 0 ? .noisyCopy("\(layer).ffn.\(last)") : .copy("\(layer).ffn.\(last)")
         case "scales": return .constant(upcycling.scale)
         default: return .drawn(slice)
@@ -158,6 +200,8 @@ private struct UpcycledTensors: NamedTensors {
             slice.draw(elements, seed: upcycling.seed, into: target)
         case let .constant(value):
             target.update(repeating: value, count: elements.count)
+        case let .chained(matrix, tensor):
+            try chains.read(matrix, tensor, elements, into: target)
         }
     }
 }

@@ -8,6 +8,11 @@ public struct FeedForward {
     public let weight2: Parameter
     public let bias2: Parameter
 
+    /// Of parameters that the store has.
+    public init(weight1: Parameter, bias1: Parameter, weight2: Parameter, bias2: Parameter) {
+        (self.weight1, self.bias1, self.weight2, self.bias2) = (weight1, bias1, weight2, bias2)
+    }
+
     public init(name: String, dim: Int, ffnDim: Int, placement: ParameterPlacement = .replicated, store: ParameterStore) {
         let initializer = ParameterInitializer.xavier(inputs: dim, outputs: ffnDim)
         weight1 = store.add(

@@ -19,6 +19,8 @@ public struct ModelPlan {
     let trainedExperts: Int
     /// Parameters of each expert of a block that training changes, by global id.
     let trainedOfExpert: [Int]
+    /// Elements of the matrices of each expert of a block that are computed of parameters, by global id.
+    let derivedOfExpert: [Int]
     /// Parameters of each expert of a block, by global id, and its multiply-adds for a row.
     let parametersOfExpert: [Int]
     let productsOfExpert: [Int]
@@ -36,13 +38,15 @@ public struct ModelPlan {
         self.configuration = configuration
         self.vocabulary = vocabulary
         routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
-        let (counts, products, byExpert, trainedByExpert, gates) = try SimulatedCluster.run(ranks: 1) { alone in
+        let (counts, products, byExpert, trainedByExpert, derived, gates) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone,
                 experts: configuration.mixture.map { mixture in
                     [[Int]](
                         repeating: Array(0..<mixture.experts), count: configuration.encoderBlocks + configuration.decoderBlocks)
                 })
+            let matrices = TranslationModel.derivedMatrices(
+                configuration: configuration, vocabulary: vocabulary, expertGroup: alone)
             let all = parameters.flatMap { parameter in parameter.slices.map { (parameter.placement, $0) } }
             let slices = all.filter { trained.contains($0.1.name) }
             func count(_ placement: ParameterPlacement, _ slices: [(ParameterPlacement, ParameterSlice)]) -> Int {
@@ -56,7 +60,7 @@ public struct ModelPlan {
             return (
                 [count(.replicated, all), count(.expert, all), count(.replicated, slices), count(.expert, slices)], products,
                 Self.byExpert(all.map(\.1), configuration), Self.byExpert(slices.map(\.1), configuration),
-                Self.byGate(all.map(\.1), configuration)
+                Self.byExpert(matrices.flatMap(\.slices), configuration), Self.byGate(all.map(\.1), configuration)
             )
         }[0]
         (replicatedParameters, expertParameters) = (counts[0], counts[1])
@@ -64,7 +68,9 @@ public struct ModelPlan {
         trainedOfExpert = trainedByExpert.map(\.parameters)
         gateProducts = gates
         denseProducts = Double(products)
-        (parametersOfExpert, productsOfExpert) = (byExpert.map(\.parameters), byExpert.map(\.products))
+        parametersOfExpert = byExpert.map(\.parameters)
+        derivedOfExpert = derived.map(\.parameters)
+        productsOfExpert = zip(byExpert, derived).map { $0.products + $1.products }
     }
 
     /// Of the experts of one block: every block has the same.

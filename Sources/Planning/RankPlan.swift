@@ -17,6 +17,7 @@ public struct RankPlan {
     public let gradientBytesPerUpdate: Int
 
     public struct Memory: Encodable {
+        /// With matrices that are computed of them.
         public let parameters: Int
         /// Of the token groups that run, and the sums of earlier ones.
         public let gradients: Int
@@ -50,9 +51,11 @@ public struct RankPlan {
         let experts = plan.blocks * mostOfPlace
         let mostTrained = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.trainedOfExpert[$1] } }.max() ?? 0
         let (trained, trainedExperts) = (plan.trainedReplicated, plan.blocks * mostTrained)
-        let held = (plan.replicatedParameters + experts) * float
+        let mostDerived = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.derivedOfExpert[$1] } }.max() ?? 0
+        let derived = plan.blocks * mostDerived
+        let held = (plan.replicatedParameters + experts + derived) * float
         let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups) }
-        let gradients = (trained * copies.replicated + trainedExperts * copies.expert) * float
+        let gradients = (trained * copies.replicated + (trainedExperts + derived) * copies.expert) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
             isSharded ? trained / ranks + trainedExperts / layout.replicas : trained + trainedExperts
@@ -79,6 +82,6 @@ public struct RankPlan {
         }
         gradientBytesPerUpdate =
             sent(trained, parts.replicated, among: ranks)
-            + sent(trainedExperts, parts.expert, among: layout.replicas)
+            + sent(trainedExperts + derived, parts.expert, among: layout.replicas)
     }
 }

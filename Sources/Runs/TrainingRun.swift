@@ -30,7 +30,14 @@ public final class TrainingRun {
             world: world, expertParallel: configuration.parallel.expertParallel,
             strata: configuration.model.mixture?.fewestExperts ?? [])
         try configuration.requireTrainedParameters(vocabulary: vocabulary)
-        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
+        let begun = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
+        guard begun.model.store.derived.isEmpty || !configuration.parallel.shardOptimizer else {
+            throw RunError(
+                .usage,
+                "parallel.shard_optimizer must be false where experts' matrices are computed of shared tensors (model.moe.mpo), but is "
+                    + "true: every rank needs the gradients of all")
+        }
+        first = begun
     }
 
     /// Model, optimizer and average.

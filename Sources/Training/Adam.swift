@@ -70,12 +70,13 @@ public final class Adam {
     public func moments(_ placement: ParameterPlacement) -> Moments { parts[placement].moments }
 
     /// Shrinks the matrices of the share. Biases, and the scales and shifts of norms, stay: what is to be small is what multiplies.
-    private func decay(_ learningRate: Float) {
+    private func decay(_ learningRate: Float, leavingOut left: Set<String>) {
         guard weightDecay > 0 else { return }
         let factor = 1 - learningRate * weightDecay
         for placement in ParameterPlacement.allCases {
             let values = store.section(placement).values.pointer, share = share(placement)
-            for location in store.locations(placement) where location.slice.shape.count == 2 {
+            for location in store.locations(placement)
+            where !left.contains(location.slice.name) && location.slice.shape.count >= 2 {
                 let range = location.range.clamped(to: share), first = values + range.lowerBound
                 context.pool.parallelRanges(range.count, grain: 1 << 15) { part in
                     for index in part { first[index] *= factor }
@@ -85,21 +86,39 @@ public final class Adam {
     }
 
     /// Update number `update`, from 1, of those that the moments have seen: skipped ones do not count. Gradients are multiplied
-    /// by `gradientScale` first, and all are zero afterwards.
-    public func step(update: Int, learningRate: Float, gradientScale: Float) {
+    /// by `gradientScale` first, and all are zero afterwards. Parameters that are left out stay, with their moments.
+    public func step(update: Int, learningRate: Float, gradientScale: Float, leavingOut left: [Parameter] = []) {
         let step = AdamKernel.Step(
             update: update, learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
             gradientScale: gradientScale)
-        decay(learningRate)
+        decay(learningRate, leavingOut: Set(left.map { $0.slices[0].name }))
         for placement in ParameterPlacement.allCases {
             let section = store.section(placement), share = share(placement), moments = moments(placement)
             let gradients = section.gradients.buffer
-            AdamKernel.update(
-                context, step, values: .init(rebasing: section.values.buffer[share]),
-                gradients: .init(rebasing: gradients[share]), firstMoments: moments.first.buffer,
-                secondMoments: moments.second.buffer)
+            let gaps = left.filter { $0.placement == placement }.map { $0.elements.clamped(to: share) }
+            for part in share.without(gaps) {
+                let own = part.lowerBound - share.lowerBound..<part.upperBound - share.lowerBound
+                AdamKernel.update(
+                    context, step, values: .init(rebasing: section.values.buffer[part]),
+                    gradients: .init(rebasing: gradients[part]), firstMoments: .init(rebasing: moments.first.buffer[own]),
+                    secondMoments: .init(rebasing: moments.second.buffer[own]))
+            }
+            for gap in gaps { gradients[gap].update(repeating: 0) }
             gradients[..<share.lowerBound].update(repeating: 0)
             gradients[share.upperBound...].update(repeating: 0)
         }
+    }
+}
+
+extension Range where Bound == Int {
+    /// What is left without `gaps`, in order.
+    fileprivate func without(_ gaps: [Range<Int>]) -> [Range<Int>] {
+        var parts: [Range<Int>] = [], start = lowerBound
+        for gap in Set(gaps).sorted(by: { $0.lowerBound < $1.lowerBound }) where !gap.isEmpty {
+            if gap.lowerBound > start { parts.append(start..<gap.lowerBound) }
+            start = gap.upperBound
+        }
+        if start < upperBound || parts.isEmpty && isEmpty { parts.append(start..<upperBound) }
+        return parts
     }
 }

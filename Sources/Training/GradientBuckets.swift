@@ -75,7 +75,7 @@ final class GradientBuckets {
         let elements = isSharded && communicator.size > 1 ? max(16, elements / communicator.size / 16 * 16) : elements
         self.elements = elements
         gradients = store.section(placement).gradients.buffer
-        let parameters = store.parameters.filter { $0.placement == placement && $0.isTrained }
+        let parameters = store.summed.filter { $0.placement == placement }
         for end in stride(from: gradients.count, to: 0, by: -elements) {
             let range = max(0, end - elements)..<end
             let count = parameters.count { $0.elements.overlaps(range) }

@@ -3,7 +3,7 @@ import ConfigurationForms
 /// Which parameters training changes. The others are frozen: they have no gradients, no moments, no average, no part in the norm.
 public enum TrainedParameters: Equatable, Sendable {
     case all
-    /// The experts of mixtures, with what leads to them: gates, and scales of strata.
+    /// The experts of mixtures and what they share, with what leads to them: gates, and scales of strata.
     case experts
     /// The experts' adapters, with what leads to them.
     case adapters
@@ -14,7 +14,7 @@ public enum TrainedParameters: Equatable, Sendable {
     public var patterns: [String] {
         switch self {
         case .all: ["*"]
-        case .experts: ["*.moe.experts.*"] + Self.ways
+        case .experts: ["*.moe.experts.*", "*.moe.central.*", "*.moe.strata.*"] + Self.ways
         case .adapters: ["*.moe.experts.*.adapter.*"] + Self.ways
         case .matching(let patterns): patterns
         }

@@ -101,6 +101,7 @@ public final class Trainer {
         let norm = try model.context.clock.measure(.communication, "gradient sums") {
             try sums.reduce(groups.world)
             try synchronizer.sum()
+            try model.store.handOnGradients(model.context, experts: groups.experts, isMasked: isMasked)
             return try synchronizer.norm()
         }
         let loss = sums.smoothed.value / Double(totalTokens)
@@ -138,13 +139,20 @@ public final class Trainer {
             gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
         if isLast {
             // Not every parameter has a gradient: selection biases are moved by loads, and a group may leave out a network.
-            try synchronizer.advance(final: model.store.parameters.filter { !tape.addsToGradient(of: $0) })
+            try synchronizer.advance(final: model.store.summed.filter { !tape.addsToGradient(of: $0) })
             try tape.backward(progress: synchronizer.advance)
         } else {
             try tape.backward()
             synchronizer.endRound()
         }
         sums.add(loss, share: share)
+    }
+
+    /// Whether this update leaves what a derived matrix shares with others as it is.
+    private func isMasked(_ weight: any DerivedWeight) -> Bool {
+        guard weight.mask > 0 else { return false }
+        let key = RandomKey(seed: configuration.seed).derived(update).derived(weight.shared.slices[0].name)
+        return key.uniform(0) < weight.mask
     }
 
     /// Whether the update was done; it is skipped if something is not finite.
@@ -162,11 +170,14 @@ public final class Trainer {
         let limit = Double(configuration.clipNorm)
         let scale = limit > 0 && norm > limit ? limit / norm : 1
         model.context.clock.measure(.optimizer, "adam") {
-            optimizer.step(update: applied, learningRate: schedule.rate(update: update), gradientScale: Float(scale))
+            optimizer.step(
+                update: applied, learningRate: schedule.rate(update: update), gradientScale: Float(scale),
+                leavingOut: model.store.derived.filter(isMasked).map(\.shared))
         }
         if optimizer.isSharded {
             try model.context.clock.measure(.communication, "gather values") { try synchronizer.gatherValues() }
         }
+        model.context.clock.measure(.optimizer, "derived matrices") { model.store.refresh() }
         return true
     }
 
@@ -215,6 +226,7 @@ public final class Trainer {
     private func exchange(_ average: ParameterAverage) throws {
         average.exchange()
         if optimizer.isSharded { try synchronizer.gatherValues() }
+        model.store.refresh()
     }
 
     private func measure(_ heldOut: EvaluationGroups, _ afterRound: () throws -> Void) throws -> ValidationMetrics {

@@ -58,6 +58,15 @@ public final class TranslationModel {
         ).store.parameters
     }
 
+    /// The matrices that a rank of the group computes of its parameters, likewise.
+    public static func derivedMatrices(
+        configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator
+    ) -> [Parameter] {
+        TranslationModel(
+            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup
+        ).store.derived.map(\.matrix)
+    }
+
     private init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         experts: [[Int]]?, wire: WireFormat = .float32

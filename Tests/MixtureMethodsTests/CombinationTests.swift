@@ -37,6 +37,7 @@ import _TestSupport
         Option(keys: ["adapters": #"{"dim": 3}"#]),
         Option(keys: ["combine": #""sum""#, "input": #""entry""#, "gate_normalization": #""never""#]),
         Option(keys: ["gate": #""mlp""#]),
+        Option(keys: ["mpo": "{}"]),
     ].filter { option in option.keys.keys.allSatisfy(WrittenMixture.form.keys("").contains) }
 
     struct Pair: Sendable, CustomStringConvertible {
@@ -86,7 +87,7 @@ import _TestSupport
     /// All that surrounds the experts and masks them, at once.
     @Test(arguments: BlockWorld.all) func manyRanksAreOneWithAll(world: BlockWorld) throws {
         var keys: [String: String] = [:]
-        let alone = ["routing", "bias_balancing_rate", "adapters", "combine"]
+        let alone = ["routing", "bias_balancing_rate", "adapters", "combine", "mpo"]
         for option in Self.options where !alone.contains(where: { option.keys[$0] != nil }) {
             keys.merge(option.keys) { $1 }
         }

@@ -91,6 +91,10 @@ struct OracleBlock {
         if keys["capacity_factor"] == nil { keys["capacity_factor"] = .null }
         if case .number(0)? = keys["capacity_factor"] { keys["capacity_factor"] = .null }
         if case .integer(0)? = keys["capacity_factor"] { keys["capacity_factor"] = .null }
+        if case .map(var mpo)? = keys["mpo"] {
+            if case .integer(0)? = mpo["truncate"] { mpo["truncate"] = .null }
+            keys["mpo"] = .map(mpo)
+        }
         // No random draws.
         keys["second_expert"] = .text("best")
         let known = WrittenMixture.form.keys("")
@@ -120,6 +124,7 @@ struct OracleBlock {
         store.materialize(context, seed: 1, expertSources: group.size)
         try load(store)
         try prepare(store)
+        store.refresh()
 
         // The last rank: with uneven shards it is the one least like a single rank.
         let hasTokens = distribution == .everyRank || world.rank == world.size - 1
@@ -142,6 +147,7 @@ struct OracleBlock {
         try world.allReduce(store.section(.replicated).gradients.buffer, .sum)
         store.addSources()
         try replicas.allReduce(store.section(.expert).gradients.buffer, .sum)
+        try store.handOnGradients(context, experts: group)
         let fold: Float = distribution == .everyRank ? Float(world.size) : 1
         try forEachKnownSlice(store) { key, _, gradients in
             if file.integers("param." + key) != nil {

@@ -12,7 +12,7 @@ import _TestSupport
     }
 
     /// The metadata `method` of blocks that the library has.
-    private static let methods: Set = ["topk", "xmoe", "hmoe", "mhmoe", "dynmoe", "upcycle", "pesc", "moefy_block"]
+    private static let methods: Set = ["topk", "xmoe", "hmoe", "mhmoe", "dynmoe", "upcycle", "pesc", "moefy_block", "mpoe"]
 
     static let methodFiles = OracleFiles.names("method_").filter { name in
         (try? OracleFiles.open(name).metadata["method"]).flatMap { $0 }.map(methods.contains) ?? false

@@ -436,6 +436,23 @@ extension RunConfiguration {
         #expect(memory.gradients % (4 * two.trainedParameters) == 0 && memory.gradients < 4 * two.parameters)
     }
 
+    /// The M4 model of 148 million parameters as one of 68: the weights of a block's experts, 16,777,216, are 3,412,992.
+    @Test func chainsOfTensorsOnM4() throws {
+        var configuration = try RunConfiguration.load(file: "\(Self.configs)/m4/smoe-4-4.yaml")
+        let full = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
+        configuration.model.mixture?[FactorisedExperts.self].settings = .init()
+        let plan = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
+        #expect(plan.parameters - full.parameters == 6 * (3_412_992 - 16_777_216))
+        #expect(plan.parameters / 1_000_000 == 68 || plan.parameters / 1_000_000 == 67, "\(plan.parameters)")
+        #expect(abs(plan.flopsPerToken - full.flopsPerToken) < 1, "rows meet the same matrices")
+        configuration.model.mixture?[FactorisedExperts.self].settings?.sharing = .stratum
+        let apart = try ModelPlan(configuration.model, vocabulary: configuration.data.vocabulary)
+        #expect(apart.parameters - full.parameters == 6 * (5_510_144 - 16_777_216))
+        // The matrices, too, are in memory, with their gradients.
+        let memory = try RankPlan(plan, configuration, ranks: 1).memory
+        #expect(memory.parameters == 4 * (plan.parameters + 6 * 16_777_216) && memory.optimizerState == 8 * plan.parameters)
+    }
+
     /// Mixtures of other papers, on the first corpus.
     private static let beyondThePaper: Set = ["xmoe", "hmoe", "mhmoe", "dynmoe"]
 

@@ -82,6 +82,16 @@ import _TestSupport
         #expect(found.contains { $0.contains("training.train must be all where experts come and go") }, "\(found)")
     }
 
+    @Test func onlyOneKindOfExperts() throws {
+        let found = try problems("model: {moe: {strata: [4], adapters: {}, mpo: {}}}\n" + minimalData)
+        #expect(found.contains { $0.contains("model.moe must not have MPO and adapters of 64 together") }, "\(found)")
+        let widths = try problems("model: {moe: {strata: [4], mpo: {}, expert_widths: 8}}\n" + minimalData)
+        #expect(widths.contains { $0.contains("model.moe.mpo must be none where experts have hidden widths") }, "\(widths)")
+        let pool = try problems(
+            "model: {moe: {strata: [4], routing: top_any, mpo: {}, expert_pool: {initial: [2]}}}\n" + minimalData)
+        #expect(pool.contains { $0.contains("model.moe.mpo must be none where experts come and go") }, "\(pool)")
+    }
+
     @Test func adaptersGoNotWithAnotherSharedNetwork() throws {
         let found = try problems("model: {moe: {strata: [4], adapters: {}, conditional_routing: {}}}\n" + minimalData)
         #expect(

@@ -76,6 +76,8 @@ public struct TinyBlock {
     private func run(
         _ x: Variable, _ tape: Tape, isTraining: Bool, key: RandomKey, lossScale: Float
     ) throws -> Outcome {
+        // Tests change values as they like.
+        store.refresh()
         let reports = PassReports()
         var pass = ForwardPass(tape: tape, isTraining: isTraining, key: key, reporting: reports)
         (pass.auxiliaryScale, pass.keepsDecisions) = (lossScale, true)

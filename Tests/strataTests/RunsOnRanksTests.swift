@@ -11,6 +11,7 @@ import _TestSupport
         ["checkpoint", "average", "a", "--last", "2"],
         ["bench", "gemm"], ["bench", "experts"], ["bench", "invariance"],
         ["convert", "upcycle", "a", "--strata", "2", "--out", "b"],
+        ["convert", "mpoe", "a", "--strata", "2", "--out", "b"],
         ["convert", "moefy", "a", "--strata", "2", "--top-k", "1", "--out", "b"],
         ["convert", "prune", "a", "--keep", "1", "--dry-run"],
     ]

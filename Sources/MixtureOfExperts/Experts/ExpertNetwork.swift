@@ -85,6 +85,8 @@ public struct FeedForwardExpert: ExpertNetwork {
         network = FeedForward(name: name, dim: dim, ffnDim: ffnDim, placement: .expert, store: store)
     }
 
+    public init(network: FeedForward) { self.network = network }
+
     public var outputParameters: [Parameter] { [network.weight2, network.bias2] }
     private var dim: Int { network.weight1.columns }
     public var hiddenWidth: Int { network.weight1.rows }

@@ -12,5 +12,8 @@ struct ConvertCommand: ParsableCommand {
             Example:
               strata convert upcycle runs/dense --strata 4,4 --out exports/upcycled
             """,
-        subcommands: [ConvertUpcycleCommand.self, ConvertMoefyCommand.self, ConvertPruneCommand.self])
+        subcommands: [
+            ConvertUpcycleCommand.self, ConvertMoefyCommand.self, ConvertMPOECommand.self,
+            ConvertPruneCommand.self,
+        ])
 }
