@@ -48,6 +48,7 @@ public final class ParameterStore {
     /// Adds a matrix that is computed of parameters; `materialize` has not been called yet.
     public func derive(_ weight: any DerivedWeight) {
         precondition(sections == nil, "matrices are added before their store is materialized")
+        weight.matrix.precision = precision
         weight.matrix.isDerived = true
         derived.append(weight)
     }

@@ -63,7 +63,8 @@ public final class TranslationModel {
         configuration: ModelConfiguration, vocabulary: Int, expertGroup: any Communicator
     ) -> [Parameter] {
         TranslationModel(
-            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup
+            configuration: configuration, vocabulary: vocabulary, context: ComputeContext(), expertGroup: expertGroup,
+            experts: nil
         ).store.derived.map(\.matrix)
     }
 
