@@ -66,6 +66,12 @@ public struct BlockPruning: Equatable, Sendable {
         self.kept = kept
     }
 
+    /// Keeps what is said; every expert of a stratum is worth as much.
+    public init(kept: [Int], strata: [Int]) {
+        shares = strata.flatMap { size in [Double](repeating: 1 / Double(size), count: size) }
+        self.kept = kept.sorted()
+    }
+
     /// Before normalisation, by global expert id.
     static func worth(_ gates: [GateUse], by metric: PruningMetric) -> [Double] {
         let tokens = Double(max(gates.reduce(0) { $0 + $1.tokens }, 1))

@@ -64,7 +64,7 @@ private struct PrunedTensors: NamedTensors {
             let block = parts[...place].joined(separator: ".")
             guard let experts = kept[block] else {
                 throw SurgeryError(
-                    "\(path): the analysis must have \(block), but has not: is it of another model? Run strata analyze on this one"
+                    "\(path): which experts stay must be known of \(block), but is not: is the analysis, or the list, of another model?"
                 )
             }
             blocks.insert(block)

@@ -14,6 +14,8 @@ public struct ForwardPass {
     public var keepsDecisions = false
     /// Whether layers report the rows that their feed-forward networks or mixtures read, for calibration.
     public var keepsRows = false
+    /// Every gate gives a token the expert of this rank alone, 1 the best, with weight 1; nil: what rules choose. Of inference alone.
+    public var onlyRank: Int?
     /// Strata that a token passes in a block of experts at most; nil: all that it asks for. Of inference alone.
     public var mostRounds: Int?
     private let reports: PassReports?

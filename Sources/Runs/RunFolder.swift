@@ -12,6 +12,8 @@ public struct RunFolder: Sendable {
     public var metrics: String { "\(path)/metrics.jsonl" }
     public var tokenizer: String { "\(path)/tokenizer.model" }
     public var checkpoints: String { "\(path)/checkpoints" }
+    /// The model that it began with, of train --from.
+    public var beginning: String { "\(path)/from.json" }
     public var lock: String { "\(path)/lock" }
     public var ranks: String { "\(path)/ranks" }
     /// The newest scores of a split.

@@ -21,7 +21,10 @@ public final class ContrastScorer: NextTokenScorer {
         self.context = context
         strong = ForwardPass(tape: Tape(context, recording: false), isTraining: false, key: RandomKey(seed: 0))
         var weak = strong
-        weak.mostRounds = contrast.rounds
+        switch contrast.weak {
+        case .rounds(let rounds): weak.mostRounds = rounds
+        case .rank(let rank): weak.onlyRank = rank
+        }
         self.weak = weak
         func cache() -> DecoderCache { DecoderCache(context, layers: model.decoder.count, dim: model.configuration.dim) }
         (strongCache, weakCache) = (cache(), cache())

@@ -24,7 +24,7 @@ import _TestSupport
 
     /// By hand: the second and the third token change places; then the best one changes.
     @Test func byHand() throws {
-        let contrast = Contrast(rounds: 1, alpha: 0.1, beta: 0.5)
+        let contrast = Contrast(.rounds(1), alpha: 0.1, beta: 0.5)
         let first = Self.apply(contrast, [2, 1, 0.5, -3], [1.5, 1.2, -0.5, -1])
         try expectClose(Array(first[..<3]), [2.25, 0.9, 1], tolerance: 1e-6, "scores")
         #expect(first[3] == -.infinity)
@@ -34,7 +34,7 @@ import _TestSupport
         try expectClose(Array(second[..<3]), [2, 2.3, -0.25], tolerance: 1e-6, "scores")
         // Forbidden tokens are no maximum.
         #expect(Self.apply(contrast, [-.infinity, 1, 0.5, -3], [0, 0, 0, 0])[1...].prefix(2) == [1.5, 0.75])
-        #expect(Self.apply(Contrast(rounds: 1, alpha: 1, beta: 0), [1, 2, 1.5], [5, 5, 5]) == [-.infinity, 2, -.infinity])
+        #expect(Self.apply(Contrast(.rounds(1), alpha: 1, beta: 0), [1, 2, 1.5], [5, 5, 5]) == [-.infinity, 2, -.infinity])
     }
 
     @Test(arguments: OracleFiles.names("method_scmoe_")) func asTheReferenceDoes(name: String) throws {
@@ -43,7 +43,7 @@ import _TestSupport
         let betas = try JSONDecoder().decode([Float].self, from: Data((file.metadata["betas"] ?? "").utf8))
         let strong = try #require(file.floats("strong")), weak = try #require(file.floats("weak"))
         for beta in betas {
-            let key = "beta\(Int((100 * beta).rounded()))", contrast = Contrast(rounds: 1, alpha: alpha, beta: beta)
+            let key = "beta\(Int((100 * beta).rounded()))", contrast = Contrast(.rounds(1), alpha: alpha, beta: beta)
             let valid = try #require(file.integers("\(key).valid")), chosen = try #require(file.integers("\(key).chosen"))
             let expected = try #require(file.floats("\(key).log_probabilities"))
             for row in 0..<shape[0] {
@@ -74,9 +74,9 @@ import _TestSupport
             for (strata, rounds) in [([4], 1), ([3, 4], 2), ([2, 2, 2], 3)] {
                 let model = try TinyModel.make(MixtureConfiguration(strata: strata), group: group)
                 let plain = try Self.logits(ModelScorer(model))
-                let same = try Self.logits(ContrastScorer(model, Contrast(rounds: rounds, alpha: 1e-30, beta: 0)))
+                let same = try Self.logits(ContrastScorer(model, Contrast(.rounds(rounds), alpha: 1e-30, beta: 0)))
                 #expect(same == plain)
-                let contrasted = try Self.logits(ContrastScorer(model, Contrast(rounds: rounds, alpha: 1e-30, beta: 0.5)))
+                let contrasted = try Self.logits(ContrastScorer(model, Contrast(.rounds(rounds), alpha: 1e-30, beta: 0.5)))
                 for (step, expected) in zip(contrasted, plain) { try expectClose(step, expected, tolerance: 1e-5, "logits") }
             }
         }
@@ -87,8 +87,34 @@ import _TestSupport
         try alone { group in
             let model = try TinyModel.make(MixtureConfiguration(strata: [3, 4]), group: group)
             let plain = try Self.logits(ModelScorer(model))
-            let other = try Self.logits(ContrastScorer(model, Contrast(rounds: 1, alpha: 1e-30, beta: 0.5)))
+            let other = try Self.logits(ContrastScorer(model, Contrast(.rounds(1), alpha: 1e-30, beta: 0.5)))
             #expect(zip(plain.joined(), other.joined()).contains { abs($0 - $1) > 1e-3 }, "or no token went on")
+        }
+    }
+
+    /// The weak pass of a rank is that of a model whose gates give their tokens that expert alone; of a single one any rank takes it.
+    @Test func ranksAreExperts() throws {
+        try alone { group in
+            let single = try TinyModel.make(MixtureConfiguration(strata: [1]), group: group),
+                plain = try Self.logits(ModelScorer(single))
+            let same = try Self.logits(ContrastScorer(single, Contrast(.rank(3), alpha: 1e-30, beta: 0.5)))
+            for (step, expected) in zip(same, plain) { try expectClose(step, expected, tolerance: 1e-5, "logits") }
+            let model = try TinyModel.make(MixtureConfiguration(strata: [3, 4]), group: group)
+            let ranks = try (1...3).map { try Self.logits(ContrastScorer(model, Contrast(.rank($0), alpha: 1e-30, beta: 0.5))) }
+            #expect(Set(ranks.map { $0[1] }).count == 3)
+            #expect(Contrast(.rank(2)).text == "rank:2, alpha 0.1, beta 0.5")
+        }
+    }
+
+    /// Each gate gives a token its second expert, with weight 1, and it moves on by that.
+    @Test func theSecondExpertIsTaken() {
+        let configuration = MixtureConfiguration(strata: [2, 2]), context = ComputeContext(threads: 1)
+        let router = StratifiedRouter(GateSite(name: "gate", configuration: configuration, stratum: 0, dim: 1))
+        let logits = context.tensor([4, 3, 2, 1, 1, 2, 3, 4], rows: 2, columns: 4)
+        for (rank, experts) in [(1, [0, 3]), (2, [1, 2]), (4, [3, 0]), (9, [3, 0])] as [(Int, [Int32])] {
+            let decision = router.route(
+                context, logits: context.copy(logits), onlyRank: rank, rows: [0, 1], key: RandomKey(seed: 1), isTraining: false)
+            #expect(decision.experts == experts && decision.leading == experts && decision.weights == [1, 1])
         }
     }
 }

@@ -18,10 +18,10 @@ import _TestSupport
         let dense = try train("dense", updates: 4, ["model.moe=none"])
         try #require(dense.status == 0, "\(dense)")
         let converted = try Launch.alone.strata(
-            ["convert", "upcycle", "\(folder.path)/dense", "--strata", "2,2", "--out", "\(folder.path)/upcycled"])
+            ["convert", "upcycle", "\(folder.path)/dense", "--strata", "2,2", "--out", "\(folder.path)/upcycled", "--verify"])
         #expect(
-            converted.status == 0 && converted.stdout.hasPrefix("strata 2-2 of update 4, the same function to rounding, "),
-            "\(converted)")
+            converted.status == 0 && converted.stdout.contains("strata 2-2 of update 4, the same function to rounding, ")
+                && converted.stdout.hasPrefix("loss "), "\(converted)")
         let config = try #require(try JSONSerialization.jsonObject(with: folder.data("upcycled/config.json")) as? [String: Any])
         #expect((config["history"] as? [String])?.first?.hasPrefix("upcycled into strata [2, 2], every 2, top-2") == true)
         let mixture = ["model.moe={strata: [2, 2], capacity_factor: none, stratum_scale: true, aux_loss_weight: 0}"]
@@ -111,6 +111,53 @@ import _TestSupport
         #expect(!folder.exists("other"))
     }
 
+    /// A run that began with another model, and has no checkpoint yet, begins with it again.
+    @Test func aRunKnowsWhatItBeganWith() throws {
+        let dense = try train("dense", updates: 2, ["model.moe=none"])
+        try #require(dense.status == 0, "\(dense)")
+        let begun = try train("begun", updates: 1, ["model.moe=none"], from: "dense")
+        try #require(begun.status == 0, "\(begun)")
+        let first = try folder.losses("begun")
+        try FileManager.default.removeItem(atPath: "\(folder.path)/begun/checkpoints")
+        func resume(_ options: String...) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(
+                ["train", "\(folder.path)/begun/config.yaml", "--out", "\(folder.path)/begun", "--resume"] + options)
+        }
+        let again = try resume()
+        #expect(again.status == 0 && again.stderr.contains("beginning with update 2 of"), "\(again)")
+        #expect(try folder.losses("begun") == first)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/begun/checkpoints")
+        try folder.copy("\(folder.path)/dense", to: "copy")
+        expectError(try resume("--from", "\(folder.path)/copy"), 64, "from.json: the run began with update 2 of")
+        let more = try train("dense", updates: 3, ["model.moe=none"])
+        #expect(more.status == 64, "there is a run")
+        try FileManager.default.removeItem(atPath: "\(folder.path)/dense")
+        let absent = try resume()
+        #expect(absent.status != 0 && absent.stderr.contains("dense"), "\(absent)")
+    }
+
+    @Test func aRunsExpertsAreMerged() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let run = "\(folder.path)/run", out = "\(folder.path)/merged"
+        func merge(_ options: String...) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(["convert", "merge", run, "--calibration-tokens", "200"] + options)
+        }
+        expectError(
+            try merge("--groups", "1,1", "--out", out), 65, "analysis.json: must be what strata analyze wrote, but is absent")
+        let shown = try merge("--groups", "1,1", "--weights", "uniform", "--dry-run")
+        #expect(shown.status == 0 && shown.stdout.contains("0.500 0.500") && !folder.exists("merged"), "\(shown)")
+        let merged = try merge("--groups", "1,1", "--weights", "uniform", "--out", out, "--verify")
+        #expect(merged.status == 0 && merged.stdout.contains("logits differ by up to"), "\(merged)")
+        #expect(merged.stdout.contains("strata 1-1 of update 12, "), "\(merged)")
+        let translated = try Launch.alone.strata(["translate", out, "--direction", "eng-cat", "--beam", "1"], input: "seven\n")
+        #expect(translated.status == 0, "\(translated)")
+        expectError(
+            try merge("--groups", "3,1", "--weights", "uniform", "--dry-run"), 64,
+            "--groups must have a number from 1 to the experts")
+        expectError(
+            try merge("--groups", "1,1", "--metric", "best", "--dry-run"), 64, "--metric must be one of cka, parameters")
+    }
+
     @Test func aRunLosesHalfItsExperts() throws {
         try folder.copy(TinyCommandLine.run, to: "run")
         let run = "\(folder.path)/run", out = "\(folder.path)/half"
@@ -135,6 +182,20 @@ import _TestSupport
             try Launch.alone.strata(["translate", $0, "--direction", "eng-cat", "--scores"], input: "seven\nforty-two\n").stdout
         }
         #expect(lines[0] == lines[1])
+        let one = try prune("--keep", "0.5", "--direction", "eng-cat", "--out", "\(folder.path)/one")
+        #expect(one.status == 0, "\(one)")
+        let history = try String(decoding: folder.data("one/config.json"), as: UTF8.self)
+        #expect(history.contains("experts by importance for eng-cat, kept"))
+        expectError(
+            try prune("--keep", "0.5", "--direction", "eng-xxx", "--dry-run"), 64, "--direction must be one of the analysis, ")
+        // A list of one's own.
+        try Data(#"{"encoder.layers.1.moe": [0, 3], "decoder.layers.1.moe": [1, 2]}"#.utf8).write(
+            to: URL(fileURLWithPath: "\(folder.path)/list.json"))
+        let listed = try prune("--list", "\(folder.path)/list.json", "--out", "\(folder.path)/listed", "--verify")
+        #expect(listed.status == 0 && listed.stdout.contains("logits differ by up to"), "\(listed)")
+        expectError(
+            try prune("--list", "\(run)/config.yaml", "--dry-run"), 65, "must be a JSON map from blocks to lists of experts")
+        expectError(try prune("--dry-run"), 64, "--keep or --list must say which experts stay")
         expectError(try prune("--keep", "0", "--out", out), 64, "--keep must be above 0 and at most 1, but is 0.0")
         expectError(try prune("--keep", "0.5"), 64, "--out must name the folder to be made")
         expectError(try prune("--keep", "0.5", "--by", "best", "--dry-run"), 64, "--by must be one of importance, top1")

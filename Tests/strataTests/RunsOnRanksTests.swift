@@ -14,6 +14,7 @@ import _TestSupport
         ["convert", "mpoe", "a", "--strata", "2", "--out", "b"],
         ["convert", "moefy", "a", "--strata", "2", "--top-k", "1", "--out", "b"],
         ["convert", "prune", "a", "--keep", "1", "--dry-run"],
+        ["convert", "merge", "a", "--groups", "1", "--dry-run"],
     ]
 
     private static func name(_ arguments: [String]) -> String {

@@ -52,7 +52,8 @@ struct Stratum {
         let decision = context.clock.measure(.dispatch, "route") {
             router.route(
                 context, logits: gate.logits(normalized, context), thresholds: gate.thresholds,
-                hidden: taken?.among(router.visible, rows: rows), rows: rows, key: key, isTraining: pass.isTraining)
+                hidden: taken?.among(router.visible, rows: rows), onlyRank: pass.onlyRank, rows: rows, key: key,
+                isTraining: pass.isTraining)
         }
         context.clock.count(flops: 2 * rows.count * gate.work)
         let plan = try dispatcher.plan(context, decision)

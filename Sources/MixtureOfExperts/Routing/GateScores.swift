@@ -91,6 +91,22 @@ public struct GateScores: Sendable {
         return choices
     }
 
+    /// Each token's expert of a rank by selection, 1 the best, which leads; the last one where there are fewer.
+    func choices(ofRank rank: Int) -> RoutingChoices {
+        var choices = RoutingChoices(tokens: tokens, choicesPerToken: 1)
+        for token in 0..<tokens {
+            var taken = -1, place = 0
+            forEachBest(ofToken: token) { expert in
+                taken = visible.lowerBound + expert
+                place += 1
+                return place < rank
+            }
+            if taken >= 0 { choices.add(taken) }
+            choices.endToken(leading: taken)
+        }
+        return choices
+    }
+
     /// The highest of `count` values; of equal ones the first.
     private static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Int {
         var best = 0

@@ -30,10 +30,10 @@ public struct StratifiedRouter {
 
     /// Routes tokens by `logits` [T, V], which are kept, and `thresholds` [V], if the gate has them. `rows` numbers the tokens within
     /// their group: draws are keyed by it, under `key`. Experts that are `hidden` from a token, flat [T, V], have no score there, and
-    /// may not be chosen.
+    /// may not be chosen. With `onlyRank` a token takes the expert of that rank alone, of fewer the last one, with weight 1.
     public func route(
-        _ context: ComputeContext, logits: Tensor, thresholds: [Float]? = nil, hidden: [Bool]? = nil, rows: [Int32],
-        key: RandomKey, isTraining: Bool
+        _ context: ComputeContext, logits: Tensor, thresholds: [Float]? = nil, hidden: [Bool]? = nil, onlyRank: Int? = nil,
+        rows: [Int32], key: RandomKey, isTraining: Bool
     ) -> RoutingDecision {
         if let hidden { hide(hidden, in: logits) }
         let scores = context.uninitialized(logits.rows, logits.columns)
@@ -49,6 +49,12 @@ public struct StratifiedRouter {
         let view = GateScores(
             configuration: gate.configuration, stratum: gate.stratum, visible: gate.visible, isTraining: isTraining,
             rows: rows, key: key, logits: logits, scores: scores, thresholds: thresholds, shares: shares, selection: selection)
+        if let onlyRank {
+            let choices = view.choices(ofRank: onlyRank), count = choices.experts.count
+            return RoutingDecision(
+                gate: view, choices: choices, kept: [Bool](repeating: true, count: count),
+                weights: [Float](repeating: 1, count: count))
+        }
         let choices = rule.choose(view)
         let kept =
             rule.choicesQueue

@@ -14,6 +14,6 @@ struct ConvertCommand: ParsableCommand {
             """,
         subcommands: [
             ConvertUpcycleCommand.self, ConvertMoefyCommand.self, ConvertMPOECommand.self,
-            ConvertPruneCommand.self,
+            ConvertPruneCommand.self, ConvertMergeCommand.self,
         ])
 }

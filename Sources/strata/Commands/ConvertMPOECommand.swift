@@ -46,6 +46,11 @@ struct ConvertMPOECommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("What gates are drawn by.", valueName: "n"))
     var seed: UInt64 = 1
 
+    @Flag(help: .verify)
+    var verify = false
+
+    @OptionGroup var place: DataOptions
+
     @OptionGroup var options: CheckpointOptions
 
     func run() throws {
@@ -64,9 +69,14 @@ struct ConvertMPOECommand: ParsableCommand {
         let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
         let errors = Mutex<[(matrix: String, error: Double)]>([])
         let factorised = try model.upcycled(upcycling) { matrix, error in
-            errors.withLock { $0.append((matrix, error)) }
-            ProgressDisplay().note("\(matrix) is decomposed")
+            let isNew = errors.withLock { known in
+                if known.contains(where: { $0.matrix == matrix }) { return false }
+                known.append((matrix, error))
+                return true
+            }
+            if isNew { ProgressDisplay().note("\(matrix) is decomposed") }
         }
+        if verify { print(try verification(of: factorised, from: model, folder, data: place.data, isExact: upcycling.isExact)) }
         let bytes = try ModelExport.write(factorised, to: out)
         let rows = errors.withLock { $0 }.sorted { $0.matrix < $1.matrix }
         let table = Table(

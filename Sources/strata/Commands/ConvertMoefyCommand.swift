@@ -47,6 +47,9 @@ struct ConvertMoefyCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("What clusters and batches are drawn by.", valueName: "n"))
     var seed: UInt64 = 1
 
+    @Flag(help: .verify)
+    var verify = false
+
     @OptionGroup var calibration: CalibrationOptions
 
     @OptionGroup var options: CheckpointOptions
@@ -70,6 +73,11 @@ struct ConvertMoefyCommand: ParsableCommand {
         let split = try model.moefied(moefication, rows: rows) {
             layers.append($0)
             display.note("\($0.name) is split")
+        }
+        if verify {
+            print(
+                try verification(
+                    of: split, from: model, folder, data: calibration.place.data, isExact: moefication.isExact))
         }
         let bytes = try ModelExport.write(split, to: out)
         func percent(_ share: Double) -> String { NumberText.decimal(100 * share, 1) + "%" }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Evaluation
 import Files
 import Foundation
 import ModelSurgery
@@ -25,13 +24,22 @@ struct ConvertPruneCommand: ParsableCommand {
     var folder: String
 
     @Option(parsing: .unconditional, help: ArgumentHelp("The share of each stratum's experts that stays.", valueName: "share"))
-    var keep: Double
+    var keep: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "In place of --keep: JSON with the experts of each block that stay, such as {\"encoder.layers.1.moe\": [0, 2]}.",
+            valueName: "file"))
+    var list: String?
 
     @Option(help: ArgumentHelp("By what: importance, top1, top2, vanilla or random.", valueName: "metric"))
     var by = "importance"
 
     @Option(parsing: .unconditional, help: ArgumentHelp("What --by random draws by.", valueName: "n"))
     var seed: UInt64 = 1
+
+    @Option(help: ArgumentHelp("Count this direction's tokens alone; may be repeated.", valueName: "src-tgt"))
+    var direction: [String] = []
 
     @Option(help: ArgumentHelp("The analysis (default: the run's analysis/analysis.json).", valueName: "file"))
     var analysis: String?
@@ -42,10 +50,20 @@ struct ConvertPruneCommand: ParsableCommand {
     @Flag(help: "Show which experts would go, and write nothing.")
     var dryRun = false
 
+    @Flag(help: .verify)
+    var verify = false
+
+    @OptionGroup var place: DataOptions
+
     @OptionGroup var options: CheckpointOptions
 
     func run() throws {
-        guard keep > 0, keep <= 1 else { throw CommandFailure(.usage, "--keep must be above 0 and at most 1, but is \(keep)") }
+        guard (keep == nil) != (list == nil) else {
+            throw CommandFailure(.usage, "--keep or --list must say which experts stay, and not both")
+        }
+        if let keep, !(keep > 0 && keep <= 1) {
+            throw CommandFailure(.usage, "--keep must be above 0 and at most 1, but is \(keep)")
+        }
         guard let metric = PruningMetric(rawValue: by) else {
             let names = PruningMetric.allCases.map(\.rawValue).joined(separator: ", ")
             throw CommandFailure(.usage, "--by must be one of \(names), but is \(by)")
@@ -55,69 +73,48 @@ struct ConvertPruneCommand: ParsableCommand {
         let run = try RunFolder(existing: folder), choice = try options.choice()
         if let out, !dryRun { try requireNew(out) }
         let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
-        let found = try read(analysis ?? run.analysis, for: model)
-        let prunings = Dictionary(
-            uniqueKeysWithValues: uses(found).map { block, gates in
-                (block, BlockPruning(gates, strata: found.strata, keep: keep, by: metric, random: random(block, found.strata)))
-            })
-        print(Self.table(prunings, strata: found.strata).text, terminator: "")
-        let text =
-            "pruned to \(keep) of each stratum's experts by \(metric.rawValue), kept "
-            + prunings.sorted { $0.key < $1.key }
-            .map { "\($0.key) \($0.value.kept)" }.joined(separator: ", ")
+        let prunings = try list.map { try listed($0, model) } ?? measured(metric, analysis ?? run.analysis, model)
+        let strata = model.configuration.model.mixture?.strata ?? []
+        print(Self.table(prunings, strata: strata).text, terminator: "")
+        let of = direction.isEmpty ? "" : " for \(direction.joined(separator: ", "))"
+        let way = keep.map { "to \($0) of each stratum's experts by \(metric.rawValue)" + of } ?? "by a list"
+        let kept = prunings.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.kept)" }.joined(separator: ", ")
+        let text = "pruned \(way), kept \(kept)"
         let pruned = try model.pruned(keeping: prunings.mapValues(\.kept), as: text)
         guard let out, !dryRun else { return }
+        if verify { print(try verification(of: pruned, from: model, folder, data: place.data, isExact: keep == 1)) }
         let bytes = try ModelExport.write(pruned, to: out)
         let sizes = (pruned.configuration.model.mixture?.strata ?? []).map(String.init).joined(separator: "-")
         print("strata \(sizes) of update \(model.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
     }
 
-    /// - Throws: `CommandFailure` where there is no analysis, or one of another model.
-    private func read(_ path: String, for model: StoredModel) throws -> RoutingAnalysis {
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw CommandFailure(
-                .data, "\(path): must be what strata analyze wrote, but is absent: run strata analyze \(folder) first")
-        }
-        guard let found = try? JSONDecoder().decode(RoutingAnalysis.self, from: FileReader(path: path).contents()) else {
-            throw CommandFailure(.data, "\(path): must be what strata analyze wrote, but cannot be read as that")
-        }
-        guard found.strata == model.configuration.model.mixture?.strata else {
-            throw CommandFailure(
-                .usage,
-                "\(path): must be of strata \(model.configuration.model.mixture?.strata ?? []), but is of \(found.strata)")
-        }
-        let experts = found.strata.reduce(0, +)
-        let isWhole = found.expertLoad.allSatisfy { load in
-            [load.first.count, load.second.count, load.confidence?.count ?? experts].allSatisfy { $0 == experts }
-                && found.strata.indices.contains(load.gate)
-        }
-        guard isWhole, !found.expertLoad.isEmpty else {
-            throw CommandFailure(
-                .data, "\(path): must have the load of \(experts) experts for every gate, but has not: run strata analyze again"
-            )
-        }
-        guard found.expertLoad.allSatisfy({ $0.confidence != nil }) else {
-            throw CommandFailure(
-                .data, "\(path): must say experts' confidence, but was made before it did: run strata analyze again")
-        }
-        if found.step != model.step { warn("\(path) is of update \(found.step), the model of update \(model.step)") }
-        return found
+    /// By what gates did on some text.
+    private func measured(_ metric: PruningMetric, _ path: String, _ model: StoredModel) throws -> [String: BlockPruning] {
+        let found = try ExpertUse(path, for: model, folder, directions: direction)
+        return Dictionary(
+            uniqueKeysWithValues: found.gates.map { block, gates in
+                (
+                    block,
+                    BlockPruning(
+                        gates, strata: found.strata, keep: keep ?? 1, by: metric, random: random(block, found.strata))
+                )
+            })
     }
 
-    /// What the gates of each block did, over all directions.
-    private func uses(_ found: RoutingAnalysis) -> [String: [GateUse]] {
-        var uses: [String: [GateUse]] = [:]
-        for load in found.expertLoad {
-            let use = GateUse(tokens: load.tokens, first: load.first, second: load.second, confidence: load.confidence!)
-            let block = "\(load.side.rawValue).layers.\(load.layer).moe"
-            // Rows of a direction and block are ordered by gate.
-            if load.gate < uses[block, default: []].count {
-                uses[block]![load.gate] = uses[block]![load.gate] + use
-            } else {
-                uses[block, default: []].append(use)
-            }
+    /// As a file says.
+    ///
+    /// - Throws: `CommandFailure` for a file that is no such list, or names experts that there are not; `FileError`.
+    private func listed(_ path: String, _ model: StoredModel) throws -> [String: BlockPruning] {
+        let strata = model.configuration.model.mixture?.strata ?? [], experts = 0..<strata.reduce(0, +)
+        guard let list = try? JSONDecoder().decode([String: [Int]].self, from: FileReader(path: path).contents()) else {
+            throw CommandFailure(
+                .data, "\(path): must be a JSON map from blocks to lists of experts, but cannot be read as that")
         }
-        return uses
+        for (block, kept) in list where Set(kept).count != kept.count || !kept.allSatisfy(experts.contains) {
+            throw CommandFailure(
+                .data, "\(path): \(block) must have different experts from 0 to \(experts.upperBound - 1), but has \(kept)")
+        }
+        return list.mapValues { BlockPruning(kept: $0, strata: strata) }
     }
 
     private func random(_ block: String, _ strata: [Int]) -> [Double] {

@@ -52,6 +52,11 @@ struct ConvertUpcycleCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("What gates, adapters and noise are drawn by.", valueName: "n"))
     var seed: UInt64 = 1
 
+    @Flag(help: .verify)
+    var verify = false
+
+    @OptionGroup var place: DataOptions
+
     @OptionGroup var options: CheckpointOptions
 
     func run() throws {
@@ -69,7 +74,9 @@ struct ConvertUpcycleCommand: ParsableCommand {
         (upcycling.every, upcycling.topK, upcycling.scale) = (every, topK, scale)
         (upcycling.noise, upcycling.seed, upcycling.adapters) = (noise, seed, adapters)
         let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
-        let bytes = try ModelExport.write(model.upcycled(upcycling), to: out)
+        let upcycled = try model.upcycled(upcycling)
+        if verify { print(try verification(of: upcycled, from: model, folder, data: place.data, isExact: upcycling.isExact)) }
+        let bytes = try ModelExport.write(upcycled, to: out)
         print(
             "strata \(sizes.map(String.init).joined(separator: "-")) of update \(model.step), "
                 + (upcycling.isExact ? "the same function to rounding" : "another function (--scale, --noise)")

@@ -94,14 +94,15 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let checkpoints = run.checkpoints(
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
-        try ranks.together {
+        let beginning = try ranks.together { () -> BeginningFrom? in
             try restore(run, checkpoints, corpus, folder, display)
-            if run.resumed == nil { try begin(run, corpus, folder, display) }
+            return run.resumed == nil ? try begin(run, corpus, folder, display) : nil
         }
         let start = run.start
         let log = try ranks.together { () -> MetricsLog? in
             guard ranks.isFirst else { return nil }
             if start > 0 { try reportChanges(folder, configuration, display) } else { try folder.removeFindings() }
+            if start == 0 { try BeginningFrom.record(beginning, in: folder) }
             try folder.write(configuration, tokenizerModel: "\(corpus.path)/\(PreparationManifest.modelName)")
             corpus.recordRun(folder.path)
             for file in corpus.changedText(configuration.data) {
@@ -186,25 +187,49 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         display?.note("resuming from \(reader.path)")
     }
 
-    /// Loads the parameters of the model that the run begins with, if there is one.
+    /// The experts that exist in a model that a run with a pool of them begins with.
+    ///
+    /// - Throws: `SurgeryError` where the run could not have them.
+    private func experts(
+        of model: StoredModel, for configuration: ModelConfiguration, _ mixture: MixtureConfiguration
+    ) throws -> [[Int]] {
+        guard let experts = try model.experts() else {
+            throw SurgeryError(
+                "\(model.path): to begin a training with it, its experts must be ones that come and go "
+                    + "(model.moe.expert_pool), but they are not: leave the key out of the configuration")
+        }
+        let strata = model.configuration.model.mixture?.strata ?? []
+        guard strata == mixture.strata, experts.count == configuration.blockNames.count else {
+            throw SurgeryError(
+                "\(model.path): model.moe.strata and the number of blocks must be the run's, \(mixture.strata) and "
+                    + "\(configuration.blockNames.count), but are \(strata) and \(experts.count)")
+        }
+        let fewest = experts.map { block in
+            zip(mixture.firstExpertOfStratum, mixture.strata).map { first, size in
+                block.count { (first..<first + size).contains($0) }
+            }.min() ?? 0
+        }.min() ?? 0
+        guard fewest >= mixture.pool?.fewestExperts ?? 1 else {
+            throw SurgeryError(
+                "\(model.path): every stratum must have at least model.moe.expert_pool.minimum experts, "
+                    + "\(mixture.pool?.fewestExperts ?? 1), but one has \(fewest)")
+        }
+        return experts
+    }
+
+    /// Loads the parameters of the model that the run begins with, if there is one: the one that is given or, of a run that is resumed
+    /// before its first checkpoint, the one that it began with.
     private func begin(
         _ run: TrainingRun, _ corpus: PreparedCorpus, _ folder: RunFolder, _ display: ProgressDisplay?
-    ) throws {
-        guard let from else {
-            if resume, try folder.isBegun {
-                display?.note(
-                    "warning: there is no checkpoint to resume from: beginning; a run begun with --from needs it again")
-            }
-            return
+    ) throws -> BeginningFrom? {
+        let recorded = try resume ? BeginningFrom(of: folder) : nil
+        guard let beginning = try from.map({ try BeginningFrom($0, as: recorded) }) ?? recorded else {
+            if resume, try folder.isBegun { display?.note("warning: there is no checkpoint to resume from: beginning") }
+            return nil
         }
-        let model = try StoredModel(RunFolder(existing: from)) { display?.note("warning: \($0); using another one") }
-        if run.configuration.model.mixture?.pool != nil {
-            guard let experts = try model.experts() else {
-                throw SurgeryError(
-                    "\(model.path): to begin a training with it, its experts must be ones that come and go "
-                        + "(model.moe.expert_pool), but they are not: leave the key out of the configuration")
-            }
-            run.begin(with: experts)
+        let model = try beginning.model { display?.note("warning: \($0); using another one") }
+        if let mixture = run.configuration.model.mixture, mixture.pool != nil {
+            run.begin(with: try experts(of: model, for: run.configuration.model, mixture))
         }
         let known = try model.load(into: run.model.store, tokenizer: corpus.tokenizer)
         display?.note(
@@ -216,6 +241,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             display?.note("not as in \(model.path): \(change)")
         }
         run.average?.restart()
+        return BeginningFrom(beginning, model)
     }
 
     /// The same text and settings give another tokenizer where SentencePiece is of another version.

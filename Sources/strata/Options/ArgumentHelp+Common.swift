@@ -2,5 +2,8 @@ import ArgumentParser
 
 /// What several commands say of an option that they share.
 extension ArgumentHelp {
+    static var verify: ArgumentHelp {
+        "Run both models on sentences of the valid split, and say how far they are apart; where they must be equal, fail if not."
+    }
     static var json: ArgumentHelp { "Print JSON, and nothing else, on standard output." }
 }

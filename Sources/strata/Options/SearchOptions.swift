@@ -13,7 +13,8 @@ struct SearchOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Move scores away from those of a weak pass that leaves each block after m strata (SCMoE).", valueName: "rounds:m"))
+            "Move scores away from those of a weak pass (SCMoE): one that leaves blocks after m strata, or takes experts of rank k.",
+            valueName: "rounds:m|rank:k"))
     var contrast: String?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("With --contrast, how far scores are moved.", valueName: "x"))
@@ -31,10 +32,13 @@ struct SearchOptions: ParsableArguments {
     func contrast(of models: [TrainedModel]) throws -> Contrast? {
         guard let contrast else { return nil }
         let parts = contrast.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == "rounds", let rounds = Int(parts[1]), (1...64).contains(rounds) else {
+        guard parts.count == 2, ["rounds", "rank"].contains(parts[0]), let number = Int(parts[1]), (1...64).contains(number)
+        else {
             throw CommandFailure(
-                .usage, "--contrast must be rounds:m with m from 1 to 64, such as rounds:1, but is \(contrast)")
+                .usage, "--contrast must be rounds:m or rank:k with a number from 1 to 64, such as rounds:1, but is \(contrast)"
+            )
         }
+        let weak = parts[0] == "rank" ? Contrast.Weak.rank(number) : .rounds(number)
         guard contrastBeta >= 0, contrastBeta <= 100 else {
             throw CommandFailure(.usage, "--contrast-beta must be 0 to 100, but is \(contrastBeta)")
         }
@@ -44,17 +48,23 @@ struct SearchOptions: ParsableArguments {
         guard models.count == 1 else {
             throw CommandFailure(.usage, "--contrast must be of one run, but \(models.count) are given as an ensemble")
         }
-        guard let mixture = models[0].configuration.model.mixture, mixture.strataOrder == .stratified else {
-            throw CommandFailure(
-                .usage, "--contrast must be of a model with strata that tokens leave early: stacked and dense ones have none")
+        guard let mixture = models[0].configuration.model.mixture else {
+            throw CommandFailure(.usage, "--contrast must be of a model with experts, but \(contrast) is asked of a dense one")
         }
-        guard rounds < mixture.strata.count else {
-            throw CommandFailure(
-                .usage,
-                "--contrast must name fewer rounds than the model has strata, \(mixture.strata.count), or the weak pass is the whole "
-                    + "one, but is \(contrast)")
+        if case .rounds(let rounds) = weak {
+            guard mixture.strataOrder == .stratified else {
+                throw CommandFailure(
+                    .usage, "--contrast rounds:m must be of a model with strata that tokens leave early: stacked ones have none"
+                )
+            }
+            guard rounds < mixture.strata.count else {
+                throw CommandFailure(
+                    .usage,
+                    "--contrast must name fewer rounds than the model has strata, \(mixture.strata.count), or the weak pass is the "
+                        + "whole one, but is \(contrast)")
+            }
         }
-        return Contrast(rounds: rounds, alpha: contrastAlpha, beta: contrastBeta)
+        return Contrast(weak, alpha: contrastAlpha, beta: contrastBeta)
     }
 
     /// - Throws: `CommandFailure` for values that are out of range.

@@ -1,0 +1,67 @@
+import Evaluation
+import Files
+import Foundation
+import ModelSurgery
+
+/// What the gates of a model did on some text, as strata analyze found it.
+struct ExpertUse {
+    let strata: [Int]
+    /// By block, such as `encoder.layers.1.moe`, then by gate, over the directions.
+    let gates: [String: [GateUse]]
+
+    /// First choices of each expert of a block, by global id, over its gates.
+    var first: [String: [Int]] {
+        gates.mapValues { uses in uses[0].first.indices.map { expert in uses.reduce(0) { $0 + $1.first[expert] } } }
+    }
+
+    /// `directions`: those that count; none: all.
+    ///
+    /// - Throws: `CommandFailure` where there is no analysis, or one of another model or without a direction; `folder` is the model's.
+    init(_ path: String, for model: StoredModel, _ folder: String, directions: [String] = []) throws {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw CommandFailure(
+                .data, "\(path): must be what strata analyze wrote, but is absent: run strata analyze \(folder) first")
+        }
+        guard let found = try? JSONDecoder().decode(RoutingAnalysis.self, from: FileReader(path: path).contents()) else {
+            throw CommandFailure(.data, "\(path): must be what strata analyze wrote, but cannot be read as that")
+        }
+        guard found.strata == model.configuration.model.mixture?.strata else {
+            throw CommandFailure(
+                .usage,
+                "\(path): must be of strata \(model.configuration.model.mixture?.strata ?? []), but is of \(found.strata)")
+        }
+        let experts = found.strata.reduce(0, +)
+        let isWhole = found.expertLoad.allSatisfy { load in
+            [load.first.count, load.second.count, load.confidence?.count ?? experts].allSatisfy { $0 == experts }
+                && found.strata.indices.contains(load.gate)
+        }
+        guard isWhole, !found.expertLoad.isEmpty else {
+            throw CommandFailure(
+                .data, "\(path): must have the load of \(experts) experts for every gate, but has not: run strata analyze again"
+            )
+        }
+        guard found.expertLoad.allSatisfy({ $0.confidence != nil }) else {
+            throw CommandFailure(
+                .data, "\(path): must say experts' confidence, but was made before it did: run strata analyze again")
+        }
+        if found.step != model.step { warn("\(path) is of update \(found.step), the model of update \(model.step)") }
+        let known = Set(found.expertLoad.map(\.direction))
+        if let absent = directions.first(where: { !known.contains($0) }) {
+            throw CommandFailure(
+                .usage, "--direction must be one of the analysis, \(known.sorted().joined(separator: ", ")), but is \(absent)")
+        }
+        strata = found.strata
+        var uses: [String: [GateUse]] = [:]
+        for load in found.expertLoad where directions.isEmpty || directions.contains(load.direction) {
+            let use = GateUse(tokens: load.tokens, first: load.first, second: load.second, confidence: load.confidence!)
+            let block = "\(load.side.rawValue).layers.\(load.layer).moe"
+            // Rows of a direction and block are ordered by gate.
+            if load.gate < uses[block, default: []].count {
+                uses[block]![load.gate] = uses[block]![load.gate] + use
+            } else {
+                uses[block, default: []].append(use)
+            }
+        }
+        gates = uses
+    }
+}
