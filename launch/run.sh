@@ -5,6 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'END'
 usage: launch/run.sh -n RANKS [options] -- COMMAND [ARGUMENTS]
+       launch/run.sh --check --hostfile FILE [-- COMMAND [ARGUMENTS]]
 
   -n RANKS            ranks in all
   --threads N         cores, and worker threads, of each rank (default: the node's cores over its ranks)
@@ -13,6 +14,8 @@ usage: launch/run.sh -n RANKS [options] -- COMMAND [ARGUMENTS]
   --backoff SECONDS   before a restart; doubled, up to a minute, while starts bring no new checkpoint (default 1)
   --min-ranks M       restarts leave out hosts of the hostfile that do not answer ssh, and go on with fewer ranks, at least M
                       (default: as many as -n)
+  --check             looks at the hosts of the hostfile, with the configuration and run folder of the command, and starts
+                      nothing: strata doctor --hostfile
 
 example: launch/run.sh -n 16 --hostfile hosts --max-restarts 5 -- train configs/m4/smoe-4-4.yaml --out runs/m4
 END
@@ -21,7 +24,7 @@ END
 say() { echo "run.sh: $1" >&2; }
 fail() { say "$1"; exit 64; }
 
-ranks='' threads='' hostfile='' restarts=0 backoff=1 fewest=''
+ranks='' threads='' hostfile='' restarts=0 backoff=1 fewest='' check=false
 while [ $# -gt 0 ]; do
   case $1 in
     -n | --threads | --hostfile | --max-restarts | --backoff | --min-ranks)
@@ -34,22 +37,24 @@ while [ $# -gt 0 ]; do
     --max-restarts) restarts=$2; shift 2 ;;
     --backoff) backoff=$2; shift 2 ;;
     --min-ranks) fewest=$2; shift 2 ;;
+    --check) check=true; shift ;;
     --help | -h) usage; exit 0 ;;
     --) shift; break ;;
     *) fail "unknown option $1; see --help" ;;
   esac
 done
-[[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "-n must be a number of ranks, but is '$ranks'; see --help"
+$check || [[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "-n must be a number of ranks, but is '$ranks'; see --help"
 [[ -z $threads || $threads =~ ^[1-9][0-9]*$ ]] || fail "--threads must be a number, but is '$threads'"
 [[ $restarts =~ ^[0-9]+$ ]] || fail "--max-restarts must be a number, but is '$restarts'"
 [[ $backoff =~ ^[0-9]+$ ]] || fail "--backoff must be a whole number of seconds, but is '$backoff'"
 [ -z "$hostfile" ] || [ -r "$hostfile" ] || fail "--hostfile $hostfile: must be a readable file"
-if [ -n "$fewest" ]; then
+if [ -n "$fewest" ] && ! $check; then
   [[ $fewest =~ ^[1-9][0-9]*$ ]] && [ "$fewest" -le "$ranks" ] ||
     fail "--min-ranks must be a number up to that of -n, $ranks, but is '$fewest'"
   [ -n "$hostfile" ] || fail "--min-ranks needs --hostfile: it says which ranks there can be"
 fi
-[ $# -gt 0 ] || fail "a strata command must follow --; see --help"
+$check || [ $# -gt 0 ] || fail "a strata command must follow --; see --help"
+! $check || [ -n "$hostfile" ] || fail "--check needs --hostfile: the hosts to look at; of this one strata doctor says the same"
 
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=${here%/*}
@@ -57,6 +62,24 @@ root=${here%/*}
 source "$here/hosts.sh"
 strata=${STRATA:-$(swift build -c release --package-path "$root" --show-bin-path)/strata}
 [ -x "$strata" ] || fail "$strata: must be built: swift build -c release --product strata"
+
+if $check; then
+  # What of a train command the hosts must have alike.
+  look=(doctor --hostfile "$hostfile") configuration='' changes=()
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --set | --out) [ $# -ge 2 ] || fail "$1 needs a value" ;;&
+      --set) changes+=(--set "$2"); shift ;;
+      --set=*) changes+=("$1") ;;
+      --out) look+=(--out "$2"); shift ;;
+      --out=*) look+=("$1") ;;
+      *.yaml | *.yml) configuration=${configuration:-$1} ;;
+    esac
+    shift
+  done
+  [ -z "$configuration" ] || look+=(--config "$configuration" "${changes[@]}")
+  exec "$strata" "${look[@]}"
+fi
 
 cores=$(allowed_cores)
 options=(-x STRATA_JOB)

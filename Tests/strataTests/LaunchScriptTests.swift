@@ -21,6 +21,7 @@ import _TestSupport
         ["-n", "2", "--max-restarts", "-1", "--", "doctor"], ["-n", "2", "--backoff", "soon", "--", "doctor"],
         ["-n", "2", "--min-ranks", "1", "--", "doctor"],
         ["-n", "2", "--min-ranks", "3", "--hostfile", "/dev/null", "--", "doctor"],
+        ["--check"], ["--check", "--hostfile", "/dev/null", "--", "train", "c.yaml", "--out"],
     ])
     func wrongUsageEndsWith64(arguments: [String]) throws {
         let outcome = try Self.run(arguments)
@@ -81,6 +82,17 @@ import _TestSupport
             environment: ["OMP_NUM_THREADS": "64", "STRATA": "/bin/true"])
         #expect(outcome.status == 0 && outcome.stdout.hasSuffix("/bin/true doctor "), "\(outcome)")
         #expect(!outcome.stdout.contains("PE=32"), "\(outcome)")
+    }
+
+    /// A look at the hosts takes from the command what they must have alike, and starts nothing.
+    @Test func aLookTakesTheCommandsFiles() throws {
+        let folder = CommandLineFolder()
+        let outcome = try Self.shell(
+            "launch/run.sh --check -n 2 --hostfile /dev/null -- train --set a=1 c.yaml --resume --out runs/x --set=b=2",
+            programs: ["strata": "printf '%s ' \"$@\"", "mpirun": "exit 99"], in: folder,
+            environment: ["STRATA": "\(folder.path)/strata"])
+        #expect(
+            outcome.stdout == "doctor --hostfile /dev/null --out runs/x --config c.yaml --set a=1 --set=b=2 ", "\(outcome)")
     }
 
     /// A stop that comes when the job has just ended is no failure of the script.

@@ -1,8 +1,8 @@
 import Foundation
 
 /// What was found of one thing that training needs or runs better with.
-struct EnvironmentCheck: Equatable, Encodable {
-    enum Status: String, Encodable {
+struct EnvironmentCheck: Equatable, Codable {
+    enum Status: String, Codable {
         case fine
         /// Works, but slower or only in part.
         case warning

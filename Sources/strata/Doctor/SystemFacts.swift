@@ -51,7 +51,8 @@ struct SystemFacts {
         return String(decoding: text, as: UTF8.self)
     }
 
-    private static func command(_ name: String, searchPath: String) -> String? {
+    /// The path of a program; nil if no folder of the search path has it.
+    static func command(_ name: String, searchPath: String) -> String? {
         searchPath.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 
