@@ -50,7 +50,6 @@ public struct StepBenchmark {
     ) throws -> Figures {
         let training = configuration.training
         let context = ComputeContext(threads: threads)
-        try GEMM.checkTraining(in: configuration.model.compute)
         try world.barrier()
         let peak = try world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute), .sum)
         let run = try TrainingRun(

@@ -75,6 +75,14 @@ public struct PoolAdaptation: PoolMethod {
         problems.require(
             initial.allSatisfy { $0 >= least }, "\(path).expert_pool.minimum", "\(path).expert_pool.initial",
             text: "must be at most \(path).expert_pool.initial, \(initial), but is \(least)")
+        let widths = configuration.expertWidths ?? []
+        let isUneven = configuration.strata.indices.contains { stratum in
+            Set(widths.indices.filter { configuration.stratumOfExpert[$0] == stratum }.map { widths[$0] }).count > 1
+        }
+        problems.require(
+            settings.newExpert != .copy || !isUneven, "\(path).expert_pool.new_expert", "\(path).expert_widths",
+            text:
+                "must not be copy where experts of a stratum have different widths: a new one could not be the copy of another")
         problems.require(
             settings.record <= settings.period, "\(path).expert_pool.record", "\(path).expert_pool.period",
             text: "must be at most \(path).expert_pool.period, \(settings.period), but is \(settings.record)")

@@ -23,6 +23,13 @@ extension StoredModel {
                     "\(other.path): to be averaged with \(first.path) it must have its experts, but training has added or removed "
                         + "some between them: average checkpoints of updates between two changes")
             }
+            // A slot may have been left and taken again in one change.
+            let updates = min(first.step, other.step) + 1..<max(first.step, other.step) + 1
+            if let pool = first.configuration.model.mixture?.pool, let change = updates.first(where: pool.adapts) {
+                throw SurgeryError(
+                    "\(other.path): to be averaged with \(first.path) it must have its experts, but training may have changed them "
+                        + "after update \(change): average checkpoints of updates between two changes")
+            }
             for name in Set(first.parameters.names).union(other.parameters.names).sorted() {
                 let (expected, found) = (first.parameters.shape(name), other.parameters.shape(name))
                 guard expected == found else {

@@ -17,7 +17,7 @@ struct ActivationPlan {
 
     init(_ plan: ModelPlan, _ training: TrainingConfiguration, isSpread: Bool) {
         model = plan.configuration
-        routing = plan.routing
+        routing = plan.largestRouting
         vocabulary = plan.vocabulary
         self.training = training
         self.isSpread = isSpread

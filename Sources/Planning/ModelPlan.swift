@@ -11,6 +11,8 @@ public struct ModelPlan {
     public let vocabulary: Int
     /// How uniform routing spreads tokens; nil for a dense model.
     let routing: UniformRouting?
+    /// The same with as many experts as may ever exist.
+    let largestRouting: UniformRouting?
     /// Parameters that every rank holds, and parameters of all experts together: of as many as may exist.
     public let replicatedParameters: Int
     public let expertParameters: Int
@@ -38,6 +40,7 @@ public struct ModelPlan {
         self.configuration = configuration
         self.vocabulary = vocabulary
         routing = configuration.mixture.map { UniformRouting($0, requestedCapacity: requestedCapacity) }
+        largestRouting = configuration.mixture.map { UniformRouting($0.ofAllExperts, requestedCapacity: requestedCapacity) }
         let (counts, products, byExpert, trainedByExpert, derived, gates) = try SimulatedCluster.run(ranks: 1) { alone in
             let parameters = TranslationModel.parameters(
                 configuration: configuration, vocabulary: vocabulary, expertGroup: alone,

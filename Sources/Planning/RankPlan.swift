@@ -70,7 +70,7 @@ public struct RankPlan {
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         // Whole rows: parts of one are as many floats.
         let rows =
-            tokens * Double(plan.blocks) * (plan.routing?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
+            tokens * Double(plan.blocks) * (plan.largestRouting?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
         let leaving = rows * Double(places - 1) / Double(places)
         // To the experts and back, in forward and in backward.
         allToAllBytesPerUpdate = Int(

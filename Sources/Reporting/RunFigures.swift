@@ -47,8 +47,6 @@ public struct RunFigures: Sendable {
     }
 
     var isDense: Bool { gates.isEmpty }
-    /// Whether all updates are done.
-    public var isDone: Bool { history.updates.last.map { $0.update >= plannedUpdates } ?? false }
 
     func evaluation(_ split: String) -> EvaluationResult? { evaluations.first { $0.split == split } }
 }

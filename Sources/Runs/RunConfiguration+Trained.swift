@@ -1,10 +1,20 @@
 import Collectives
+import TensorCore
 import Training
 import TransformerModel
 
 extension RunConfiguration {
+    /// Refuses what this machine, or the model, cannot be trained as.
+    ///
+    /// - Throws: `PrecisionError` where the processor cannot compute as configured; `RunError` where `training.train` asks for what the
+    ///   model does not have.
+    public func requireTrainable(vocabulary: Int) throws {
+        try GEMM.checkTraining(in: model.compute)
+        try requireTrainedParameters(vocabulary: vocabulary)
+    }
+
     /// - Throws: `RunError` where `training.train` asks for what the model does not have.
-    func requireTrainedParameters(vocabulary: Int) throws {
+    private func requireTrainedParameters(vocabulary: Int) throws {
         let trained = training.trained
         guard trained != .all else { return }
         // A rank holds some experts alone.

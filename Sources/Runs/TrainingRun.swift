@@ -25,11 +25,10 @@ public final class TrainingRun {
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
         self.configuration = configuration
-        try GEMM.checkTraining(in: configuration.model.compute)
+        try configuration.requireTrainable(vocabulary: vocabulary)
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel,
             strata: configuration.model.mixture?.fewestExperts ?? [])
-        try configuration.requireTrainedParameters(vocabulary: vocabulary)
         let begun = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
         guard begun.model.store.derived.isEmpty || !configuration.parallel.shardOptimizer else {
             throw RunError(

@@ -199,12 +199,12 @@ public final class Trainer {
             pools[index].endWindow(change)
         }
         self.pools = pools
+        if changes.contains(where: { $0 != nil && $0 != PoolChange() }) { poolChanges = changes.map { $0 ?? PoolChange() } }
         guard changes.contains(where: { $0?.changesExperts ?? false }) else { return }
         parts = try parts.remade(changes, experts: pools.map(\.experts), groups: groups, seed: configuration.seed)
         synchronizer = try GradientSynchronizer(
             groups: groups, store: model.store, context: model.context, tokenGroups: source.groups,
             isSharded: optimizer.isSharded, bucketBytes: bucketBytes)
-        poolChanges = changes.map { $0 ?? PoolChange() }
     }
 
     /// Experts that exist, over all blocks.

@@ -213,6 +213,24 @@ import TransformerModel
         #expect(held.reduce(0) { $0 + $1 - plan.replicatedParameters } == plan.expertParameters)
     }
 
+    /// Where experts come, memory and traffic are those of as many as may exist, and operations those of the first.
+    @Test func aPoolIsPlannedAtItsLargest() throws {
+        func plan(_ initial: Int) throws -> (model: ModelPlan, rank: RankPlan) {
+            let configuration = try RunConfiguration.parse(
+                """
+                model: {moe: {strata: [16], routing: top_any, capacity_factor: none, expert_pool: {initial: [\(initial)], minimum: 2}}}
+                data: {format: numerals, prepared: p}
+                parallel: {expert_parallel: 2}
+                """, source: "a.yaml")
+            let model = try ModelPlan(configuration.model, vocabulary: 1000)
+            return (model, try RankPlan(model, configuration, ranks: 2))
+        }
+        let (small, full) = (try plan(4), try plan(16))
+        #expect(small.rank.memory.activations == full.rank.memory.activations && full.rank.memory.activations > 0)
+        #expect(small.rank.allToAllBytesPerUpdate == full.rank.allToAllBytesPerUpdate)
+        #expect(small.model.flopsPerToken < full.model.flopsPerToken)
+    }
+
     @Test func trafficByHand() throws {
         var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
         configuration.model.mixture = MixtureConfiguration(strata: [4, 4])

@@ -75,6 +75,15 @@ import _TestSupport
         #expect(found.contains { $0.contains("model.moe.adapters must be none \(problem)") }, "\(found)")
     }
 
+    @Test func expertsOfOtherWidthsAreNoCopies() throws {
+        func found(_ widths: String) throws -> [String] {
+            let pool = "expert_pool: {initial: [2], new_expert: copy}, expert_widths: \(widths)"
+            return try problems("model: {moe: {strata: [4], routing: top_any, \(pool)}}\n" + minimalData)
+        }
+        #expect(try found("[32, 64, 32, 64]").contains { $0.contains("expert_pool.new_expert must not be copy where experts") })
+        #expect(try found("[32, 32, 32, 32]").isEmpty)
+    }
+
     @Test func poolsAreTrainedWhole() throws {
         let found = try problems(
             "model: {moe: {strata: [4], routing: top_any, expert_pool: {initial: [2]}}}\ntraining: {train: experts}\n"

@@ -30,7 +30,8 @@ extension Tape {
                 let target = h.gradientTarget(context)
                 weight1.backwardInput(context, dy: dactivation, accumulate: target.accumulate, into: target.tensor)
             }
-            context.clock.countProducts(4, m: h.rows, n: weight1.rows, k: weight1.columns)
+            let products = 2 + [weight1, weight2].count(where: \.isTrained)
+            context.clock.countProducts(products, m: h.rows, n: weight1.rows, k: weight1.columns)
         }
     }
 }

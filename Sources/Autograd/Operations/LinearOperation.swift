@@ -16,7 +16,7 @@ extension Tape {
                 let target = x.gradientTarget(context)
                 weight.backwardInput(context, dy: dy, accumulate: target.accumulate, into: target.tensor)
             }
-            context.clock.countProducts(2, m: x.rows, n: weight.rows, k: weight.columns)
+            context.clock.countProducts(weight.isTrained ? 2 : 1, m: x.rows, n: weight.rows, k: weight.columns)
         }
     }
 }

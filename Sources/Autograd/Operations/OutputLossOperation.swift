@@ -18,7 +18,7 @@ extension Tape {
                 context, precision: weight.precision, x: x.value, weight: weight.value, targets: targets, smoothing: smoothing,
                 gradient: .init(scale: gradientScale, dx: dx, dweight: weight.isTrained ? weight.gradient : nil))
         }
-        context.clock.countProducts(3, m: x.rows, n: weight.rows, k: weight.columns)
+        context.clock.countProducts(weight.isTrained ? 3 : 2, m: x.rows, n: weight.rows, k: weight.columns)
         x.receive(dx, context)
         return loss
     }

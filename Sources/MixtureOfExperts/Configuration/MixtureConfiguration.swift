@@ -39,7 +39,7 @@ public struct MixtureConfiguration: Sendable {
     /// `<block>.scales.{s}`.
     public var scalesStrata = false
     /// All methods that a configuration may use, in the order in which the frame asks them.
-    public private(set) var methods: [any MixtureMethod]
+    public internal(set) var methods: [any MixtureMethod]
 
     /// `methods` holds at least one routing rule; the first is the default.
     public init(strata: [Int], methods: [any MixtureMethod]) {

@@ -34,6 +34,13 @@ extension MixtureConfiguration {
     /// The method by which experts come and go; nil where they stay.
     public var pool: (any PoolMethod)? { methods(for: (any PoolMethod).self).first(where: \.isInUse) }
 
+    /// The same with all experts that may exist, which stay.
+    public var ofAllExperts: MixtureConfiguration {
+        var all = self
+        all.methods.removeAll { $0 is any PoolMethod }
+        return all
+    }
+
     /// The experts that exist at first, by global id: the first ones of each stratum, all of them where they stay.
     public var initialExperts: [Int] {
         guard let pool else { return Array(0..<experts) }

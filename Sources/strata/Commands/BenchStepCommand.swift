@@ -34,6 +34,7 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
                 try require("--steps", steps, in: 1...1_000_000)
                 let configuration = try options.load()
                 try requireMemory(configuration, vocabulary: configuration.data.vocabulary, ranks: ranks.world.size)
+                try configuration.requireTrainable(vocabulary: configuration.data.vocabulary)
                 return configuration
             }
             let figures = try StepBenchmark(configuration, steps: steps, profile: profile).measure(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import DataPipeline
 import Files
 import Foundation
@@ -31,8 +32,8 @@ struct ReportCommand: ParsableCommand {
 
     @Flag(
         help: """
-            Write the file again whenever there are new figures, in a page that reloads itself, until all updates are done or \
-            Ctrl-C.
+            Write the file again whenever there are new figures, in a page that reloads itself, until the last checkpoint of \
+            every run is written, or Ctrl-C.
             """)
     var watch = false
 
@@ -52,7 +53,7 @@ struct ReportCommand: ParsableCommand {
         try write(figures, to: path, reloads: true)
         print(path)
         fflush(nil)
-        while !StopRequest.isMade, !figures.allSatisfy(\.isDone) {
+        while !StopRequest.isMade, try !zip(folders, figures).allSatisfy(isDone) {
             usleep(UInt32(Self.interval) * 1_000_000)
             let now = try state
             guard now != seen else { continue }
@@ -71,6 +72,12 @@ struct ReportCommand: ParsableCommand {
         let date = Date.now.formatted(format.dateTimeSeparator(.space))
         let report = Report(runs: runs, date: "\(date) UTC", reloadSeconds: reloads ? Self.reloadSeconds : nil)
         try FileWriter.replace(path, with: report.html)
+    }
+
+    /// Whether a run's last update is done, and what comes after it: validation, and then a checkpoint.
+    private func isDone(_ path: String, _ run: RunFigures) throws -> Bool {
+        let updates = try CheckpointStore.steps(RunFolder(existing: path).checkpoints)
+        return run.history.updates.last?.update ?? 0 >= run.plannedUpdates && updates.contains { $0 >= run.plannedUpdates }
     }
 
     /// What of the files of the runs changes when there are new figures.

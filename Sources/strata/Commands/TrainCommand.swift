@@ -71,6 +71,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let strata = configuration.model.mixture?.strata ?? []
         try ranks.together {
             try requireMemory(configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size)
+            try configuration.requireTrainable(vocabulary: corpus.vocabularySize)
         }
         let lock = try ranks.lock(folder, display)
         defer { withExtendedLifetime(lock) {} }
@@ -115,7 +116,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let events = try ranks.together { () -> TensorBoardLog? in
             guard ranks.isFirst else { return nil }
             let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
-            return try TensorBoardLog(folder: folder.path, continuingAfter: start, gates: gates)
+            return try TensorBoardLog(
+                folder: folder.path, continuingAfter: start, gates: gates,
+                expertsStay: configuration.model.mixture?.pool == nil)
         }
         let peak = try ranks.world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute, .glance), .sum)
         let trainer = try run.trainer(on: sampler, peakFlops: peak * 1e9)
@@ -204,15 +207,10 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 "\(model.path): model.moe.strata and the number of blocks must be the run's, \(mixture.strata) and "
                     + "\(configuration.blockNames.count), but are \(strata) and \(experts.count)")
         }
-        let fewest = experts.map { block in
-            zip(mixture.firstExpertOfStratum, mixture.strata).map { first, size in
-                block.count { (first..<first + size).contains($0) }
-            }.min() ?? 0
-        }.min() ?? 0
-        guard fewest >= mixture.pool?.fewestExperts ?? 1 else {
+        guard experts.allSatisfy(mixture.hasEveryStratum) else {
             throw SurgeryError(
-                "\(model.path): every stratum must have at least model.moe.expert_pool.minimum experts, "
-                    + "\(mixture.pool?.fewestExperts ?? 1), but one has \(fewest)")
+                "\(model.path): every stratum of a block must have at least model.moe.expert_pool.minimum experts, "
+                    + "\(mixture.fewestExperts), but does not: its experts are \(experts)")
         }
         return experts
     }
@@ -232,6 +230,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             run.begin(with: try experts(of: model, for: run.configuration.model, mixture))
         }
         let known = try model.load(into: run.model.store, tokenizer: corpus.tokenizer)
+        if let absent = run.model.absentChoice {
+            throw SurgeryError("\(model.path): must have the experts that its gates may choose, but \(absent) does not exist")
+        }
         display?.note(
             "beginning with update \(model.step) of \(model.path)"
                 + (known < corpus.vocabularySize

@@ -18,6 +18,8 @@ final class TensorBoardLog {
     private let file: AppendedFile
     /// The experts that each gate sees.
     private let gates: [Range<Int>]
+    /// Where experts come and go, blocks have different ones: a mean over all blocks together would count those that are absent.
+    private let expertsStay: Bool
     /// What is to stand before the next event: the file's begin, until it is written.
     private var header: [UInt8]
     private var isFailing = false
@@ -25,7 +27,7 @@ final class TensorBoardLog {
     /// Begins a file in `folder` for training that goes on after update `update`.
     ///
     /// - Throws: `FileError`.
-    convenience init(folder: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
+    convenience init(folder: String, continuingAfter update: Int, gates: [Range<Int>], expertsStay: Bool = true) throws {
         // Readers go through the files by name: a later start has a later time, however soon it follows.
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let latest =
@@ -33,13 +35,15 @@ final class TensorBoardLog {
             .compactMap { Int($0.dropFirst(Self.prefix.count).prefix { $0.isNumber }) }.max() ?? 0
         let time = String(UInt(max(Int(Date().timeIntervalSince1970), latest &+ 1)), digits: 10)
         try self.init(
-            path: "\(folder)/\(Self.prefix)\(time).strata", continuingAfter: update, gates: gates)
+            path: "\(folder)/\(Self.prefix)\(time).strata", continuingAfter: update, gates: gates,
+            expertsStay: expertsStay)
     }
 
     /// A log in a file of any name.
-    init(path: String, continuingAfter update: Int, gates: [Range<Int>]) throws {
+    init(path: String, continuingAfter update: Int, gates: [Range<Int>], expertsStay: Bool = true) throws {
         self.path = path
         self.gates = gates
+        self.expertsStay = expertsStay
         header = Self.record(.fileVersion, step: 0) + Self.record(.sessionStart, step: update + 1)
         file = try AppendedFile(path: path, after: 0)
     }
@@ -84,6 +88,7 @@ final class TensorBoardLog {
                 figures.append(
                     .init("load/stratum_\(stratum)", TensorBoardEvent.Histogram(first: visible.lowerBound, amounts: rows)))
             }
+            guard expertsStay else { continue }
             let busiest = RoutingStatistics.busiestOverMean(metrics.load[stratum][visible])
             figures.append(.init("load/stratum_\(stratum)_busiest_over_mean", busiest))
         }
