@@ -11,6 +11,7 @@ import Reporting
 import Runs
 import TensorCore
 import Training
+import TransformerModel
 
 /// `strata train`: trains a model, on as many ranks as mpirun started.
 struct TrainCommand: ParsableCommand, RunsOnRanks {
