@@ -95,6 +95,11 @@ import _TestSupport
                 .alone, ["experts", "--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "2"])
                 as? [[String: Any]])
         #expect(experts.count == 32 && Set(experts[0].keys) == ["rows_per_expert", "skew", "gflops", "over_gemm"])
+        let unequal = ["--dim", "4", "--ffn", "4", "--experts", "2", "--repetitions", "1", "--threads", "1"]
+        let compared = try #require(try figures(.alone, ["experts"] + unequal + ["--ratios", "1,3"]) as? [[String: Any]])
+        #expect(compared.allSatisfy { $0["unequal_over_equal"] as? Double ?? 0 > 0 })
+        let refused = try Launch.alone.strata(["bench", "experts"] + unequal + ["--ratios", "1,2,3"])
+        expectError(refused, 64, "--ratios must be 2 numbers between 1 and 65536, such as 9,13,19,23, but is '1,2,3'")
         let exchanges = try #require(try figures(.simulated(2), ["alltoall", "--repetitions", "1"]) as? [[String: Double]])
         #expect(exchanges.count == 4 && Set(exchanges[0].keys) == ["mebibytes_a_rank", "dispatcher_ms", "bare_ms", "ratio"])
     }

@@ -15,6 +15,7 @@ struct BenchExpertsCommand: ParsableCommand {
             Example:
               strata bench experts --dim 512 --ffn 2048
               strata bench experts --experts 4 --threads 1 --json
+              strata bench experts --experts 4 --ratios 9,13,19,23
             """)
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Width of the model.", valueName: "n"))
@@ -32,6 +33,12 @@ struct BenchExpertsCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
     var repetitions = 5
 
+    @Option(
+        help: ArgumentHelp(
+            "Also measure experts whose widths have these ratios, one an expert, in turn with equal ones as wide together.",
+            valueName: "n,n"))
+    var ratios: String?
+
     @Flag(help: .json)
     var json = false
 
@@ -43,8 +50,18 @@ struct BenchExpertsCommand: ParsableCommand {
         try require("--threads", threads, in: 1...1024)
         try require("--repetitions", repetitions, in: 1...1_000_000)
         let figures = ExpertsBenchmark(
-            dim: dim, ffn: ffn, experts: experts, threads: threads, repetitions: repetitions
+            dim: dim, ffn: ffn, experts: experts, threads: threads, repetitions: repetitions, ratios: try widthRatios()
         ).measure()
         print(json ? try JSONText.pretty(figures) : ExpertsBenchmark.text(figures), terminator: "")
+    }
+
+    private func widthRatios() throws -> [Int]? {
+        guard let ratios else { return nil }
+        let numbers = ratios.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == experts, numbers.allSatisfy({ (1...65_536).contains($0 ?? 0) }) else {
+            throw CommandFailure(
+                .usage, "--ratios must be \(experts) numbers between 1 and 65536, such as 9,13,19,23, but is '\(ratios)'")
+        }
+        return numbers.compactMap { $0 }
     }
 }
