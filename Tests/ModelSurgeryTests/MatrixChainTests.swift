@@ -180,16 +180,6 @@ import _TinyRuns
 
     // MARK: models
 
-    private static func loss(_ model: StoredModel, ranks: Int) throws -> Double {
-        try SimulatedCluster.run(ranks: ranks) { world in
-            var plan = TinyPlan(strata: [])
-            plan.model = model.configuration.model
-            let run = try TinyRun(world, plan)
-            try model.parameters.load(into: run.model.store, path: model.path)
-            return try run.validate().validLoss
-        }[0]
-    }
-
     private static let dense: StoredModel = {
         let (tensors, configuration) = try! SimulatedCluster.run(ranks: 1) { world in
             let run = try TinyRun(world, TinyPlan(strata: []))
@@ -209,16 +199,16 @@ import _TinyRuns
     }()
 
     @Test(arguments: [[4], [2, 3]], [1, 3]) func anUncutModelIsTheDenseOne(strata: [Int], ranks: Int) throws {
-        let expected = try Self.loss(Self.dense, ranks: 1)
+        let expected = try heldOutLoss(of: Self.dense, ranks: 1)
         var upcycling = Upcycling(strata: strata)
         upcycling.isFactorised = true
         #expect(upcycling.isExact)
-        let whole = try Self.dense.upcycled(upcycling), loss = try Self.loss(whole, ranks: ranks)
+        let whole = try Self.dense.upcycled(upcycling), loss = try heldOutLoss(of: whole, ranks: ranks)
         #expect(abs(loss - expected) < 1e-5 * expected, "\(loss), dense \(expected)")
         #expect(whole.parameters.names.contains("encoder.layers.1.moe.central.fc1"))
         upcycling.truncation = 2
         #expect(!upcycling.isExact)
-        let cut = try Self.loss(Self.dense.upcycled(upcycling), ranks: ranks)
+        let cut = try heldOutLoss(of: Self.dense.upcycled(upcycling), ranks: ranks)
         #expect(abs(cut - expected) > 1e-4 * expected)
         #expect(
             try Self.dense.upcycled(upcycling).history[0].hasPrefix(

@@ -180,16 +180,6 @@ import _TinyRuns
         return (model, loss, rows)
     }()
 
-    private static func loss(_ model: StoredModel, ranks: Int) throws -> Double {
-        try SimulatedCluster.run(ranks: ranks) { world in
-            var plan = TinyPlan(strata: [])
-            plan.model = model.configuration.model
-            let run = try TinyRun(world, plan)
-            try model.parameters.load(into: run.model.store, path: model.path)
-            return try run.validate().validLoss
-        }[0]
-    }
-
     @Test func rowsAreWhatNetworksRead() {
         let rows = Self.dense.rows
         #expect(rows.dim == 16 && rows.rows.count == 4 && rows.rows.values.allSatisfy { $0.count == 300 * 16 })
@@ -206,7 +196,7 @@ import _TinyRuns
             (moefication.every, moefication.partition, moefication.router) = (every, partition, router)
             #expect(moefication.isExact)
             let split = try Self.dense.model.moefied(moefication, rows: Self.dense.rows)
-            let loss = try Self.loss(split, ranks: ranks)
+            let loss = try heldOutLoss(of: split, ranks: ranks)
             #expect(abs(loss - Self.dense.loss) < 1e-6 * Self.dense.loss, "\(loss), dense \(Self.dense.loss)")
         }
     }
@@ -218,7 +208,7 @@ import _TinyRuns
             let split = try Self.dense.model.moefied(Moefication(strata: [8], topK: topK), rows: Self.dense.rows) {
                 if topK == 2 { layers.append($0) }
             }
-            losses.append(abs(try Self.loss(split, ranks: 1) - Self.dense.loss))
+            losses.append(abs(try heldOutLoss(of: split, ranks: 1) - Self.dense.loss))
         }
         #expect(losses[0] > losses[3] && losses[3] < 1e-6, "\(losses)")
         #expect(layers.map(\.name).sorted() == Self.dense.rows.rows.keys.sorted())

@@ -33,17 +33,6 @@ import _TinyRuns
         )
     }()
 
-    /// The loss on held-out text of a model on so many ranks.
-    private static func loss(_ model: StoredModel, ranks: Int) throws -> Double {
-        try SimulatedCluster.run(ranks: ranks) { world in
-            var plan = TinyPlan(strata: [])
-            plan.model = model.configuration.model
-            let run = try TinyRun(world, plan)
-            try model.parameters.load(into: run.model.store, path: model.path)
-            return try run.validate().validLoss
-        }[0]
-    }
-
     @Test(arguments: [[4], [4, 4], [2, 3, 2], [2, 2, 2, 2]], [1, 3])
     func theFunctionStays(strata: [Int], ranks: Int) throws {
         let (dense, expected) = Self.dense
@@ -51,7 +40,7 @@ import _TinyRuns
             var upcycling = Upcycling(strata: strata)
             upcycling.every = every
             #expect(upcycling.isExact)
-            let upcycled = try dense.upcycled(upcycling), loss = try Self.loss(upcycled, ranks: ranks)
+            let upcycled = try dense.upcycled(upcycling), loss = try heldOutLoss(of: upcycled, ranks: ranks)
             #expect(abs(loss - expected) < 1e-6 * expected, "\(loss), dense \(expected)")
             #expect(upcycled.history.count == 1 && upcycled.step == 5)
         }
@@ -63,7 +52,7 @@ import _TinyRuns
         var upcycling = Upcycling(strata: strata)
         (upcycling.adapters, upcycling.topK) = (3, 1)
         #expect(upcycling.isExact)
-        let adapted = try dense.upcycled(upcycling), loss = try Self.loss(adapted, ranks: ranks)
+        let adapted = try dense.upcycled(upcycling), loss = try heldOutLoss(of: adapted, ranks: ranks)
         #expect(abs(loss - expected) < 1e-6 * expected, "\(loss), dense \(expected)")
         let names = adapted.parameters.names
         #expect(names.contains("encoder.layers.1.moe.experts.0.adapter.up.weight"))
@@ -78,7 +67,7 @@ import _TinyRuns
         (scaled.scale, noisy.noise) = (1, 0.3)
         for upcycling in [scaled, noisy] {
             #expect(!upcycling.isExact)
-            #expect(abs(try Self.loss(dense.upcycled(upcycling), ranks: 1) - expected) > 1e-4 * expected)
+            #expect(abs(try heldOutLoss(of: dense.upcycled(upcycling), ranks: 1) - expected) > 1e-4 * expected)
         }
         scaled.strata = [4]
         #expect(scaled.isExact, "one stratum has no scale")
