@@ -78,6 +78,21 @@ static Cut cut(ptrdiff_t rows) {
 
 static ptrdiff_t rowsOf(Cut cut, ptrdiff_t panel) { return cut.size + (panel < cut.larger); }
 
+// packed[p · count + line] ← step p of column `line` of x [k, count]. Where others follow in the panel the excess of a whole
+// vector is overwritten by them; else it would lie in the next panel.
+INLINED void packSteps(
+    const ptrdiff_t count, const float *x, ptrdiff_t stride, ptrdiff_t k, ptrdiff_t steps, bool othersFollow, float *packed
+) {
+    Lanes first = firstLanes(count);
+    ptrdiff_t last = steps - 1;
+    for (ptrdiff_t p = 0; p < last; p++) {
+        store(packed + p * count, stepOfLines(first, x + p * stepElements * stride, stride, true));
+    }
+    Vector step = stepOfLines(first, x + last * stepElements * stride, stride, last * stepElements + 1 < k);
+    if (othersFollow) store(packed + last * count, step);
+    else storeFirst(packed + last * count, first, step);
+}
+
 // Some rows of the matrix as it is stored at a time, for all panels: a column of panels alone would touch as many pages as
 // there are rows, once for each.
 KERNEL static void packLeftTransposed(const float *x, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t k, float *packed) {
@@ -86,13 +101,12 @@ KERNEL static void packLeftTransposed(const float *x, ptrdiff_t stride, ptrdiff_
     for (ptrdiff_t begin = 0; begin < steps; begin += lanes) {
         ptrdiff_t end = begin + lanes < steps ? begin + lanes : steps;
         for (ptrdiff_t panel = 0, start = 0; panel < rowCut.panels; start += rowsOf(rowCut, panel), panel++) {
-            ptrdiff_t count = rowsOf(rowCut, panel);
-            Lanes first = firstLanes(count);
-            const float *from = x + begin * stepElements * stride + start;
+            ptrdiff_t count = rowsOf(rowCut, panel), p = begin * stepElements;
+            const float *from = x + p * stride + start;
             float *to = packed + start * steps + begin * count;
-            for (ptrdiff_t p = begin; p < end; p++, from += stepElements * stride, to += count) {
-                storeFirst(to, first, stepOfLines(first, from, stride, p * stepElements + 1 < k));
-            }
+            // Most panels are full: the count is then a constant, and its masks are too.
+            if (count == panelRows) packSteps(panelRows, from, stride, k - p, end - begin, end < steps, to);
+            else packSteps(count, from, stride, k - p, end - begin, end < steps, to);
         }
     }
 }
@@ -146,8 +160,7 @@ static Walk walk(CKernels_Source source, ptrdiff_t panels) {
         .rate = ((uint64_t)stepElements << 32) / (uint64_t)panels};
 }
 
-INLINED void fetch(const Walk *walk, uint64_t position) {
-    uint64_t place = position >> 32;
+INLINED void fetch(const Walk *walk, uint64_t place) {
     uintptr_t address = walk->start + place % square * (uintptr_t)walk->inner + place / square * (uintptr_t)walk->outer;
     _mm_prefetch((const char *)address, _MM_HINT_T0);
     if (panelColumns > cacheLine) _mm_prefetch((const char *)(address + cacheLine * sizeof(float)), _MM_HINT_T0);
@@ -158,23 +171,22 @@ INLINED void multiplySteps(
     ptrdiff_t rightStep, ptrdiff_t steps, Walk *ahead
 ) {
     const float *a = *left, *b = *right;
-    uint64_t position = ahead->position;
+    uint64_t place = ahead->position >> 32;
+    ahead->position += (uint64_t)steps * ahead->rate;
+    for (uint64_t end = ahead->position >> 32; place < end; place++) fetch(ahead, place);
 #pragma clang loop unroll_count(2)
     for (ptrdiff_t p = 0; p < steps; p++) {
         Vector x[panelVectors];
         UNROLLED for (int j = 0; j < vectors; j++) x[j] = load(b + lanes * j);
-        fetch(ahead, position);
         UNROLLED for (int i = 0; i < rows; i++) {
             Vector factor = broadcast(a[i]);
             UNROLLED for (int j = 0; j < vectors; j++) sum[i][j] = multiplyAdd(factor, x[j], sum[i][j]);
         }
         a += rows;
         b += rightStep;
-        position += ahead->rate;
     }
     *left = a;
     *right = b;
-    ahead->position = position;
 }
 
 // The lines of a tile of C.

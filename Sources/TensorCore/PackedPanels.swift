@@ -109,15 +109,19 @@ struct PackedPanels {
         while start < columns.upperBound {
             let next = start + panelColumns, count = min(panelColumns, columns.upperBound - start)
             let source = self.source(b, column: start, ks: ks)
-            let isLast = next >= columns.upperBound || panels == .packedBefore
-            let following = isLast ? CKernels_Source() : self.source(b, column: next, ks: ks)
-            var right = UnsafePointer(workspace.right), step = count > panelColumns / 2 ? panelColumns : panelColumns / 2
+            let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * steps)
+            var right = UnsafePointer(place), step = count > panelColumns / 2 ? panelColumns : panelColumns / 2
             if panels == .usedOnce && !b.isTransposed && count == panelColumns && rows < rowsWorthPacking {
                 (right, step) = (source.start, b.stride)
-            } else {
-                let place = workspace.right + (panels == .usedOnce ? 0 : (start - columns.lowerBound) * steps)
-                if panels != .packedBefore { kernels.packRight(source, count, ks.count, place) }
-                right = UnsafePointer(place)
+            } else if panels != .packedBefore {
+                kernels.packRight(source, count, ks.count, place)
+            }
+            var following = CKernels_Source()
+            if next < columns.upperBound {
+                following =
+                    panels == .packedBefore
+                    ? CKernels_Source(start: place + panelColumns * steps, stride: panelColumns / stepElements, transposed: false)
+                    : self.source(b, column: next, ks: ks)
             }
             kernels.multiply(
                 workspace.left, right, step, rows, count, steps, accumulate, c + start, stride, following)
