@@ -79,7 +79,7 @@ let libraries = [
     library(
         "Evaluation",
         [
-            "TensorCore", "MixtureOfExperts", "TransformerModel", "DataPipeline",
+            "TensorCore", "Collectives", "MixtureOfExperts", "TransformerModel", "DataPipeline",
         ]),
     library("Reporting", ["TensorCore", "Training", "Evaluation"]),
     library(

@@ -8,9 +8,9 @@ import Reporting
 import Runs
 import TensorCore
 
-/// The same training in many ways: on several numbers of simulated ranks and threads, with experts and the optimizer's work shared
-/// out otherwise, with activations recomputed, and resumed half-way on other ranks. Every way must end in the same bits.
-public struct InvarianceBenchmark {
+/// The same training in many ways: on several numbers of ranks and threads, with experts and the optimizer's work shared out
+/// otherwise, with activations recomputed, and resumed half-way on other ranks. Every way must end in the same bits.
+public struct InvarianceBenchmark: Sendable {
     let configuration: RunConfiguration
     let updates: Int
 
@@ -22,6 +22,8 @@ public struct InvarianceBenchmark {
     /// How a run is computed.
     struct Way: Encodable {
         var ranks = 1
+        /// Threads of this process, or else ranks that the benchmark was started on.
+        var isSimulated = true
         /// nil: as many as there can be.
         var expertParallel: Int?
         var threads = 1
@@ -57,10 +59,11 @@ public struct InvarianceBenchmark {
         public var areEqual: Bool { outcomes.allSatisfy { $0.hash == outcomes[0].hash && $0.loss == outcomes[0].loss } }
     }
 
+    /// On simulated ranks.
+    ///
     /// - Throws: `PlacementError` where the experts cannot be spread as a way wants it; `FileError` without room for checkpoints.
     public func measure(display: ProgressDisplay?) throws -> Figures {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("strata-invariance-\(UUID().uuidString)")
-            .path
+        let folder = Self.newFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let fitting = Self.ways.filter { way in
             let strata = configuration.model.mixture?.fewestExperts ?? []
@@ -71,6 +74,35 @@ public struct InvarianceBenchmark {
             return try outcome(way, in: "\(folder)/\(index)")
         }
         return Figures(updates: updates, outcomes: outcomes)
+    }
+
+    /// On the ranks of a world, such as mpirun's, against one simulated rank, which each of them trains alone: none waits long
+    /// for another. Collective; every rank gets the same figures but for the seconds.
+    ///
+    /// - Throws: as `measure(display:)`.
+    public func measure(on world: any Communicator, threads: Int, display: ProgressDisplay?) throws -> Figures {
+        let own = Self.newFolder(), name = try world.broadcast(varying: Array(Self.newFolder().utf8), root: 0)
+        let shared = String(decoding: name, as: UTF8.self)
+        defer { for folder in [own, shared] { try? FileManager.default.removeItem(atPath: folder) } }
+        let ways = [false, true].map { whether in
+            Way(ranks: world.size, isSimulated: false, threads: threads, shardOptimizer: whether, recompute: whether)
+        }
+        display?.show("way 1/\(ways.count + 1): \(Way().text)")
+        var outcomes = [try outcome(Way(), in: own)]
+        for (index, way) in ways.enumerated() {
+            display?.show("way \(index + 2)/\(ways.count + 1): \(way.text)")
+            let folder = "\(shared)/\(index)"
+            var loss = 0.0
+            let seconds = try Stopwatch.seconds { loss = try train(configured(way), on: world, threads: threads, upTo: updates, in: folder) }
+            try world.barrier()
+            outcomes.append(Outcome(way: way, hash: try hash(in: folder), seconds: seconds, loss: loss))
+            try world.barrier()
+        }
+        return Figures(updates: updates, outcomes: outcomes)
+    }
+
+    private static func newFolder() -> String {
+        FileManager.default.temporaryDirectory.appendingPathComponent("strata-invariance-\(UUID().uuidString)").path
     }
 
     private func outcome(_ way: Way, in folder: String) throws -> Outcome {
@@ -87,29 +119,42 @@ public struct InvarianceBenchmark {
         return Outcome(way: way, hash: try hash(in: folder), seconds: seconds, loss: loss)
     }
 
-    /// Trains from the folder's checkpoint, if there is one, and keeps another.
-    private func train(_ way: Way, ranks: Int, upTo last: Int, in folder: String) throws -> Double {
+    private func configured(_ way: Way) -> RunConfiguration {
         var configuration = configuration
-        configuration.parallel.expertParallel = ranks == way.ranks ? way.expertParallel : nil
+        configuration.parallel.expertParallel = way.expertParallel
         configuration.parallel.shardOptimizer = way.shardOptimizer
         configuration.training.recompute = way.recompute
-        let (final, threads) = (configuration, way.threads)
-        return try SimulatedCluster.run(ranks: ranks) { world in
-            let run = try Self.run(final, world, threads: threads), checkpoints = run.checkpoints(in: folder, identity: [:])
-            if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
-            let training = final.training
-            let trainer = try run.trainer(
-                on: SyntheticSentences(
-                    groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup, vocabulary: final.data.vocabulary,
-                    seed: training.seed))
-            var loss = 0.0
-            while trainer.update < last { loss = try trainer.step().metrics.loss }
-            try checkpoints.begin(
-                step: last, applied: trainer.applied, seed: training.seed, validationLoss: nil, pools: trainer.pools,
-                state: run.state, copying: false)
-            _ = try checkpoints.complete()?.get()
-            return loss
+        return configuration
+    }
+
+    /// On simulated ranks: the way's, or those that go on, whose experts are spread as far as they can be.
+    private func train(_ way: Way, ranks: Int, upTo last: Int, in folder: String) throws -> Double {
+        var way = way
+        if ranks != way.ranks { way.expertParallel = nil }
+        let configuration = configured(way), threads = way.threads
+        return try SimulatedCluster.run(ranks: ranks) {
+            try train(configuration, on: $0, threads: threads, upTo: last, in: folder)
         }[0]
+    }
+
+    /// Trains from the folder's checkpoint, if there is one, and keeps another. Returns the loss of the last update. Collective.
+    private func train(
+        _ configuration: RunConfiguration, on world: any Communicator, threads: Int, upTo last: Int, in folder: String
+    ) throws -> Double {
+        let run = try Self.run(configuration, world, threads: threads), checkpoints = run.checkpoints(in: folder, identity: [:])
+        if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
+        let training = configuration.training
+        let trainer = try run.trainer(
+            on: SyntheticSentences(
+                groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup, vocabulary: configuration.data.vocabulary,
+                seed: training.seed))
+        var loss = 0.0
+        while trainer.update < last { loss = try trainer.step().metrics.loss }
+        try checkpoints.begin(
+            step: last, applied: trainer.applied, seed: training.seed, validationLoss: nil, pools: trainer.pools,
+            state: run.state, copying: false)
+        _ = try checkpoints.complete()?.get()
+        return loss
     }
 
     private static func run(
@@ -146,7 +191,7 @@ public struct InvarianceBenchmark {
 
 extension InvarianceBenchmark.Way {
     var text: String {
-        "\(ranks) rank\(ranks == 1 ? "" : "s") × \(threads) thread\(threads == 1 ? "" : "s")"
+        "\(ranks) \(isSimulated ? "simulated " : "")rank\(ranks == 1 ? "" : "s") × \(threads) thread\(threads == 1 ? "" : "s")"
             + (resumedOn.map { ", resumed on \($0)" } ?? "")
     }
 }
@@ -158,7 +203,7 @@ extension InvarianceBenchmark.Figures {
             rows: outcomes.map { outcome in
                 let way = outcome.way
                 return [
-                    "\(way.ranks)", way.expertParallel.map(String.init) ?? "auto", "\(way.threads)",
+                    "\(way.ranks)\(way.isSimulated ? "" : ", started")", way.expertParallel.map(String.init) ?? "auto", "\(way.threads)",
                     way.shardOptimizer ? "sharded" : "whole", way.recompute ? "recomputed" : "kept",
                     way.resumedOn.map(String.init) ?? "-", NumberText.decimal(outcome.seconds, 1), outcome.hash,
                 ]

@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import MixtureOfExperts
+import Training
 
 /// `manifest.json` of a checkpoint: what it is of, and every file with size and checksum. It is written last, and its own
 /// checksum covers all the rest of it.
@@ -28,17 +29,23 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     /// The experts of each block that exist, and what is recorded of them; nil where they neither come nor go.
     public var pools: [ExpertPool]?
 
-    /// The lowest validation loss, and the validations since.
+    /// The best validation, and the validations since.
     public struct Patience: Codable, Equatable, Sendable {
+        /// `training.patience_metric`; nil: loss.
+        public private(set) var metric: String?
         public var best: Double?
         public var since = 0
 
-        public init() {}
+        public init(_ metric: PatienceMetric) { self.metric = metric == .loss ? nil : metric.rawValue }
 
-        /// Takes in the next validation's loss.
-        public mutating func add(_ loss: Double) {
-            if loss.isFinite, best.map({ loss < $0 }) ?? true {
-                (best, since) = (loss, 0)
+        /// Whether it is of validations compared by this metric.
+        public func isOf(_ metric: PatienceMetric) -> Bool { self.metric ?? PatienceMetric.loss.rawValue == metric.rawValue }
+
+        /// Takes in the next validation's value.
+        public mutating func add(_ value: Double) {
+            let isLossBased = isOf(.loss)
+            if value.isFinite, best.map({ isLossBased ? value < $0 : value > $0 }) ?? true {
+                (best, since) = (value, 0)
             } else {
                 since += 1
             }

@@ -1,12 +1,13 @@
+import Collectives
 import DataPipeline
 import Foundation
 import TensorCore
 import TransformerModel
 
-/// Translates text with a model, or with several as an ensemble, whose experts are all on this rank.
+/// Translates text with a model, or with several as an ensemble.
 ///
-/// Sentences of about one length make a batch, and each thread has batches of its own; few sentences share the threads. Neither
-/// changes a translation.
+/// Sentences of about one length make a batch, and each thread has batches of its own; few sentences share the threads, and so
+/// do all where experts are spread over ranks. None of this changes a translation.
 public final class Translator {
     public let models: [TranslationModel]
     public let tokenizer: Tokenizer
@@ -18,13 +19,16 @@ public final class Translator {
     public static let defaultBatchTokens = 1536
     /// Longer sentences are cut: attention's memory grows with the square.
     public static let longestSource = 1024
+    /// The ranks that the models' experts are spread over; nil: all are on this rank.
+    private let expertGroup: (any Communicator)?
     /// Memory that threads have used, for the next batches.
     private let idleContexts = IdleContexts()
 
-    /// The models have the tokenizer's vocabulary; `contrast` is for one of them alone, with experts.
+    /// The models have the tokenizer's vocabulary; `contrast` is for one of them alone, with experts. Where `expertGroup` has
+    /// several ranks every translation is collective over it: each rank translates sentences of its own, or none.
     public init(
         models: [TranslationModel], tokenizer: Tokenizer, search: any Search, contrast: Contrast? = nil,
-        batchTokens: Int = Translator.defaultBatchTokens
+        batchTokens: Int = Translator.defaultBatchTokens, expertGroup: (any Communicator)? = nil
     ) {
         precondition(!models.isEmpty && batchTokens >= 1 && (contrast == nil || models.count == 1))
         self.contrast = contrast
@@ -32,6 +36,7 @@ public final class Translator {
         self.tokenizer = tokenizer
         self.search = search
         self.batchTokens = batchTokens
+        self.expertGroup = expertGroup.flatMap { $0.size > 1 ? $0 : nil }
     }
 
     public convenience init(
@@ -63,14 +68,18 @@ public final class Translator {
         let outcome = Outcome(sentences: sentences.count, done: empty)
         func translate(_ batch: [Int], _ context: ComputeContext?) {
             let found = Result {
-                try search.translations(
+                try translations(
                     scorer(context), batch.map { [languageToken] + sentences[$0] + [tokenizer.endOfSentence] },
                     numbers: batch.map { firstNumber + $0 }, vocabulary: vocabulary)
             }
             outcome.add(found, of: batch, progress)
         }
         let pool = models[0].context.pool
-        if batches.count < pool.threads {
+        if let expertGroup {
+            for index in 0..<(try expertGroup.allReduce(batches.count, .maximum)) {
+                translate(index < batches.count ? batches[index] : [], nil)
+            }
+        } else if batches.count < pool.threads {
             for batch in batches { translate(batch, nil) }
         } else {
             pool.parallelFor(batches.count) { index in
@@ -80,6 +89,18 @@ public final class Translator {
             }
         }
         return try outcome.result()
+    }
+
+    private func translations(
+        _ scorer: any NextTokenScorer, _ sources: [[Int32]], numbers: [Int], vocabulary: SearchVocabulary
+    ) throws -> [[Translation]] {
+        guard let expertGroup else {
+            return try search.translations(scorer, sources, numbers: numbers, vocabulary: vocabulary)
+        }
+        let lockstep = LockstepScorer(scorer, group: expertGroup)
+        let found = try search.translations(lockstep, sources, numbers: numbers, vocabulary: vocabulary)
+        try lockstep.finishBatch()
+        return found
     }
 
     /// The sentences with tokens, by batch, the longest first: what is left for one thread at the end is short.

@@ -8,7 +8,7 @@ extension Report {
         }
         var charts = [lossChart]
         if let difference = lossDifferenceChart { charts.append(difference) }
-        if let bleu = bleuChart { charts.append(bleu) }
+        for bleu in [validationBLEUChart, bleuChart].compactMap(\.self) { charts.append(bleu) }
         charts += [perplexityChart, rateChart, normChart, speedChart]
         if let utilization = utilizationChart { charts.append(utilization) }
         let dense = runs.filter(\.isDense)
@@ -80,6 +80,21 @@ extension Report {
         LineChart(
             title: "Validation perplexity", note: "Of held-out text, per target token, without label smoothing; 1 is perfect.",
             measure: "perplexity", series: validated(part: nil, \.validPerplexity))
+    }
+
+    /// Nil unless validations of a run translated.
+    private var validationBLEUChart: LineChart? {
+        let series = runs.enumerated().compactMap { index, run -> LineChart.Series? in
+            let values = run.history.validations.compactMap { validation in
+                validation.validBLEU.map { (update: validation.update, value: $0) }
+            }
+            return values.isEmpty ? nil : .init(mark: mark(index), run: run.name, style: .dots, values: values)
+        }
+        guard !series.isEmpty else { return nil }
+        return LineChart(
+            title: "Validation BLEU",
+            note: "Of the first training.validate_bleu sentences of each direction by greedy search, the mean over directions.",
+            measure: "BLEU", extent: .from(0), series: series, format: { NumberText.decimal($0, 2) })
     }
 
     /// Nil unless a run was evaluated at several updates.

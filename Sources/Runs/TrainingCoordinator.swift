@@ -27,6 +27,8 @@ public final class TrainingCoordinator {
     private let checkpoints: CheckpointStore
     private let cadence: CheckpointConfiguration
     private let heldOut: EvaluationGroups?
+    /// Measures the BLEU of held-out translations; collective; nil: validation is of the loss alone.
+    private let bleu: (() throws -> Double)?
     /// The first rank's alone.
     private let log: MetricsLog?
     private var failedSaves = 0
@@ -35,14 +37,18 @@ public final class TrainingCoordinator {
 
     public init(
         trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
-        log: MetricsLog?, patience: CheckpointManifest.Patience? = nil
+        bleu: (() throws -> Double)? = nil, log: MetricsLog?, patience: CheckpointManifest.Patience? = nil
     ) {
         self.trainer = trainer
         self.checkpoints = checkpoints
         self.cadence = cadence
         self.heldOut = heldOut
+        self.bleu = bleu
         self.log = log
-        if trainer.configuration.patience > 0 { self.patience = patience ?? .init() }
+        let metric = trainer.configuration.patienceMetric
+        if trainer.configuration.patience > 0 {
+            self.patience = patience.flatMap { $0.isOf(metric) ? $0 : nil } ?? .init(metric)
+        }
     }
 
     /// Runs until the updates are done, the time is up or `isInterrupted` is true on any rank. The state at the end is a committed
@@ -82,7 +88,9 @@ public final class TrainingCoordinator {
             let isValidated = isLast || end == .timeLimit || isDue(configuration.validateEvery)
             let validation = isValidated ? try validate(report) : nil
             // A validation that an end of training brought about is none of the run that had not ended there.
-            if let validation, isDue(configuration.validateEvery) { patience?.add(validation.validLoss) }
+            if let validation, isDue(configuration.validateEvery) {
+                patience?.add(configuration.patienceMetric == .loss ? validation.validLoss : validation.validBLEU ?? .nan)
+            }
             if isExhausted, end == nil { end = .patience }
             if isLast || end != nil {
                 if !metrics.skipped || isSound(validation) { try saveLast(validation, report) } else { try settle(report) }
@@ -116,7 +124,7 @@ public final class TrainingCoordinator {
     private func validate(_ report: (TrainingEvent) throws -> Void) throws -> ValidationMetrics? {
         guard let heldOut else { return nil }
         // It may be long: a checkpoint that is whole in the meantime is committed.
-        let metrics = try trainer.validate(heldOut) { try poll(report) }
+        let metrics = try trainer.validate(heldOut, bleu: bleu) { try poll(report) }
         try append(metrics, report)
         try report(.validation(metrics))
         return metrics

@@ -213,14 +213,21 @@ public final class Trainer {
     }
 
     /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
-    /// `afterRound` is called on all ranks alike, after each.
-    public func validate(_ heldOut: EvaluationGroups, afterRound: () throws -> Void = {}) throws -> ValidationMetrics {
-        guard configuration.validatesAverage, let average else { return try measure(heldOut, afterRound) }
+    /// `afterRound` is called on all ranks alike, after each; `bleu`, if given, measures the BLEU of the same parameters' translations.
+    public func validate(
+        _ heldOut: EvaluationGroups, bleu: (() throws -> Double)? = nil, afterRound: () throws -> Void = {}
+    ) throws -> ValidationMetrics {
+        func metrics() throws -> ValidationMetrics {
+            var metrics = try measure(heldOut, afterRound)
+            metrics.validBLEU = try bleu?()
+            return metrics
+        }
+        guard configuration.validatesAverage, let average else { return try metrics() }
         // A save under way has a copy of its own.
         try exchange(average)
-        let metrics = try measure(heldOut, afterRound)
+        let ofAverage = try metrics()
         try exchange(average)
-        return metrics
+        return ofAverage
     }
 
     private func exchange(_ average: ParameterAverage) throws {

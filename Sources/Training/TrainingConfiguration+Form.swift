@@ -15,7 +15,9 @@ extension TrainingConfiguration {
                 .init("weight_decay", \.weightDecay, .number(.atLeast(0))),
                 .init("average_decay", \.averageDecay, .number(.from(0, below: 1))),
                 .init("validate_average", \.validatesAverage, .boolean),
+                .init("validate_bleu", \.validateBLEU, .integer(0...1_000_000_000)),
                 .init("patience", \.patience, .integer(0...1_000_000)),
+                .init("patience_metric", \.patienceMetric, .choice),
                 .init("label_smoothing", \.labelSmoothing, .number(.from(0, below: 1))),
                 .init("clip_norm", \.clipNorm, .number(.atLeast(0))),
                 .init("adam_beta1", \.adamBeta1, .number(.from(0, below: 1))),
@@ -45,6 +47,9 @@ extension TrainingConfiguration {
         problems.require(
             patience == 0 || validateEvery > 0, "\(path).patience", "\(path).validate_every",
             text: "must be 0 where \(path).validate_every is 0, for nothing is validated on the way, but is \(patience)")
+        problems.require(
+            patienceMetric == .loss || validateBLEU > 0, "\(path).patience_metric", "\(path).validate_bleu",
+            text: "must be loss where \(path).validate_bleu is 0, for nothing is translated, but is bleu")
     }
 }
 

@@ -21,8 +21,11 @@ public struct TrainingConfiguration: Equatable, Sendable {
     public var averageDecay: Float = 0
     /// Whether validation is of the average.
     public var validatesAverage = false
-    /// Validations in a row without a lower loss after which training ends; 0: it goes on.
+    /// Sentences of each direction that a validation also translates, for their BLEU; 0: none.
+    public var validateBLEU = 0
+    /// Validations in a row without a better value of `patienceMetric` after which training ends; 0: it goes on.
     public var patience = 0
+    public var patienceMetric = PatienceMetric.loss
     public var labelSmoothing: Float = 0.1
     /// Gradients are scaled down to this norm; 0: never.
     public var clipNorm: Float = 0
@@ -41,6 +44,14 @@ public struct TrainingConfiguration: Equatable, Sendable {
     public var recompute = false
 
     public init() {}
+}
+
+/// What validations are compared by.
+public enum PatienceMetric: String, CaseIterable, Sendable {
+    /// The lower the better.
+    case loss
+    /// The higher the better.
+    case bleu
 }
 
 /// How the work is spread over ranks and threads.

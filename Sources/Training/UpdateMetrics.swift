@@ -144,6 +144,8 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     public var validPerplexity: Double
     public var validTokens: Int
     public var validRequestedCapacity: Double
+    /// Of `training.validate_bleu` sentences of each direction by greedy search, the directions' mean; nil: none were translated.
+    public var validBLEU: Double?
 
     enum CodingKeys: String, CodingKey {
         case update
@@ -152,5 +154,6 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
         case validPerplexity = "valid_perplexity"
         case validTokens = "valid_tokens"
         case validRequestedCapacity = "valid_rounds_mean"
+        case validBLEU = "valid_bleu"
     }
 }

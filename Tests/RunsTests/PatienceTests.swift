@@ -58,12 +58,34 @@ import _TinyRuns
         for update in 1...5 {
             #expect(try Self.run(limited, in: folder, ranks: 1) == [.timeLimit])
             let manifest = try CheckpointStore.open("\(folder.path)/checkpoints").manifest
-            #expect(manifest.step == update && manifest.patience == .init() && manifest.validationLoss != nil)
+            #expect(manifest.step == update && manifest.patience == .init(.loss) && manifest.validationLoss != nil)
         }
     }
 
+    /// BLEU, the higher the better, whatever the loss does; the patience of another metric is not that of this one.
+    @Test func validationsMayBeComparedByBLEU() throws {
+        let folder = TemporaryFolder()
+        var plan = Self.plan
+        (plan.training.learningRate, plan.training.patience) = (1e-3, 2)
+        (plan.training.validateBLEU, plan.training.patienceMetric) = (5, .bleu)
+        let scores = [1.0, 3, 2, 3, 9]
+        let ends = try SimulatedCluster.run(ranks: 1) { world in
+            var validations = 0
+            return try TinyRun(world, plan, in: folder.path).run(bleu: {
+                defer { validations += 1 }
+                return scores[validations]
+            })
+        }
+        #expect(ends == [.patience])
+        let last = try CheckpointStore.open("\(folder.path)/checkpoints").manifest
+        #expect(last.step == 8 && last.patience?.since == 2 && last.patience?.best == 3)
+        plan.training.patienceMetric = .loss
+        plan.training.updates = 10
+        #expect(try Self.run(plan, in: folder, ranks: 1) == [.finished])
+    }
+
     @Test func lossesThatAreNoNumbersAreNoBetter() {
-        var patience = CheckpointManifest.Patience()
+        var patience = CheckpointManifest.Patience(.loss)
         for (loss, since) in [(Double.nan, 1), (3, 0), (.infinity, 1), (3, 2), (2.5, 0), (2.6, 1)] {
             patience.add(loss)
             #expect(patience.since == since)

@@ -73,6 +73,18 @@ import _TestSupport
         #expect(text.status == 0 && text.stdout.hasSuffix("same parameters, moments and loss, to the bit\n"), "\(text)")
     }
 
+    /// Ranks that were started have the bits of one that is simulated.
+    @Test(arguments: [2, 4]) func invarianceOnStartedRanks(ranks: Int) throws {
+        let figures = try #require(
+            try figures(.mpirun(ranks), ["invariance", "--updates", "3"] + configuration) as? [String: Any])
+        let outcomes = try #require(figures["outcomes"] as? [[String: Any]])
+        let ways = try outcomes.map { try #require($0["way"] as? [String: Any]) }
+        #expect(ways.map { $0["ranks"] as? Int } == [1, ranks, ranks])
+        #expect(ways.map { $0["isSimulated"] as? Bool } == [true, false, false])
+        #expect(ways.map { $0["shardOptimizer"] as? Bool } == [false, false, true])
+        #expect(Set(outcomes.compactMap { $0["hash"] as? String }).count == 1, "\(outcomes)")
+    }
+
     @Test(arguments: [Launch.alone, .mpirun(2)]) func decode(launch: Launch) throws {
         let figures = try #require(
             try figures(launch, ["decode", "--sentences", "1", "--length", "3", "--set", "data.vocabulary=5"] + configuration)

@@ -39,6 +39,23 @@ import _TestSupport
         }
     }
 
+    /// The same BLEU whether ranks share the experts or not.
+    @Test func validationTranslates() throws {
+        let scores = try [Launch.alone, .simulated(2), .mpirun(2), .mpirun(4)].map { launch in
+            let folder = CommandLineFolder()
+            let outcome = try Self.train(
+                folder, launch, "--set", "training.validate_bleu=3", "--set", "training.patience_metric=bleu")
+            #expect(outcome.status == 0 && outcome.stderr.contains(", BLEU "), "\(outcome)")
+            return try folder.metrics("run").compactMap { $0["valid_bleu"] as? Double }
+        }
+        #expect(scores[0].count == 3 && scores.allSatisfy { $0 == scores[0] }, "\(scores)")
+        let refused = try Self.train(CommandLineFolder(), .alone, "--set", "training.patience_metric=bleu")
+        expectError(
+            refused, 64,
+            "\(TinyCommandLine.configuration): training.patience_metric must be loss where training.validate_bleu is 0, for nothing "
+                + "is translated, but is bleu")
+    }
+
     /// Invariant 1, with MPI.
     @Test(arguments: [Launch.simulated(2), .simulated(4), .mpirun(2), .mpirun(4)])
     func lossesAreThoseOfOneRank(launch: Launch) throws {

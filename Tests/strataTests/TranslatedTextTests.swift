@@ -140,7 +140,18 @@ import _TestSupport
         #expect(try run(.mpirun(2), "shared") == alone && alone.filter { $0 == UInt8(ascii: "\n") }.count == 9)
     }
 
+    /// Each rank has some of the experts alone; that the sentences are fewer than the ranks at last does not matter.
+    @Test(arguments: [2, 4]) func ranksMayShareTheExperts(ranks: Int) throws {
+        let input = (0..<9).map { "one hundred \(["two", "twelve", "ninety-one"][$0 % 3])\n" }.joined()
+        let alone = try translate(input, "--scores")
+        let spread = try Launch.mpirun(ranks).strata(Self.arguments(["--scores", "--spread-experts"]), input: input)
+        #expect(spread.status == 0 && spread.stdout == alone.stdout && Self.lines(alone).count == 9, "\(spread)")
+        let ofOne = try Launch.alone.strata(Self.arguments(["--scores", "--spread-experts"]), input: input)
+        #expect(ofOne.status == 0 && ofOne.stdout == alone.stdout, "\(ofOne)")
+    }
+
     @Test(arguments: [
+        (["--spread-experts", "--replace-unknowns"], "--spread-experts must be left out with an ensemble and with --replace-unknowns"),
         (["--n-best", "3"], "--n-best must be at most 2, but is 3"), (["--top-k", "3"], "--top-k must be given with --sample"),
         (["--compute", "int4"], "--compute must be float32 or int8, but is int4"),
         (["--sample", "0"], "--sample must be 0.01 to 100, but is 0.0"),

@@ -4,15 +4,17 @@ import Files
 import Reporting
 
 /// `strata bench invariance`: whether ranks, threads and the rest change a bit.
-struct BenchInvarianceCommand: ParsableCommand {
+struct BenchInvarianceCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "invariance",
         abstract: "Train in many ways (ranks, threads, sharding, resumption) and compare the bits.",
         discussion: """
-            Ranks are simulated; sentences are synthetic. Status 1 if a way ends in other bits.
+            Ranks are simulated; under mpirun, the ranks that were started against one simulated. Sentences are synthetic. Status 1
+            if a way ends in other bits.
 
             Example:
               strata bench invariance --config configs/quickstart.yaml --updates 200
+              mpirun -n 2 strata bench invariance --config configs/quickstart.yaml
             """)
 
     @OptionGroup var options: BenchmarkOptions
@@ -24,9 +26,20 @@ struct BenchInvarianceCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        try require("--updates", updates, in: 2...1_000_000)
-        let figures = try InvarianceBenchmark(options.load(), updates: updates).measure(display: ProgressDisplay())
-        print(json ? try JSONText.pretty(figures) : figures.text, terminator: "")
-        if !figures.areEqual { throw ExitCode.failure }
+        let status = try RankWorld.run { ranks in
+            let benchmark = try ranks.together {
+                try require("--updates", updates, in: 2...1_000_000)
+                return try InvarianceBenchmark(options.load(), updates: updates)
+            }
+            let display = ranks.isFirst ? ProgressDisplay() : nil
+            let figures =
+                ranks.world.size == 1
+                ? try benchmark.measure(display: display)
+                : try benchmark.measure(
+                    on: ranks.world, threads: ranks.threads(configured: options.load().parallel.threadsPerRank), display: display)
+            if ranks.isFirst { print(json ? try JSONText.pretty(figures) : figures.text, terminator: "") }
+            return figures.areEqual ? .done : .failed
+        }
+        if status != .done { throw ExitCode(status.rawValue) }
     }
 }

@@ -108,20 +108,11 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     ) throws -> [String] {
         let translator = Translator(
             model: trained.model, tokenizer: trained.tokenizer, search: search, contrast: contrast)
-        let mine = stride(from: ranks.world.rank, to: sources.count, by: ranks.world.size).map { sources[$0] }
+        let mine = ranks.share(of: sources)
         let translations = try translator.translate(mine, to: direction.target) { done in
             display?.show("\(direction)  \(done)/\(mine.count) sentences")
         }
-        return try Self.gather(translations, count: sources.count, ranks)
-    }
-
-    /// Every rank's translations, put in the order of the text, on every rank.
-    private static func gather(_ translations: [String], count: Int, _ ranks: RankWorld) throws -> [String] {
-        var result = [String](repeating: "", count: count)
-        for (rank, texts) in try ranks.gather(translations).enumerated() {
-            for (offset, text) in texts.enumerated() { result[rank + offset * ranks.world.size] = text }
-        }
-        return result
+        return try ranks.inOrder(translations, count: sources.count)
     }
 }
 

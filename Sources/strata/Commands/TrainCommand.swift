@@ -84,11 +84,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             (try configuration.sampler(of: corpus), try configuration.heldOut(of: corpus))
         }
         try ranks.together {
-            guard training.patience == 0 || heldOut != nil else {
-                throw CommandFailure(
-                    .usage,
-                    "training.patience must be 0 where there is no text to validate on, but is \(training.patience): "
-                        + "\(corpus.path) has no valid split")
+            for (key, value) in [("patience", training.patience), ("validate_bleu", training.validateBLEU)] {
+                guard value == 0 || heldOut != nil else {
+                    throw CommandFailure(
+                        .usage,
+                        "training.\(key) must be 0 where there is no text to validate on, but is \(value): "
+                            + "\(corpus.path) has no valid split")
+                }
             }
         }
         let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
@@ -123,9 +125,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         let peak = try ranks.world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute, .glance), .sum)
         let trainer = try run.trainer(on: sampler, peakFlops: peak * 1e9)
+        let translations = try ranks.together {
+            training.validateBLEU == 0
+                ? nil : try HeldOutTranslations(run, corpus, sentences: training.validateBLEU, ranks: ranks)
+        }
         let coordinator = TrainingCoordinator(
-            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut, log: log,
-            patience: run.resumed?.patience)
+            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut,
+            bleu: translations?.bleu, log: log, patience: run.resumed?.patience)
         if let display { try announce(display, run, corpus) }
         let progress = TrainingProgress(display: display, updates: training.updates)
         let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }

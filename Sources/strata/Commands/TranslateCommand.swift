@@ -13,7 +13,8 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
         abstract: "Translate standard input to standard output, line by line.",
         discussion: """
             What has arrived is translated when nothing more waits to be read. Every line gives a line, an empty one for an \
-            empty one. Several runs of one tokenizer are an ensemble. Under mpirun the ranks share the sentences.
+            empty one. Several runs of one tokenizer are an ensemble. Under mpirun the ranks share the sentences; with \
+            --spread-experts also the experts, for a model that is too large for one.
 
             Example:
               echo "forty-two" | strata translate runs/quickstart --direction eng-cat
@@ -37,6 +38,9 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
     @Flag(help: "Show lines a second, and the time left if a file is read, on standard error; a terminal has it without.")
     var progress = false
 
+    @Flag(help: "Spread the experts over the ranks instead of loading all on each; the translations are the same.")
+    var spreadExperts = false
+
     @OptionGroup var checkpoint: CheckpointOptions
 
     @OptionGroup var options: TranslationOptions
@@ -46,9 +50,17 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
 
     func run() throws {
         let status = try RankWorld.run { ranks in
-            let (search, precision) = try ranks.together { (try options.chosen(), try options.precision()) }
+            let (search, precision) = try ranks.together {
+                guard !spreadExperts || folders.count == 1 && !options.replaceUnknowns else {
+                    throw CommandFailure(
+                        .usage, "--spread-experts must be left out with an ensemble and with --replace-unknowns")
+                }
+                return (try options.chosen(), try options.precision())
+            }
             let models = try folders.map {
-                try TrainedModel.load($0, checkpoint.choice(), averaged: checkpoint.average, on: ranks, precision: precision)
+                try TrainedModel.load(
+                    $0, checkpoint.choice(), averaged: checkpoint.average, on: ranks, precision: precision,
+                    spreadsExperts: spreadExperts)
             }
             let direction = try ranks.together {
                 try requireOneTokenizer()
@@ -58,7 +70,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
             let contrast = try ranks.together { try options.search.contrast(of: models) }
             let translator = Translator(
                 models: models.map(\.model), tokenizer: tokenizer, search: search, contrast: contrast,
-                batchTokens: options.batchTokens)
+                batchTokens: options.batchTokens, expertGroup: models[0].expertGroup)
             let replacement =
                 options.replaceUnknowns
                 ? UnknownReplacement(model: models[0].model, tokenizer: tokenizer, language: direction.target) : nil

@@ -13,6 +13,8 @@ import Training
 /// How `strata` ends, as BSD's sysexits name it where they have a name.
 enum ExitStatus: Int32, Sendable {
     case done = 0
+    /// What was checked does not hold.
+    case failed = 1
     /// Wrong usage of the command, or a configuration that cannot be used.
     case usage = 64
     /// Input data that cannot be used, or on which training diverges.

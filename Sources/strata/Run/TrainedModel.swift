@@ -5,13 +5,16 @@ import Foundation
 import ModelSurgery
 import Runs
 import TensorCore
+import Training
 import TransformerModel
 
-/// A trained model, loaded for use: all experts on this rank.
+/// A trained model, loaded for use.
 struct TrainedModel {
     let configuration: RunConfiguration
     let tokenizer: Tokenizer
     let model: TranslationModel
+    /// The ranks that its experts are spread over, this one alone where it has them all.
+    let expertGroup: any Communicator
     /// Updates that the model was trained for.
     let step: Int
 
@@ -20,21 +23,34 @@ struct TrainedModel {
 
     /// From a checkpoint of a run, or an export, named by its folder: the same on every rank, whatever a training does to the run
     /// meanwhile. A collective operation.
+    ///
+    /// - Parameter spreadsExperts: whether as many ranks as can be share the experts, and keep step; else every rank has all.
     static func load(
         _ folder: String, _ choice: @autoclosure () throws -> CheckpointChoice, averaged: Bool = false, on ranks: RankWorld,
-        precision: PackedWeights.Precision = .float32
+        precision: PackedWeights.Precision = .float32, spreadsExperts: Bool = false
     ) throws -> TrainedModel {
-        // Ranks translate different sentences, and need not keep step.
         let alone = try ranks.alone()
         let (run, choice) = try ranks.together { (try RunFolder(existing: folder), try choice()) }
         for _ in 0..<mostAttempts {
             // What the first rank has open is the choice of all.
             let first = try ranks.together { ranks.isFirst ? try open(run, choice, averaged) : nil }
             let step = Int(try ranks.world.broadcast(Int64(first?.step ?? 0), root: 0))
+            let stored = try ranks.together { () -> StoredModel? in
+                do {
+                    return try first ?? open(run, run.isExport ? choice : .step(step), averaged)
+                } catch CheckpointError.absent where !ranks.isFirst {
+                    return nil
+                }
+            }
+            guard try ranks.world.allReduce(stored == nil ? 0 : 1, .minimum) == 1, let stored else { continue }
+            var group = alone
+            if spreadsExperts {
+                let strata = stored.configuration.model.mixture?.fewestExperts ?? []
+                group = try ParallelGroups(world: ranks.world, expertParallel: nil, strata: strata).experts
+            }
             let model = try ranks.together { () -> TrainedModel? in
                 do {
-                    let stored = try first ?? open(run, run.isExport ? choice : .step(step), averaged)
-                    return try TrainedModel(stored, ranks: ranks, alone: alone, precision)
+                    return try TrainedModel(stored, ranks: ranks, expertGroup: group, precision)
                 } catch CheckpointError.absent where !ranks.isFirst {
                     return nil
                 }
@@ -57,16 +73,17 @@ struct TrainedModel {
         }
     }
 
-    /// `alone` is a communicator of this rank alone. No collective operation.
+    /// No collective operation.
     private init(
-        _ stored: StoredModel, ranks: RankWorld, alone: any Communicator, _ precision: PackedWeights.Precision
+        _ stored: StoredModel, ranks: RankWorld, expertGroup: any Communicator, _ precision: PackedWeights.Precision
     ) throws {
+        self.expertGroup = expertGroup
         (configuration, step, dataFingerprint) = (stored.configuration, stored.step, stored.dataFingerprint)
         tokenizer = try Tokenizer(modelFile: stored.tokenizer)
         model = TranslationModel(
             forInference: configuration.model, vocabulary: tokenizer.vocabularySize,
             context: ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank)),
-            expertGroup: alone, experts: try stored.experts())
+            expertGroup: expertGroup, experts: try stored.experts())
         try stored.parameters.load(into: model.store, path: stored.path)
         if let absent = model.absentChoice {
             throw CheckpointError.damaged(path: stored.path, reason: "\(absent) may be chosen, but does not exist")

@@ -40,7 +40,8 @@ final class TrainingProgress {
         case let .validation(metrics):
             display.note(
                 "update \(metrics.update): validation loss \(NumberText.decimal(metrics.validLoss, 3)), perplexity "
-                    + NumberText.decimal(metrics.validPerplexity, 2))
+                    + NumberText.decimal(metrics.validPerplexity, 2)
+                    + (metrics.validBLEU.map { ", BLEU \(NumberText.decimal($0, 2))" } ?? ""))
         case let .checkpoint(path, seconds):
             display.note("checkpoint \(path) (\(NumberText.decimal(seconds, 1)) s)")
         case let .checkpointFailed(error, count):

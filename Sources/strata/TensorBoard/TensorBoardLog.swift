@@ -105,6 +105,7 @@ final class TensorBoardLog {
             .init("validation/loss", metrics.validLoss), .init("validation/nll", metrics.validNll),
             .init("validation/perplexity", metrics.validPerplexity),
         ]
-        return gates.isEmpty ? loss : loss + [.init("validation/rc", metrics.validRequestedCapacity)]
+        return loss + (metrics.validBLEU.map { [.init("validation/bleu", $0)] } ?? [])
+            + (gates.isEmpty ? [] : [.init("validation/rc", metrics.validRequestedCapacity)])
     }
 }
