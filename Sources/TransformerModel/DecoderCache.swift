@@ -4,8 +4,8 @@ import TensorCore
 
 /// What the decoder's layers remember for the hypotheses of a search, and what each row of the step under way sees of it.
 ///
-/// Each row that was ever stepped has a slot in every layer; a hypothesis is the list of its ancestors' slots, and nothing moves
-/// when hypotheses change places. A sentence's slots are free for others once it has ended.
+/// Each row of a step takes a slot in every layer; a hypothesis is the list of its ancestors' slots, and nothing moves when
+/// hypotheses change places. A slot that no row of a step sees any more is free for that step's rows.
 final class DecoderCache {
     /// Each layer's keys and values of earlier positions.
     let own: [AttentionCache]
@@ -16,7 +16,7 @@ final class DecoderCache {
     /// The position of each row of the step under way.
     private(set) var positions: [Int] = []
     private var rows: [DecodingRow] = []
-    private var freeSlots = SlotNumbers()
+    private var numbers = SlotNumbers()
     private var sentences: [Int: Sentence] = [:]
     private var begun = 0
 
@@ -25,7 +25,6 @@ final class DecoderCache {
         let memory: [Tensor]
         /// The rows that are this sentence's.
         let tokens: Range<Int>
-        var slots: [Int32] = []
     }
 
     init(_ context: ComputeContext, layers: Int, dim: Int) {
@@ -46,11 +45,11 @@ final class DecoderCache {
     func beginStep(_ rows: [DecodingRow]) {
         let before = seen
         (slots, seen, self.rows) = ([], SeenSlots(), rows)
+        numbers.freeAll(butThoseOf: rows.compactMap(\.parent), in: before)
         for row in rows {
             precondition(sentences[row.sentence] != nil, "sentence \(row.sentence) has ended, or has not begun")
-            let slot = freeSlots.take()
+            let slot = numbers.take()
             slots.append(slot)
-            sentences[row.sentence]?.slots.append(slot)
             seen.append(row: row.parent, of: before, then: slot)
         }
         positions = rows.indices.map { seen[$0].count - 1 }
@@ -69,14 +68,12 @@ final class DecoderCache {
         return CachedAttentionKernel.Spans(starts: starts, counts: counts, stride: width, valueOffset: width / 2)
     }
 
-    func end(_ sentence: Int) {
-        guard let ended = sentences.removeValue(forKey: sentence) else { return }
-        freeSlots.giveBack(ended.slots)
-    }
+    func end(_ sentence: Int) { sentences[sentence] = nil }
 }
 
-/// Numbers from 0 on, of which those given back are taken first.
+/// Numbers from 0 on, of which the lowest free one is taken first.
 private struct SlotNumbers {
+    /// Descending.
     private var free: [Int32] = []
     private var next: Int32 = 0
 
@@ -86,5 +83,9 @@ private struct SlotNumbers {
         return next
     }
 
-    mutating func giveBack(_ slots: [Int32]) { free.append(contentsOf: slots) }
+    mutating func freeAll(butThoseOf rows: [Int], in seen: SeenSlots) {
+        var isSeen = [Bool](repeating: false, count: Int(next))
+        for row in rows { for slot in seen[row] { isSeen[Int(slot)] = true } }
+        free = (0..<next).reversed().filter { !isSeen[Int($0)] }
+    }
 }
