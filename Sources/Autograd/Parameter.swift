@@ -160,11 +160,18 @@ public final class Parameter {
         storage = (value, gradients)
     }
 
-    /// Packs the values if `use` says that products need them so, and keeps what else is needed in memory of its own.
+    /// Packs the values if `use` says that products need them so: in 32 bits in their place, in 8 elsewhere, and the store's memory
+    /// is let go.
     func packForInference(_ context: ComputeContext, _ precision: PackedWeights.Precision) {
         let value = value
-        if use != .elements { packed = PackedWeights(context, value, precision: precision) }
-        storage = use == .factor ? nil : (context.copy(value), [])
+        if use != .elements {
+            packed = PackedWeights(context, value, precision: precision, overwriting: use == .factor)
+        }
+        switch (use, precision) {
+        case (.factor, _): storage = nil
+        case (_, .float32): storage = (value, [])
+        case (_, .int8): storage = (context.copy(value), [])
+        }
     }
 
     /// Draws every slice's values under a key made from its name, so that they do not depend on which rank draws them.

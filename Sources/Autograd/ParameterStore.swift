@@ -92,7 +92,7 @@ public final class ParameterStore {
         if seed != nil { refresh() }
     }
 
-    /// Packs the factors of products, and lets the buffers go: from now on values are only used.
+    /// Packs the factors of products, and lets go what memory is not needed any more: from now on values are only used.
     public func packForInference(_ context: ComputeContext, precision: PackedWeights.Precision = .float32) {
         precondition(sections != nil, "a store is packed once, when it is materialized")
         refresh()

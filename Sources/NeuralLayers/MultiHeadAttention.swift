@@ -31,12 +31,20 @@ public struct SelfAttention {
         return output.project(mixed, addedTo: residual, pass, mask: residualMask)
     }
 
-    /// One position of decoding, h [R, d]: residual + attention of each row to what it sees of `cache`. The keys and values of
-    /// the position itself go to `slots`, a slot a row, which its row sees too.
+    /// One position of decoding, h [H, d]: residual + attention of each row of a step to what it sees of `cache`. The keys and
+    /// values of the position itself go to `slots`, a slot a row, which its row sees too. `inputs` says which row of h and of the
+    /// residual each row of the step has, where some have the same; nil: each its own.
     public func step(
-        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, cache: AttentionCache, slots: [Int32], seen: SeenSlots
+        _ h: Variable, addedTo residual: Variable, _ pass: ForwardPass, cache: AttentionCache, slots: [Int32], seen: SeenSlots,
+        inputs: [Int32]? = nil
     ) -> Variable {
-        let projected = projections(h, pass).value
+        func rows(_ distinct: Tensor) -> Tensor {
+            guard let inputs else { return distinct }
+            let rows = pass.context.uninitialized(inputs.count, distinct.columns)
+            RowKernels.gather(pass.context, distinct, inputs, into: rows)
+            return rows
+        }
+        let projected = rows(projections(h, pass).value), residual = Variable(rows(residual.value))
         cache.store(projected, from: h.columns, in: slots)
         let entries = cache.entries(seen), d = residual.columns, mixed = pass.context.uninitialized(residual.rows, d)
         pass.context.clock.measure(.attention, "attention") {

@@ -30,16 +30,19 @@ public final class PackedWeights: Sendable {
     /// The largest integer of a weight: two products with bytes fit 16 bits.
     private static let weightBound: Int32 = 63
 
-    /// Copies `weights` [outputs, inputs].
-    public init(_ context: ComputeContext, _ weights: Tensor, precision: Precision = .float32) {
+    /// Packs `weights` [outputs, inputs]: `overwriting` them where that is as much memory, so that both are never there at once, or as
+    /// a copy.
+    public init(_ context: ComputeContext, _ weights: Tensor, precision: Precision = .float32, overwriting: Bool = false) {
         (outputs, inputs, self.precision) = (weights.rows, weights.columns, precision)
         let padded = (outputs + Self.panelColumns - 1) / Self.panelColumns * Self.panelColumns
         switch precision {
         case .float32:
             (scales, sums) = (nil, [])
-            panels = context.uninitialized(padded, inputs)
+            let isInPlace = overwriting && padded == outputs, source = isInPlace ? context.copy(weights) : weights
+            panels = isInPlace ? weights : context.uninitialized(padded, inputs)
             SmallProduct.packTransposed(
-                weights.pointer, rows: outputs, columns: inputs, stride: inputs, into: panels.pointer)
+                source.pointer, rows: outputs, columns: inputs, stride: inputs, into: panels.pointer)
+            withExtendedLifetime(source) {}
         case .int8:
             let scales = context.zeros(1, padded), width = (inputs + Self.group - 1) / Self.group * Self.group
             panels = context.zeros(padded, width / Self.group)

@@ -53,11 +53,14 @@ struct DecoderLayer {
             crossAttentionNorm(attended, pass), memory: memory, pass, segments: segments, memorySegments: memorySegments)
     }
 
-    /// One position of decoding, x [R, d], a row each of the step that `cache` has begun: what `callAsFunction` computes for the
-    /// last position of each hypothesis. `layer` is this layer's index.
-    func step(_ x: Variable, _ cache: DecoderCache, layer: Int, _ pass: ForwardPass) throws -> Variable {
+    /// One position of decoding, a row each of the step that `cache` has begun: what `callAsFunction` computes for the last position
+    /// of each hypothesis, [R, d]. `layer` is this layer's index; `inputs` says which row of x each row has, nil: its own.
+    func step(
+        _ x: Variable, _ cache: DecoderCache, layer: Int, inputs: [Int32]? = nil, _ pass: ForwardPass
+    ) throws -> Variable {
         let attended = selfAttention.step(
-            selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.own[layer], slots: cache.slots, seen: cache.seen)
+            selfAttentionNorm(x, pass), addedTo: x, pass, cache: cache.own[layer], slots: cache.slots, seen: cache.seen,
+            inputs: inputs)
         let informed = crossAttention.step(
             crossAttentionNorm(attended, pass), addedTo: attended, pass, seen: cache.memory(layer: layer))
         return try feedForward(informed, pass)

@@ -55,10 +55,38 @@ extension TranslationModel {
     /// The decoder's output for the next position of each row, [rows, d].
     func decoderStates(_ rows: [DecodingRow], _ cache: DecoderCache, _ pass: ForwardPass) throws -> Tensor {
         cache.beginStep(rows)
-        var x = embedding(tokens: rows.map(\.token), positions: cache.positions, pass)
-        for index in decoder.indices { x = try decoder[index].step(x, cache, layer: index, pass) }
+        // What rows of one token at one position have in common is computed once.
+        let words = DistinctWords(zip(rows, cache.positions).map { .init(token: $0.token, position: $1) })
+        var x = embedding(tokens: words.all.map(\.token), positions: words.all.map(\.position), pass)
+        for index in decoder.indices {
+            x = try decoder[index].step(x, cache, layer: index, inputs: index == 0 ? words.ofRows : nil, pass)
+        }
         let states = decoderNorm(x, pass).value
         pass.context.clock.countProducts(m: rows.count, n: vocabulary, k: states.columns)
         return states
+    }
+}
+
+/// The tokens of a step's rows with their positions, each that occurs once.
+private struct DistinctWords {
+    struct Word: Hashable {
+        let token: Int32
+        let position: Int
+    }
+
+    /// In the order in which they occur first.
+    let all: [Word]
+    /// By row, the index of its own.
+    let ofRows: [Int32]
+
+    init(_ words: [Word]) {
+        var numbers: [Word: Int32] = [:], all: [Word] = []
+        ofRows = words.map { word in
+            if let number = numbers[word] { return number }
+            numbers[word] = Int32(all.count)
+            all.append(word)
+            return Int32(all.count - 1)
+        }
+        self.all = all
     }
 }

@@ -40,6 +40,38 @@ import _TestSupport
         }
     }
 
+    /// Inputs that are zero in some rows, in all rows of a tile and in all: what a rectifier leaves.
+    @Test(arguments: [1, 6, 7, 13, 1100], [64, 71, 1024]) func inputsOfZeros(rows: Int, inputs: Int) {
+        let context = ComputeContext(threads: 2), outputs = 40
+        let values = normalValues(rows * inputs, seed: 1), w = normalValues(outputs * inputs, seed: 2)
+        for period in [1, 2, 5] {
+            let x = values.enumerated().map { index, value in
+                let (row, input) = (index / inputs, index % inputs)
+                if row % 11 == 3 || input % period == 0 { return input % 4 == 0 ? -0 as Float : 0 }
+                return value < 0.5 ? 0 : value
+            }
+            let left = context.tensor(x, rows: rows, columns: inputs)
+            let right = context.tensor(w, rows: outputs, columns: inputs), out = context.uninitialized(rows, outputs)
+            out.fill(.nan)
+            PackedWeights(context, right).multiply(context, x: left, into: out)
+            let checked = min(rows, 30), first = context.copy(left.rows(rows - checked..<rows))
+            #expect(
+                out.rows(rows - checked..<rows).elements == Self.naive(first, right, bias: nil, rectified: false),
+                "every \(period)th input")
+        }
+    }
+
+    /// Packed where the weights were: the same products, and no further memory.
+    @Test(arguments: [32, 40]) func overwritingWeights(outputs: Int) {
+        let context = ComputeContext(), x = context.tensor(normalValues(3 * 20, seed: 1), rows: 3, columns: 20)
+        let w = context.tensor(normalValues(outputs * 20, seed: 2), rows: outputs, columns: 20)
+        let expected = Self.naive(x, w, bias: nil, rectified: false), out = context.uninitialized(3, outputs)
+        let original = w.elements, packed = PackedWeights(context, w, overwriting: true)
+        #expect((w.elements == original) == (outputs % 16 != 0))
+        packed.multiply(context, x: x, into: out)
+        #expect(out.elements == expected)
+    }
+
     /// Integers of x to 127, of weights to 63, and their exact sum.
     @Test(arguments: [1, 4, 5, 6, 23, 100], [1, 16, 40, 257]) func productsOfIntegers(rows: Int, outputs: Int) {
         for (inputs, threads) in [(1, 1), (7, 1), (64, 2), (1500, 3)] {
