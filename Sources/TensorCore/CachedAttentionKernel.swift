@@ -98,14 +98,7 @@ private struct RowAttention {
         let scale = 1 / Float(headDim).squareRoot()
         for head in 0..<heads {
             let first = head * headDim
-            var i = 0
-            while i + 4 <= count {
-                let four = dots(
-                    query + first, key(i) + first, key(i + 1) + first, key(i + 2) + first, key(i + 3) + first)
-                UnsafeMutableRawPointer(scores + i).storeBytes(of: four, as: SIMD4<Float>.self)
-                i += 4
-            }
-            while i < count { scores[i] = dot(query + first, key(i) + first); i += 1 }
+            for i in 0..<count { scores[i] = dot(query + first, key(i) + first) }
             SoftmaxKernel.normalizePadded(scores, count: count, padded: (count + 15) & ~15, scale: scale)
             mix(count, into: out + first) { key($0) + valueOffset + first }
         }
@@ -118,29 +111,6 @@ private struct RowAttention {
         var sum = sums.total
         while c < headDim { sum += a[c] * b[c]; c += 1 }
         return sum
-    }
-
-    /// What `dot` gives of four keys, to the bit: their lanes are added up at once.
-    @inline(__always)
-    private func dots(
-        _ a: UnsafePointer<Float>, _ b0: UnsafePointer<Float>, _ b1: UnsafePointer<Float>, _ b2: UnsafePointer<Float>,
-        _ b3: UnsafePointer<Float>
-    ) -> SIMD4<Float> {
-        var (s0, s1, s2, s3) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero), c = 0
-        while c + 16 <= headDim {
-            let query = a.vector(at: c)
-            s0 = s0.addingProduct(query, b0.vector(at: c))
-            s1 = s1.addingProduct(query, b1.vector(at: c))
-            s2 = s2.addingProduct(query, b2.vector(at: c))
-            s3 = s3.addingProduct(query, b3.vector(at: c))
-            c += 16
-        }
-        var sums = Vector.totals(s0, s1, s2, s3)
-        while c < headDim {
-            sums += SIMD4(a[c] * b0[c], a[c] * b1[c], a[c] * b2[c], a[c] * b3[c])
-            c += 1
-        }
-        return sums
     }
 
     /// out ← Σ scores[i] · value(i), some columns at a time, whose sums stay in registers.

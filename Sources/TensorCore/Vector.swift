@@ -38,23 +38,10 @@ extension SIMD16<Float> {
     /// The sum of the lanes, pairwise: the library's `sum()` adds them one after another.
     @inline(__always)
     var total: Float {
-        let four = quarter
+        let eight = lowHalf + highHalf
+        let four = eight.lowHalf + eight.highHalf
         let two = four.lowHalf + four.highHalf
         return two.x + two.y
-    }
-
-    /// The `total` of each of four vectors, to the bit.
-    @inline(__always)
-    static func totals(_ v0: Self, _ v1: Self, _ v2: Self, _ v3: Self) -> SIMD4<Float> {
-        let (a, b, c, d) = (v0.quarter, v1.quarter, v2.quarter, v3.quarter)
-        return (SIMD4(a.x, b.x, c.x, d.x) + SIMD4(a.z, b.z, c.z, d.z)) + (SIMD4(a.y, b.y, c.y, d.y) + SIMD4(a.w, b.w, c.w, d.w))
-    }
-
-    /// The sums of lanes i, i + 4, i + 8 and i + 12.
-    @inline(__always)
-    private var quarter: SIMD4<Float> {
-        let eight = lowHalf + highHalf
-        return eight.lowHalf + eight.highHalf
     }
 
     @inline(__always)

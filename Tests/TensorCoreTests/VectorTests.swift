@@ -1,7 +1,6 @@
 import Foundation
 @testable import TensorCore
 import Testing
-import _TestSupport
 
 @Suite struct VectorTests {
     @Test func rootIsAccurateOverItsRange() {
@@ -24,12 +23,6 @@ import _TestSupport
             #expect(vector.largest == -1)
             #expect(vector.total == -31)
         }
-    }
-
-    @Test func totalsOfFour() {
-        let vectors = (0..<4).map { Vector(normalValues(16, seed: UInt64($0))) }
-        let totals = Vector.totals(vectors[0], vectors[1], vectors[2], vectors[3])
-        for (index, vector) in vectors.enumerated() { #expect(totals[index] == vector.total) }
     }
 
     @Test func partsOfAVectorLeaveTheRestAlone() {
