@@ -45,9 +45,9 @@ import _TestSupport
         let context = ComputeContext(threads: 2), outputs = 40
         let values = normalValues(rows * inputs, seed: 1), w = normalValues(outputs * inputs, seed: 2)
         for period in [1, 2, 5] {
-            let x = values.enumerated().map { index, value in
+            let x = values.enumerated().map { index, value -> Float in
                 let (row, input) = (index / inputs, index % inputs)
-                if row % 11 == 3 || input % period == 0 { return input % 4 == 0 ? -0 as Float : 0 }
+                if row % 11 == 3 || input % period == 0 { return input % 4 == 0 ? -0.0 : 0 }
                 return value < 0.5 ? 0 : value
             }
             let left = context.tensor(x, rows: rows, columns: inputs)
