@@ -92,7 +92,7 @@ let libraries = [
         "Benchmarks",
         [
             "Files", "TensorCore", "Autograd", "Collectives", "MixtureOfExperts", "MixtureMethods", "TransformerModel",
-            "DataPipeline", "Checkpoints", "Runs", "Evaluation", "Reporting",
+            "DataPipeline", "Checkpoints", "Runs", "Evaluation", "Reporting", "Planning",
         ]),
     library(
         "Sweeps",

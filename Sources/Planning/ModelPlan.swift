@@ -27,9 +27,9 @@ public struct ModelPlan {
     let parametersOfExpert: [Int]
     let productsOfExpert: [Int]
     /// Multiply-adds of a row's way through the gate of each stratum of a block.
-    private let gateProducts: [Double]
+    let gateProducts: [Double]
     /// Multiply-adds of a token's way through everything but experts and gates.
-    private let denseProducts: Double
+    let denseProducts: Double
 
     /// `requestedCapacity`, as measured: strata that a token passes in a block, in place of what uniform routing gives. `trained`
     /// says what training changes.

@@ -8,11 +8,14 @@ public struct PlanReport {
     let rank: RankPlan
     /// Whether the requested capacity was measured in a run.
     let isMeasured: Bool
+    /// nil where nobody asks.
+    let time: StepTimeReport?
 
-    public init(model: ModelPlan, rank: RankPlan, isMeasured: Bool) {
+    public init(model: ModelPlan, rank: RankPlan, isMeasured: Bool, time: StepTimeReport? = nil) {
         self.model = model
         self.rank = rank
         self.isMeasured = isMeasured
+        self.time = time
     }
 
     private struct Document: Encodable {
@@ -36,6 +39,7 @@ public struct PlanReport {
         let gradientBytesPerUpdate: Int
         /// Experts by stratum, then by place.
         let placement: [[[Int]]]
+        let predicted: StepTimeReport.Document?
     }
 
     public func json() throws -> String {
@@ -50,7 +54,7 @@ public struct PlanReport {
             ranks: rank.layout.ranks, expertParallel: rank.layout.expertParallel, replicas: rank.layout.replicas,
             memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
             allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
-            placement: placement)
+            placement: placement, predicted: time?.document)
         return try JSONText.pretty(document, keys: .convertToSnakeCase)
     }
 
@@ -100,7 +104,7 @@ public struct PlanReport {
             + "\n\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s)\n\n"
             + Table(header: ["memory per rank", "MiB"], rows: memory.map { [$0.0, NumberText.mebibytes($0.1)] }).text + "\n"
             + Table(header: ["sent by a rank", "MiB"], rows: traffic.map { [$0.0, NumberText.mebibytes($0.1)] }).text
-            + placementText
+            + placementText + (time.map { "\n" + $0.text } ?? "")
     }
 
     /// Places as columns: the ranks of each, then its experts of every stratum.

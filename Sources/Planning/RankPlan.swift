@@ -14,7 +14,13 @@ public struct RankPlan {
     public let allToAllBytesPerUpdate: Int
     /// Gradients that a rank sends to others in an update, in pieces to be summed and as sums; with a sharded optimizer, the
     /// pieces of gradients and the updated values, which are as many.
-    public let gradientBytesPerUpdate: Int
+    public var gradientBytesPerUpdate: Int { gradientBytes.replicated + gradientBytes.expert }
+    /// The same by placement.
+    let gradientBytes: ByPlacement<Int>
+    /// Parameters whose gradients a rank sums, with the matrices that are computed of them.
+    let summedParameters: ByPlacement<Int>
+    /// Parameters that a rank's optimizer updates.
+    let updatedParameters: Int
 
     public struct Memory: Encodable {
         /// With matrices that are computed of them.
@@ -59,6 +65,7 @@ public struct RankPlan {
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
             isSharded ? trained / ranks + trainedExperts / layout.replicas : trained + trainedExperts
+        updatedParameters = moments
         let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
             parameters: held, gradients: gradients, optimizerState: kept * moments * float,
@@ -80,8 +87,10 @@ public struct RankPlan {
         func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {
             Int(clamped: Double(1 + parts) * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
         }
-        gradientBytesPerUpdate =
-            sent(trained, parts.replicated, among: ranks)
-            + sent(trainedExperts + derived, parts.expert, among: layout.replicas)
+        let summed = ByPlacement { $0 == .replicated ? trained : trainedExperts + derived }
+        summedParameters = summed
+        gradientBytes = ByPlacement { [layout] in
+            sent(summed[$0], parts[$0], among: $0 == .replicated ? ranks : layout.replicas)
+        }
     }
 }

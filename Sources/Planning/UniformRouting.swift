@@ -9,8 +9,11 @@ struct UniformRouting: Equatable {
     let requestedCapacity: Double
     /// By expert, the rows that go to it for a token in evaluation, over all strata that it passes. Of rows in parts, all parts count.
     let evaluatedRows: [Double]
-    /// By expert, the same in training: the rows of its choices, or where experts choose, what fills them.
-    let trainedRows: [Double]
+    /// By stratum of the gate, then by expert, the same in training: the rows of its choices, or where experts choose, what fills them.
+    let trainedRowsOfGate: [[Double]]
+
+    /// By expert, those of all gates.
+    var trainedRows: [Double] { Self.sums(trainedRowsOfGate) }
 
     var expertsPerToken: Double { evaluatedRows.reduce(0, +) }
     var rowsPerToken: Double { trainedRows.reduce(0, +) }
@@ -36,18 +39,19 @@ struct UniformRouting: Equatable {
         self.arrivals = shares
         self.requestedCapacity = shares.reduce(0, +)
         // A token's choices at a gate are as likely to be the one as the other expert that it sees.
-        func rows(isTraining: Bool) -> [Double] {
+        func rows(_ stratum: Int, isTraining: Bool) -> [Double] {
+            let visible = visible(stratum)
+            let choices = configuration.rule.expectedChoices(configuration, atStratum: stratum, isTraining: isTraining)
             var rows = [Double](repeating: 0, count: configuration.experts)
-            for stratum in strata.indices {
-                let visible = visible(stratum)
-                let choices = configuration.rule.expectedChoices(configuration, atStratum: stratum, isTraining: isTraining)
-                for expert in visible {
-                    rows[expert] += Double(configuration.rowsPerToken) * shares[stratum] * choices / Double(visible.count)
-                }
+            for expert in visible {
+                rows[expert] = Double(configuration.rowsPerToken) * shares[stratum] * choices / Double(visible.count)
             }
             return rows
         }
-        evaluatedRows = rows(isTraining: false)
-        trainedRows = rows(isTraining: true)
+        evaluatedRows = Self.sums(strata.indices.map { rows($0, isTraining: false) })
+        trainedRowsOfGate = strata.indices.map { rows($0, isTraining: true) }
+    }
+    private static func sums(_ rows: [[Double]]) -> [Double] {
+        rows.dropFirst().reduce(rows[0]) { zip($0, $1).map { $0 + $1 } }
     }
 }

@@ -53,7 +53,7 @@ public enum NumberText {
     /// Bytes as MiB, to a tenth, without the unit.
     public static func mebibytes(_ bytes: Int) -> String { decimal(Double(bytes) / 1_048_576, 1) }
 
-    static func percent(_ fraction: Double) -> String { decimal(fraction * 100, 1) + "%" }
+    public static func percent(_ fraction: Double) -> String { decimal(fraction * 100, 1) + "%" }
 
     /// Decimals that tell multiples of `step`, a round number, apart.
     private static func places(_ step: Double) -> Int {

@@ -101,4 +101,9 @@ extension ParallelLayout {
             return tree.nodes(of: groups[0].lowerBound..<groups[groups.count - 1].upperBound).count
         }.max() ?? 1
     }
+    /// Which ranks have a token group in each round of an update of so many.
+    public func activeRanks(tokenGroups: Int) -> [[Bool]] {
+        let tree = TokenGroupTree(groups: tokenGroups), counts = (0..<ranks).map { tree.groups(ofRank: $0, of: ranks).count }
+        return (0..<(tokenGroups + ranks - 1) / ranks).map { round in counts.map { round < $0 } }
+    }
 }

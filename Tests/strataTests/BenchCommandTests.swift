@@ -57,6 +57,29 @@ import _TestSupport
         expectError(refused, 74, "\(folder.path): must be a file, but is a folder")
     }
 
+    /// The figures of all ranks at once, as `plan` reads them.
+    @Test(arguments: [(Launch.alone, 1), (.simulated(2), 2), (.mpirun(2), 2)]) func machine(launch: Launch, ranks: Int) throws {
+        let figures = try #require(
+            try figures(launch, ["machine", "--threads", "1", "--dim", "32", "--dim", "64"]) as? [String: Any])
+        #expect(
+            figures["ranks"] as? Int == ranks && figures["hosts"] as? Int == 1 && figures["ranks_per_machine"] as? Int == ranks)
+        #expect((figures["within_host"] != nil) == (ranks > 1) && figures["between_hosts"] == nil)
+        let widths = try #require(figures["widths"] as? [[String: Any]])
+        #expect(widths.compactMap { $0["dim"] as? Int } == [32, 64])
+        try folder.write("machine.json", JSONSerialization.data(withJSONObject: figures))
+        let outcome = try Launch.alone.strata(
+            ["plan", "\(folder.path)/bench.yaml", "--ranks", "\(ranks)", "--machine", "\(folder.path)/machine.json"])
+        #expect(outcome.status == 0 && outcome.stdout.contains("speeds of \(folder.path)/machine.json"), "\(outcome)")
+        #expect(outcome.stdout.contains("! the model is not between the widths"), "\(outcome)")
+    }
+
+    @Test func aMachineInAnotherPrecision() throws {
+        expectError(
+            try Launch.alone.strata(["bench", "machine", "--compute", "float16"]), 64,
+            "--compute must be float32 or bfloat16, but is 'float16'")
+        expectError(try Launch.alone.strata(["bench", "machine", "--threads", "0"]), 64, "--threads must be 1 to 1024")
+    }
+
     /// Expert-parallel sizes that do not fit the strata are left out.
     @Test func invariance() throws {
         let figures = try #require(

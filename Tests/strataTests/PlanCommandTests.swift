@@ -62,6 +62,95 @@ import _TestSupport
         #expect(abs(try #require(plan["experts_per_token"] as? Double) - 2.5) < 1e-9)
     }
 
+    /// Figures of four ranks on two hosts, as `bench machine` writes them.
+    private static let machine = """
+        {"format_version": 1, "ranks": 4, "hosts": 2, "threads": 1, "cores": 2, "ranks_per_machine": 2, "compute": "float32",
+         "widths": [{"dim": 512, "dense": 9e10, "loss": 8e10, "attention": 3e10, "passes": 5e9,
+                     "experts": [{"rows": 16, "speed": 3e10}, {"rows": 256, "speed": 8e10}]}],
+         "optimizer_bytes": 1e10, "within_host": {"latency": 2e-6, "bytes": 2e9}, "between_hosts": {"latency": 5e-5, "bytes": 1e9}}
+        """
+
+    @Test func theTimeOfAnUpdate() throws {
+        let folder = CommandLineFolder()
+        try folder.write("machine.json", Data(Self.machine.utf8))
+        let arguments = [
+            "\(Self.folder)/m4/smoe-4-4.yaml", "--ranks", "4", "--hosts", "2", "--machine", "\(folder.path)/machine.json",
+        ]
+        func predicted(_ link: String) throws -> [String: Any] {
+            let plan = try Self.document(Launch.alone.strata(["plan"] + arguments + ["--link", link, "--json"]))
+            return try #require(plan["predicted"] as? [String: Any])
+        }
+        let fast = try predicted("10gbit"), slow = try predicted("100mbit")
+        func seconds(_ plan: [String: Any]) -> Double { plan["seconds_per_step"] as? Double ?? .nan }
+        #expect(seconds(fast) < seconds(slow))
+        let parts = try #require(slow["seconds"] as? [String: Double])
+        #expect(abs(parts.values.reduce(0, +) - seconds(slow)) < 1e-9 && parts["rows"]! > parts["experts"]!)
+        #expect((slow["limits"] as? [String])?.isEmpty == true && slow["link"] as? String == "100mbit")
+        let proposals = try #require(slow["proposals"] as? [[String: Any]])
+        #expect(proposals[0]["expert_parallel"] as? Int != 4, "over such a link rows stay on their host")
+        let text = try Launch.alone.strata(["plan"] + arguments)
+        #expect(text.status == 0 && text.stdout.contains("2 hosts, links of the speed that was measured"), "\(text)")
+        #expect(text.stdout.contains("predicted step") && text.stdout.contains("proposal"))
+    }
+
+    /// Without a file the machine is measured, and so it says.
+    @Test func theMachineIsMeasuredOnTheSpot() throws {
+        let folder = CommandLineFolder()
+        try folder.write("config.yaml", Self.run("dim: 16, ffn_dim: 32, heads: 2, moe: {strata: [2, 2]}"))
+        let outcome = try Self.plan("\(folder.path)/config.yaml", "--ranks", "4", "--hosts", "2", "--link", "1gbit")
+        #expect(
+            outcome.status == 0 && outcome.stdout.contains("speeds measured here, now, with 2 rank(s) at once"), "\(outcome)")
+        #expect(outcome.stdout.contains("! no message was measured between hosts"))
+    }
+
+    @Test func wrongHostsAndLinksAreExplained() throws {
+        let folder = CommandLineFolder()
+        try folder.write("machine.json", Data(Self.machine.utf8))
+        let model = "\(Self.folder)/m4/smoe-4-4.yaml", machine = "\(folder.path)/machine.json"
+        expectError(
+            try Self.plan(model, "--ranks", "4", "--hosts", "3"), 64, "--hosts must divide the number of ranks, 4, but is 3")
+        expectError(try Self.plan(model, "--hosts", "0"), 64, "--hosts must divide the number of ranks, 1, but is 0")
+        expectError(try Self.plan(model, "--link", "fast"), 64, "--link must be a number and kbit, mbit or gbit")
+        expectError(try Self.plan(model, "--machine", "\(folder.path)/none.json"), 74, "none.json")
+        expectError(
+            try Self.plan(model, "--machine", machine, "--set", "model.compute=bfloat16"), 64,
+            "must be of products in the model's precision, bfloat16")
+        try folder.write("machine.json", Data("{}".utf8))
+        expectError(try Self.plan(model, "--machine", machine), 65, "machine.json: must hold a machine's figures")
+        expectError(try Self.plan("--paper", "--hosts", "2"), 64, "--paper shows the paper's models")
+    }
+
+    @Test func simulate() throws {
+        let folder = CommandLineFolder()
+        try folder.write("machine.json", Data(Self.machine.utf8))
+        func simulate(_ arguments: String...) throws -> Subprocess.Outcome {
+            try Launch.alone.strata(
+                ["simulate", "\(Self.folder)/m4/smoe-4-4.yaml", "--machine", "\(folder.path)/machine.json"] + arguments)
+        }
+        let options = [
+            "--ranks", "1024", "--hosts", "512", "--set", "training.token_groups=1024", "--link", "10gbit", "--json",
+        ]
+        let document = try Self.document(
+            Launch.alone.strata(
+                ["simulate", "\(Self.folder)/m4/smoe-4-4.yaml", "--machine", "\(folder.path)/machine.json", "--skew", "zipf:1"]
+                    + options))
+        let points = try #require(document["points"] as? [[String: Any]])
+        #expect(points.compactMap { $0["ranks"] as? Int } == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+        #expect(points.compactMap { $0["hosts"] as? Int } == [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
+        let speeds = points.compactMap { $0["tokens_per_second"] as? Double }
+        #expect(zip(speeds, speeds.dropFirst()).allSatisfy { $0 < $1 }, "\(speeds)")
+        #expect(document["believable_ranks"] as? Int == 4, "\(document)")
+        let limits = try #require(document["limits"] as? [[String: Any]])
+        #expect(limits.contains { $0["from_ranks"] as? Int == 8 && ($0["reason"] as? String)?.contains("switch") == true })
+        let text = try simulate("--ranks", "4", "--hosts", "2")
+        #expect(text.status == 0 && text.stdout.contains("believable up to") && text.stdout.contains("gradient MiB"), "\(text)")
+        #expect(try simulate("--ranks", "4").stdout == simulate("--ranks", "4").stdout)
+        expectError(try simulate("--ranks", "1025"), 64, "--ranks must be 1 to 1024, but is 1025")
+        expectError(try simulate("--ranks", "6", "--hosts", "4"), 64, "--hosts must divide the number of ranks, 6, but is 4")
+        expectError(try simulate("--skew", "zipf"), 64, "--skew must be uniform or zipf:s")
+        expectError(try simulate("--seed", "-1"), 64, "--seed must be")
+    }
+
     @Test func thePapersModels() throws {
         let outcome = try Self.plan("--paper")
         #expect(outcome.status == 0 && outcome.stdout.contains("smoe-2-2-2-2") && outcome.stdout.contains("vanilla-32"))

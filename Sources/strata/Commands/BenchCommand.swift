@@ -12,6 +12,6 @@ struct BenchCommand: ParsableCommand {
             """,
         subcommands: [
             BenchGemmCommand.self, BenchExpertsCommand.self, BenchAllToAllCommand.self, BenchStepCommand.self,
-            BenchDecodeCommand.self, BenchInvarianceCommand.self,
+            BenchDecodeCommand.self, BenchInvarianceCommand.self, BenchMachineCommand.self,
         ])
 }

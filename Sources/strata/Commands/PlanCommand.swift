@@ -12,9 +12,13 @@ struct PlanCommand: ParsableCommand {
             Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary \
             of data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
 
+            With --hosts, --link or --machine also predicts the time of an update, and proposes ranks × threads, \
+            expert-parallel size and wire.
+
             Example:
               strata plan configs/m4/smoe-4-4.yaml --ranks 8
               strata plan configs/m4/smoe-4-4.yaml --run runs/m4 --json
+              strata plan configs/m4/smoe-4-4.yaml --ranks 8 --hosts 2 --link 1gbit
               strata plan --paper
             """)
 
@@ -27,8 +31,11 @@ struct PlanCommand: ParsableCommand {
     var ranks: Int?
 
     @Option(
-        name: .customLong("run"), help: ArgumentHelp("Use the requested capacity that this run measured.", valueName: "run"))
+        name: .customLong("run"),
+        help: ArgumentHelp("Use the requested capacity and loads that this run measured.", valueName: "run"))
     var measuredRun: String?
+
+    @OptionGroup var stepTime: StepTimeOptions
 
     @Flag(help: "Show the models of the paper beside its figures.")
     var paper = false
@@ -38,9 +45,8 @@ struct PlanCommand: ParsableCommand {
 
     func run() throws {
         guard !paper else {
-            guard config == nil, measuredRun == nil, overrides.set.isEmpty, ranks == nil else {
-                throw CommandFailure(
-                    .usage, "--paper shows the paper's models: leave the configuration, --set, --ranks and --run out")
+            guard config == nil, measuredRun == nil, overrides.set.isEmpty, ranks == nil, !stepTime.isAsked else {
+                throw CommandFailure(.usage, "--paper shows the paper's models: leave the configuration and other options out")
             }
             let report = try PaperReport()
             return print(json ? try report.json() : report.text, terminator: "")
@@ -53,14 +59,18 @@ struct PlanCommand: ParsableCommand {
             throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
         }
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
-        let requestedCapacity = try measuredRun.map {
-            try MeasuredCapacity.mean(of: RunFolder(existing: $0), for: configuration.model)
-        }
+        let measured = try measuredRun.map { try MeasuredRouting(of: RunFolder(existing: $0), for: configuration.model) }
         let model = try ModelPlan(
-            configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: requestedCapacity,
+            configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: measured?.requestedCapacity,
             trained: configuration.training.trained)
-        let report = PlanReport(
-            model: model, rank: try RankPlan(model, configuration, ranks: ranks), isMeasured: requestedCapacity != nil)
+        let rank = try RankPlan(model, configuration, ranks: ranks)
+        var time: StepTimeReport?
+        if stepTime.isAsked {
+            time = try stepTime.predict(model, configuration, ranks: ranks, skew: measured?.skew ?? .uniform) {
+                try StepTimeReport($0, ranks: ranks, hosts: $1, source: $2)
+            }
+        }
+        let report = PlanReport(model: model, rank: rank, isMeasured: measured != nil, time: time)
         print(json ? try report.json() : report.text, terminator: "")
     }
 }

@@ -6,6 +6,7 @@ import Files
 import Foundation
 import MixtureOfExperts
 import ModelSurgery
+import Planning
 import Runs
 import TensorCore
 import Training
@@ -36,6 +37,11 @@ enum ExitStatus: Int32, Sendable {
             case .usage: self = .usage
             case .data: self = .data
             case .program: self = .internal
+            }
+        case let error as PlanningError:
+            switch error.kind {
+            case .usage: self = .usage
+            case .data: self = .data
             }
         case is PlacementError, is PrecisionError: self = .usage
         case let error as DataError:

@@ -35,9 +35,14 @@ struct RankWorld {
         guard (1...256).contains(ranks) else {
             throw CommandFailure(.usage, "--simulate-ranks must be 1 to 256, but is \(ranks)")
         }
+        return try simulated(ranks) { try shared($0, body) }
+    }
+
+    /// Runs `body` on ranks that are threads of this process; returns what it returned on the first.
+    static func simulated<Value: Sendable>(_ ranks: Int, _ body: @Sendable (RankWorld) throws -> Value) throws -> Value {
         let host = ProcessInfo.processInfo.hostName
         return try SimulatedCluster.run(ranks: ranks) {
-            try shared(RankWorld(world: $0, sharing: ranks, host: host), body)
+            try body(RankWorld(world: $0, sharing: ranks, host: host))
         }[0]
     }
 

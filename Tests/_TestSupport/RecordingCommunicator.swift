@@ -1,56 +1,65 @@
 import Collectives
 
 /// Passes every operation on to another communicator and notes its name and what it was called on: `world`, and what was made
-/// of it, as `world.split0` or `world.duplicate`.
-final class RecordingCommunicator: Communicator {
+/// of it, as `world.split0` or `world.duplicate`; and counts the bytes that leave the rank.
+public final class RecordingCommunicator: Communicator {
     /// What one rank called, in order.
-    final class Log {
-        private(set) var lines: [String] = []
+    public final class Log {
+        public private(set) var lines: [String] = []
+        /// Bytes handed to other ranks: of rows, and of the sums of `startAllReduce`, in pieces and as results.
+        public fileprivate(set) var rowBytes = 0
+        public fileprivate(set) var sumBytes = 0
+
+        public init() {}
+
         fileprivate func note(_ line: String) { lines.append(line) }
     }
 
-    let log: Log
+    public let log: Log
     private let base: any Communicator
     private let name: String
     private var splits = 0
 
-    init(_ base: any Communicator, name: String = "world", log: Log = Log()) {
+    public init(_ base: any Communicator, name: String = "world", log: Log = Log()) {
         self.base = base
         self.name = name
         self.log = log
     }
 
-    var rank: Int { base.rank }
-    var size: Int { base.size }
+    public var rank: Int { base.rank }
+    public var size: Int { base.size }
 
     private func note(_ operation: String) { log.note("\(name) \(operation)") }
 
-    func barrier() throws {
+    public func barrier() throws {
         note("barrier")
         try base.barrier()
     }
 
-    func broadcast<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, root: Int) throws {
+    public func broadcast<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, root: Int) throws {
         note("broadcast")
         try base.broadcast(buffer, root: root)
     }
 
-    func allReduce<Element: CommunicableElement>(
+    public func allReduce<Element: CommunicableElement>(
         _ buffer: UnsafeMutableBufferPointer<Element>, _ operation: ReductionOperation
     ) throws {
         note("allReduce")
         try base.allReduce(buffer, operation)
     }
 
-    func startAllReduce<Element: CommunicableElement>(
+    public func startAllReduce<Element: CommunicableElement>(
         _ contributions: [UnsafeMutableBufferPointer<Element>], _ operation: ReductionOperation, order: ReductionOrder,
         into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
         note("startAllReduce \(result.count)")
+        let own = result.count * (rank + 1) / size - result.count * rank / size
+        let elements = contributions.count * (result.count - own) + own * (size - 1)
+        log.sumBytes += elements * MemoryLayout<Element>.stride
         return try base.startAllReduce(contributions, operation, order: order, into: result)
     }
 
-    func startReduceScatter<Element: CommunicableElement>(
+    public func startReduceScatter<Element: CommunicableElement>(
         _ contributions: [UnsafeMutableBufferPointer<Element>], counts: [Int], _ operation: ReductionOperation,
         order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>
     ) throws -> any PendingCollective {
@@ -58,39 +67,41 @@ final class RecordingCommunicator: Communicator {
         return try base.startReduceScatter(contributions, counts: counts, operation, order: order, into: result)
     }
 
-    func allGather<Element: CommunicableElement>(
+    public func allGather<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>
     ) throws {
         note("allGather")
         try base.allGather(sent, into: received)
     }
 
-    func allGather<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws {
+    public func allGather<Element: CommunicableElement>(_ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]) throws {
         note("allGather in place")
         try base.allGather(buffer, counts: counts)
     }
 
-    func allToAll<Element: CommunicableElement>(
+    public func allToAll<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>
     ) throws {
         note("allToAll")
         try base.allToAll(sent, into: received)
     }
 
-    func allToAll<Element: CommunicableElement>(
+    public func allToAll<Element: CommunicableElement>(
         rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
         into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
     ) throws {
         note("allToAll rows")
+        let rows = sentRuns.reduce(0) { $0 + ($1.peer == rank ? 0 : $1.count) }
+        log.rowBytes += rows * rowWidth * MemoryLayout<Element>.stride
         try base.allToAll(rowWidth: rowWidth, sent, sentRuns: sentRuns, into: received, receivedRuns: receivedRuns)
     }
 
-    func split(color: Int, key: Int) throws -> any Communicator {
+    public func split(color: Int, key: Int) throws -> any Communicator {
         defer { splits += 1 }
         return RecordingCommunicator(try base.split(color: color, key: key), name: "\(name).split\(splits)", log: log)
     }
 
-    func duplicate() throws -> any Communicator {
+    public func duplicate() throws -> any Communicator {
         RecordingCommunicator(try base.duplicate(), name: "\(name).duplicate", log: log)
     }
 }

@@ -1,0 +1,180 @@
+import Files
+import Foundation
+import Reporting
+
+/// What a machine does in a second, as `strata bench machine` measures it: what a step's time is predicted from. Speeds are those
+/// of one rank while all ranks that were measured are at work.
+public struct MachineFigures: Codable, Equatable, Sendable {
+    static let version = 1
+
+    public let formatVersion: Int
+    /// Ranks that were measured at once, the hosts that they ran on, and the threads of each.
+    public let ranks: Int
+    public let hosts: Int
+    public let threads: Int
+    /// Processors of a machine, and ranks on the machine that had most of them. Hosts may be parts of one machine.
+    public let cores: Int
+    public let ranksPerMachine: Int
+    /// What products were computed in.
+    public let compute: String
+    /// Speeds by the width of the model, ascending.
+    public let widths: [Width]
+    /// Bytes a second that an optimizer's update reads and writes.
+    public let optimizerBytes: Double
+    /// Between ranks of a host; nil where no two were measured.
+    public let withinHost: Messages?
+    /// Between hosts; nil where one was measured.
+    public let betweenHosts: Messages?
+
+    /// Speeds for a model of one width: operations and bytes a second, forward and backward together.
+    public struct Width: Codable, Equatable, Sendable {
+        public let dim: Int
+        /// Operations of products with layers' weights.
+        public let dense: Double
+        /// Operations of the output projection, with the pass over the logits.
+        public let loss: Double
+        public let attention: Double
+        /// Bytes that layers read and write besides: LayerNorm, dropout, residuals, rows that are gathered and mixed.
+        public let passes: Double
+        /// Operations of experts, by the rows that each has, ascending.
+        public let experts: [Experts]
+
+        public init(dim: Int, dense: Double, loss: Double, attention: Double, passes: Double, experts: [Experts]) {
+            self.dim = dim
+            self.dense = dense
+            self.loss = loss
+            self.attention = attention
+            self.passes = passes
+            self.experts = experts
+        }
+    }
+
+    public struct Experts: Codable, Equatable, Sendable {
+        public let rows: Int
+        public let speed: Double
+
+        public init(rows: Int, speed: Double) {
+            self.rows = rows
+            self.speed = speed
+        }
+    }
+
+    /// What messages take: all ranks send to all others at once.
+    public struct Messages: Codable, Equatable, Sendable {
+        /// Seconds of a small one.
+        public let latency: Double
+        /// Bytes a second that a rank sends within its host, or that all ranks of a host send to others.
+        public let bytes: Double
+
+        public init(latency: Double, bytes: Double) {
+            self.latency = latency
+            self.bytes = bytes
+        }
+    }
+
+    public init(
+        ranks: Int, hosts: Int, threads: Int, cores: Int, ranksPerMachine: Int, compute: String, widths: [Width],
+        optimizerBytes: Double, withinHost: Messages?, betweenHosts: Messages?
+    ) {
+        formatVersion = Self.version
+        self.ranks = ranks
+        self.hosts = hosts
+        self.threads = threads
+        self.cores = cores
+        self.ranksPerMachine = ranksPerMachine
+        self.compute = compute
+        self.widths = widths
+        self.optimizerBytes = optimizerBytes
+        self.withinHost = withinHost
+        self.betweenHosts = betweenHosts
+    }
+
+    /// - Throws: `FileError` if the file cannot be read, `PlanningError` if it holds something else.
+    public init(file path: String) throws {
+        let reader = try FileReader(path: path)
+        let next = "make it with strata bench machine --json > \(path)"
+        func broken(_ found: String) -> PlanningError {
+            PlanningError(.data, "\(path): must hold a machine's figures, but \(found); \(next)")
+        }
+        let figures: Self
+        do {
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            figures = try decoder.decode(Self.self, from: try reader.contents())
+        } catch let error as FileError {
+            throw error
+        } catch {
+            throw broken("is no JSON of them")
+        }
+        guard figures.formatVersion == Self.version else {
+            throw broken("is of version \(figures.formatVersion), and this program reads \(Self.version)")
+        }
+        if let wrong = figures.firstThatIsNotPositive { throw broken("its \(wrong) is not a positive number") }
+        self = figures
+    }
+
+    /// The name of a figure that no machine has.
+    private var firstThatIsNotPositive: String? {
+        let counts = [
+            ("ranks", ranks), ("hosts", hosts), ("threads", threads), ("cores", cores), ("ranksPerMachine", ranksPerMachine),
+        ]
+        if let wrong = counts.first(where: { $0.1 < 1 }) { return wrong.0 }
+        var speeds = [("optimizerBytes", optimizerBytes)]
+        for messages in [withinHost, betweenHosts].compactMap(\.self) {
+            speeds += [("latency", messages.latency), ("bytes", messages.bytes)]
+        }
+        for width in widths {
+            speeds += [
+                ("dim", Double(width.dim)), ("dense", width.dense), ("loss", width.loss), ("attention", width.attention),
+                ("passes", width.passes),
+            ]
+            speeds += width.experts.flatMap { [("rows", Double($0.rows)), ("speed", $0.speed)] }
+        }
+        if widths.isEmpty || widths.contains(where: { $0.experts.isEmpty }) { return "list of widths" }
+        return speeds.first { !($0.1 > 0 && $0.1.isFinite) }?.0
+    }
+
+    /// Whether ranks wait for a processor, not each other: one that waits leaves its processor to others.
+    public var sharesCores: Bool { ranksPerMachine * threads > cores }
+
+    // Between the sizes that were measured speeds go with the logarithm of the size; beyond them they are the nearest one's.
+
+    func speed(_ kind: KeyPath<Width, Double>, dim: Int) -> Double {
+        Self.interpolated(widths.map { ($0.dim, $0[keyPath: kind]) }, at: Double(dim))
+    }
+
+    func expertSpeed(dim: Int, rows: Double) -> Double {
+        Self.interpolated(
+            widths.map { width in (width.dim, Self.interpolated(width.experts.map { ($0.rows, $0.speed) }, at: rows)) },
+            at: Double(dim))
+    }
+
+    private static func interpolated(_ points: [(size: Int, speed: Double)], at size: Double) -> Double {
+        guard let upper = points.firstIndex(where: { Double($0.size) >= size }) else { return points[points.count - 1].speed }
+        guard upper > 0 else { return points[0].speed }
+        let (low, high) = (points[upper - 1], points[upper])
+        let share = log(size / Double(low.size)) / log(Double(high.size) / Double(low.size))
+        return low.speed + share * (high.speed - low.speed)
+    }
+}
+
+extension MachineFigures {
+    /// A table of speeds by width, and what messages take.
+    public var text: String {
+        func speed(_ value: Double) -> String { NumberText.decimal(value / 1e9, 1) }
+        let rows = widths[0].experts.map { "experts, \($0.rows) rows" }
+        let table = Table(
+            header: ["width", "gemm"] + rows + ["loss", "attention", "passes, GB/s"],
+            rows: widths.map { width in
+                ["\(width.dim)", speed(width.dense)] + width.experts.map { speed($0.speed) }
+                    + [speed(width.loss), speed(width.attention), speed(width.passes)]
+            })
+        func line(_ name: String, _ messages: Messages) -> String {
+            "\(name): \(NumberText.decimal(messages.latency * 1e6, 1)) µs a message, \(speed(messages.bytes)) GB/s\n"
+        }
+        return "\(ranks) rank(s) at once on \(hosts) host(s), \(threads) thread(s) each; GFLOP/s of a rank in \(compute)\n"
+            + table.text
+            + "optimizer: \(speed(optimizerBytes)) GB/s\n" + (withinHost.map { line("within a host", $0) } ?? "")
+            + (betweenHosts.map { line("between hosts", $0) } ?? "")
+    }
+}

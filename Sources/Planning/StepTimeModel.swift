@@ -1,0 +1,197 @@
+import Autograd
+import Foundation
+import MixtureOfExperts
+import Runs
+import TensorCore
+import Training
+
+/// Predicts an update's time: operations over the speeds that a machine was measured to have, bytes over those of memory and
+/// links, messages times what one takes, and the waiting for the rank with most to do.
+///
+/// A rank goes through its rounds of token groups; in each the ranks meet at every stratum of every block, four times, to exchange
+/// rows. Gradients are summed at the last round's end. Not known to it: switches that several hosts' traffic meets in, anything that
+/// moves while nobody asks, other programs on the hosts.
+public struct StepTimeModel {
+    let plan: ModelPlan
+    let configuration: RunConfiguration
+    let machine: MachineFigures
+    let link: LinkRate?
+    let skew: ExpertSkew
+    /// Draws which experts are busy.
+    let seed: UInt64
+    let overlap: Overlap
+
+    /// What goes on while ranks compute, as training does it today.
+    struct Overlap: Equatable {
+        /// The share of the last round's backward in which gradient sums move: they do so when a rank looks after them, between
+        /// operations.
+        let gradients: Double
+        /// The share of the experts' products behind which rows hide.
+        let rows: Double
+
+        static let blockingRows = Overlap(gradients: 0.25, rows: 0)
+    }
+
+    /// `link` nil: what was measured between hosts.
+    ///
+    /// - Throws: `PlanningError` if the machine was measured in another precision than the model's.
+    public init(
+        _ plan: ModelPlan, _ configuration: RunConfiguration, machine: MachineFigures, link: LinkRate? = nil,
+        skew: ExpertSkew = .uniform, seed: UInt64 = 1
+    ) throws {
+        try self.init(
+            plan, configuration, machine: machine, link: link, skew: skew, seed: seed, overlap: .blockingRows)
+    }
+
+    init(
+        _ plan: ModelPlan, _ configuration: RunConfiguration, machine: MachineFigures, link: LinkRate?, skew: ExpertSkew,
+        seed: UInt64,
+        overlap: Overlap
+    ) throws {
+        let compute = plan.configuration.compute.rawValue
+        guard machine.compute == compute else {
+            throw PlanningError(
+                .usage,
+                "the machine's figures must be of products in the model's precision, \(compute), but are of \(machine.compute): "
+                    + "measure it with strata bench machine --compute \(compute), or set model.compute")
+        }
+        self.plan = plan
+        self.configuration = configuration
+        self.machine = machine
+        self.link = link
+        self.skew = skew
+        self.seed = seed
+        self.overlap = overlap
+    }
+
+    /// The time of an update on `ranks` ranks of `threads` threads each (nil: as many as were measured), as many on each host.
+    ///
+    /// - Throws: `PlanningError` if the hosts cannot have as many ranks each, or if nothing is known of the way between them or between
+    ///   ranks; `PlacementError` if the experts cannot be spread over so many ranks.
+    public func time(ranks: Int, hosts: Int, threads: Int? = nil) throws -> StepTime {
+        guard hosts >= 1, ranks % hosts == 0 else { throw PlanningError.unequalHosts(ranks: ranks, hosts: hosts) }
+        let rank = try RankPlan(plan, configuration, ranks: ranks)
+        let layout = HostLayout(rank.layout, hosts: hosts)
+        let network = try network(layout)
+        let speed = Double(threads ?? machine.threads) / Double(machine.threads)
+        let work = StepWork(plan, configuration)
+        let active = rank.layout.activeRanks(tokenGroups: configuration.training.tokenGroups)
+        var time = StepTime()
+        // All rounds but the last are full.
+        for (isActive, rounds) in [(active[0], active.count - 1), (active[active.count - 1], 1)] where rounds > 0 {
+            addCompute(work, isActive, rounds: Double(rounds), speed, to: &time)
+            addBlocks(work, rank, layout, network, isActive, rounds: Double(rounds), speed, to: &time)
+        }
+        let round = (time.total) / Double(active.count)
+        addGradients(rank, layout, network, backward: round * 2 / 3, rounds: active.count, speed, to: &time)
+        time.tokens = work.tokens * Double(configuration.training.tokenGroups)
+        time.busyRanks = Double(configuration.training.tokenGroups) / Double(active.count * ranks)
+        return time
+    }
+
+    private func addCompute(_ work: StepWork, _ isActive: [Bool], rounds: Double, _ speed: Double, to time: inout StepTime) {
+        let dim = plan.configuration.dim
+        func seconds(_ amount: Double, _ kind: KeyPath<MachineFigures.Width, Double>) -> Double {
+            rounds * amount / (machine.speed(kind, dim: dim) * speed)
+        }
+        let dense = seconds(work.dense, \.dense), loss = seconds(work.loss, \.loss)
+        let attention = seconds(work.attention, \.attention), passes = seconds(work.passes, \.passes)
+        time.dense += dense
+        time.loss += loss
+        time.attention += attention
+        time.passes += passes
+        guard !machine.sharesCores else { return }
+        time.waiting += (dense + loss + attention + passes) * work.spread * Self.expectedMaximum(of: isActive.count { $0 })
+    }
+
+    /// The mixture blocks of a round: products of experts, the waiting for the place with most, and rows on their way.
+    private func addBlocks(
+        _ work: StepWork, _ rank: RankPlan, _ layout: HostLayout, _ network: Network, _ isActive: [Bool], rounds: Double,
+        _ speed: Double, to time: inout StepTime
+    ) {
+        guard let mixture = plan.configuration.mixture, let routing = plan.routing, let placement = rank.placement else {
+            return
+        }
+        let places = placement.places, ranks = layout.layout.ranks
+        let activeOfGroup = (0..<layout.layout.replicas).map { group in
+            isActive[group * places..<(group + 1) * places].count { $0 }
+        }
+        let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
+        let rowBytes = Double(configuration.parallel.wire.rowBytes(dim)), key = RandomKey(seed: seed).derived("loads")
+        for block in 0..<plan.blocks {
+            for rows in skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key) {
+                var bytes = [Double](repeating: 0, count: places), seconds = bytes
+                for (place, experts) in placement.expertsOfPlace.enumerated() {
+                    for expert in experts where rows[expert] > 0 {
+                        let count = work.tokens * rows[expert]
+                        bytes[place] += count * rowBytes
+                        seconds[place] +=
+                            busiest * count * work.ofRow[expert]
+                            / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
+                    }
+                }
+                let mean = seconds.reduce(0, +) / Double(places)
+                time.experts += rounds * mean
+                if !machine.sharesCores { time.waiting += rounds * ((seconds.max() ?? 0) - mean) }
+                guard places > 1 else { continue }
+                let traffic = layout.rows(bytes, isActive: isActive)
+                let moving =
+                    network.seconds(traffic) + network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
+                // To the experts and back, forward and backward; before that, how many rows come.
+                let exchange = 4 * moving + network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
+                time.rows += rounds * max(0, exchange - overlap.rows * mean)
+                time.linkBytes += rounds * 4 * traffic.between
+                let all = bytes.reduce(0, +), leaving = all * Double(places - 1) / Double(places)
+                time.rowBytes += rounds * 4 * leaving * Double(isActive.count { $0 }) / Double(ranks)
+                time.rowMessageBytes = max(time.rowMessageBytes, bytes.max() ?? 0)
+            }
+        }
+    }
+
+    private func addGradients(
+        _ rank: RankPlan, _ layout: HostLayout, _ network: Network, backward: Double, rounds: Int, _ speed: Double,
+        to time: inout StepTime
+    ) {
+        let float = 4.0, memory = machine.optimizerBytes * speed, training = configuration.training
+        let summed = Double(rank.summedParameters.replicated + rank.summedParameters.expert)
+        // Adam reads four numbers and writes them; the norm reads gradients once; the sums of earlier rounds are added to: two are
+        // read and two written. An average is read and written with the value.
+        let average = training.averageDecay > 0 ? 3.0 : 0
+        let updated = Double(rank.updatedParameters) * (9 + average)
+        time.optimizer += float * (updated + Double(rounds - 1) * 4 * summed) / memory
+        var moving = 0.0, hidden = 0.0
+        for placement in ParameterPlacement.allCases where layout.holders(placement) > 1 {
+            let bytes = Double(rank.gradientBytes[placement]), peers = layout.holders(placement) - 1
+            let traffic = layout.sums(placement, bytes: bytes)
+            let buckets = (Double(rank.summedParameters[placement]) * float / Double(GradientSynchronizer.bucketBytes)).rounded(
+                .up)
+            // What comes is read, added to and written.
+            let adding = 3 * bytes / 2 / memory
+            let seconds =
+                network.seconds(traffic) + adding
+                + 2 * buckets * network.latency(peers: peers, elsewhere: layout.mostHoldersElsewhere(placement))
+            moving += seconds
+            // Values that ranks have updated for each other wait for the update.
+            let parts = Double(rank.layout.gradientParts(placement, tokenGroups: training.tokenGroups))
+            hidden += configuration.parallel.shardOptimizer ? seconds * parts / (1 + parts) : seconds
+            time.linkBytes += traffic.between
+            time.gradientBytes += bytes
+        }
+        guard layout.layout.ranks > 1 else { return }
+        // What is told of the update, the norm, and who was interrupted.
+        let small = 3 * network.latency(peers: layout.layout.ranks - 1, elsewhere: layout.mostHoldersElsewhere(.replicated))
+        time.gradients += moving - min(hidden, overlap.gradients * backward) + small
+    }
+
+    /// How many standard deviations the largest of so many normal variables is above the mean, expected (Blom's approximation).
+    static func expectedMaximum(of count: Int) -> Double {
+        guard count > 1 else { return 0 }
+        let share = (Double(count) - 0.375) / (Double(count) + 0.25)
+        var (low, high) = (0.0, 8.0)
+        for _ in 0..<50 {
+            let middle = (low + high) / 2
+            if 1 - erfc(middle / 2.0.squareRoot()) / 2 < share { low = middle } else { high = middle }
+        }
+        return low
+    }
+}
