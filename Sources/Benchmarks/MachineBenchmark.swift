@@ -12,15 +12,17 @@ public struct MachineBenchmark: Sendable {
     let widths: [Int]
     let precision: GEMM.Precision
 
-    public static let usualWidths = [128, 256, 512, 1024]
+    public static let usualWidths = [128, 256, 512]
 
     /// Hidden width of the experts over the model's, and their number.
     private static let ffnRatio = 4
     private static let experts = 4
     /// Rows of each expert; with more they are as fast as with the last.
     private static let expertRows = [16, 64, 256]
-    /// Rows of dense products and passes, columns of the output projection, and tokens of a sentence.
-    private static let rows = 1024
+    /// Rows of products and passes: more than a cache holds, as a model's layers one after another have.
+    private static func rows(_ dim: Int) -> Int { max(1024, (1 << 21) / dim) }
+    /// Rows and columns of the output projection, and tokens of a sentence.
+    private static let lossRows = 1024
     private static let vocabulary = 8192
     private static let sentence = 24
     /// All kernels are measured in turn, so often, each time for so many seconds; the median counts.
@@ -98,7 +100,7 @@ public struct MachineBenchmark: Sendable {
 
     /// Forward and backward of projections d → 3 d and d → d, as attention's.
     private func dense(_ context: ComputeContext, _ dim: Int) -> Kernel {
-        let rows = Self.rows, x = context.filled(rows, dim), dx = context.zeros(rows, dim)
+        let rows = Self.rows(dim), x = context.filled(rows, dim), dx = context.zeros(rows, dim)
         let products = [3 * dim, dim].map {
             (w: context.filled($0, dim), y: context.filled(rows, $0), dw: context.zeros($0, dim))
         }
@@ -112,7 +114,7 @@ public struct MachineBenchmark: Sendable {
     }
 
     private func loss(_ context: ComputeContext, _ dim: Int) -> Kernel {
-        let rows = Self.rows, x = context.filled(rows, dim), weight = context.filled(Self.vocabulary, dim)
+        let rows = Self.lossRows, x = context.filled(rows, dim), weight = context.filled(Self.vocabulary, dim)
         let dx = context.zeros(rows, dim), dweight = context.zeros(Self.vocabulary, dim)
         let targets = (0..<rows).map { Int32($0 % Self.vocabulary) }
         return Kernel(amount: 6 * rows * dim * Self.vocabulary) {
@@ -124,7 +126,7 @@ public struct MachineBenchmark: Sendable {
 
     /// Of heads of 64 columns, or one.
     private func attention(_ context: ComputeContext, _ dim: Int) -> Kernel {
-        let sentences = Self.rows / Self.sentence, rows = sentences * Self.sentence, heads = max(1, dim / 64)
+        let sentences = Self.rows(dim) / Self.sentence, rows = sentences * Self.sentence, heads = max(1, dim / 64)
         let segments = Segments(lengths: [Int](repeating: Self.sentence, count: sentences)), width = dim / heads * heads
         let kernel = AttentionKernel(
             heads: heads, headDim: dim / heads, causal: false, querySegments: segments, keySegments: segments,
@@ -144,7 +146,8 @@ public struct MachineBenchmark: Sendable {
 
     /// LayerNorm forward and backward, residual and dropout.
     private func passes(_ context: ComputeContext, _ dim: Int) -> Kernel {
-        let rows = Self.rows, x = context.filled(rows, dim), y = context.zeros(rows, dim), statistics = context.zeros(rows, 2)
+        let rows = Self.rows(dim), x = context.filled(rows, dim), y = context.zeros(rows, dim),
+            statistics = context.zeros(rows, 2)
         let gain = context.filled(1, dim), bias = context.filled(1, dim), dx = context.zeros(rows, dim)
         let mask = DropoutMask(probability: 0.1, key: RandomKey(seed: 1))
         let floats = 2 + 3 + 2 + 3

@@ -23,6 +23,8 @@ public struct StepBenchmark {
         var modelFlopsUtilization: Double
         /// Of large products in the model's precision.
         var sgemmGflops: Double
+        /// Rows of a gate's busiest expert over the mean of those that it sees: the mean over gates and steps; 0 without experts.
+        var loadViolation: Double
         /// MiB, of the rank that had most.
         var peakRssMb: Double
         /// Seconds of a step by phase, of the first rank.
@@ -38,6 +40,7 @@ public struct StepBenchmark {
             case secondsPerStep = "seconds_per_step"
             case modelFlopsUtilization = "model_flops_utilization"
             case sgemmGflops = "sgemm_gflops"
+            case loadViolation = "load_violation"
             case peakRssMb = "peak_rss_mb"
         }
     }
@@ -61,11 +64,12 @@ public struct StepBenchmark {
         _ = try trainer.step()
         context.clock.reset()
         context.clock.isTracing = profile != nil
-        var tokens = 0
+        var tokens = 0, violations: [Double] = []
         let seconds = try Stopwatch.seconds {
             for step in 1...steps {
                 let metrics = try trainer.step().metrics
                 tokens += metrics.targetTokens
+                violations += metrics.loadViolation.joined()
                 display?.show("step \(step)/\(steps)  \(NumberText.count(metrics.tokensPerSecond)) tokens/s")
             }
         }
@@ -77,6 +81,7 @@ public struct StepBenchmark {
         return Figures(
             tokensPerSecond: Double(tokens) / seconds, secondsPerStep: seconds / Double(steps),
             modelFlopsUtilization: flops / seconds / 1e9 / peak, sgemmGflops: peak,
+            loadViolation: violations.reduce(0, +) / Double(max(violations.count, 1)),
             peakRssMb: try world.allReduce(ProcessStatus.peakResidentMebibytes, .maximum), phases: phases,
             ranks: world.size, threads: context.pool.threads, compute: configuration.model.compute.rawValue)
     }

@@ -23,13 +23,13 @@ public struct StepTimeModel {
 
     /// What goes on while ranks compute, as training does it today.
     struct Overlap: Equatable {
-        /// The share of the last round's backward in which gradient sums move: they do so when a rank looks after them, between
-        /// operations.
+        /// The share of the last round's backward in which gradient sums move. They do so when a rank looks after them, between
+        /// operations, which over TCP has hidden nothing that could be measured.
         let gradients: Double
         /// The share of the experts' products behind which rows hide.
         let rows: Double
 
-        static let blockingRows = Overlap(gradients: 0.25, rows: 0)
+        static let polled = Overlap(gradients: 0, rows: 0)
     }
 
     /// `link` nil: what was measured between hosts.
@@ -40,7 +40,7 @@ public struct StepTimeModel {
         skew: ExpertSkew = .uniform, seed: UInt64 = 1
     ) throws {
         try self.init(
-            plan, configuration, machine: machine, link: link, skew: skew, seed: seed, overlap: .blockingRows)
+            plan, configuration, machine: machine, link: link, skew: skew, seed: seed, overlap: .polled)
     }
 
     init(

@@ -33,10 +33,11 @@ import _TestSupport
         #expect(
             Set(figures.keys) == [
                 "tokens_per_second", "seconds_per_step", "model_flops_utilization", "sgemm_gflops", "peak_rss_mb", "phases",
-                "ranks", "threads", "compute",
+                "ranks", "threads", "compute", "load_violation",
             ])
         func number(_ key: String) -> Double { figures[key] as? Double ?? .nan }
         #expect(number("tokens_per_second") > 0 && number("sgemm_gflops") > 0 && number("ranks") == Double(ranks))
+        #expect(number("load_violation") >= 1 && number("load_violation") <= 2, "of two choices an expert is one")
         #expect((0..<1).contains(number("model_flops_utilization")) && number("model_flops_utilization") > 0)
         // The products that measure the speed have 12 MiB of matrices; a process of less than 12 GiB.
         #expect((12..<12_288).contains(number("peak_rss_mb")))

@@ -110,6 +110,7 @@ import _TestSupport
         expectError(
             try Self.plan(model, "--ranks", "4", "--hosts", "3"), 64, "--hosts must divide the number of ranks, 4, but is 3")
         expectError(try Self.plan(model, "--hosts", "0"), 64, "--hosts must divide the number of ranks, 1, but is 0")
+        expectError(try Self.plan(model, "--skew", "zipf:-1"), 64, "--skew must be uniform or zipf:s")
         expectError(try Self.plan(model, "--link", "fast"), 64, "--link must be a number and kbit, mbit or gbit")
         expectError(try Self.plan(model, "--machine", "\(folder.path)/none.json"), 74, "none.json")
         expectError(

@@ -12,7 +12,7 @@ struct PlanCommand: ParsableCommand {
             Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary \
             of data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
 
-            With --hosts, --link or --machine also predicts the time of an update, and proposes ranks × threads, \
+            With --hosts, --link, --machine or --skew also predicts the time of an update, and proposes ranks × threads, \
             expert-parallel size and wire.
 
             Example:
@@ -66,7 +66,7 @@ struct PlanCommand: ParsableCommand {
         let rank = try RankPlan(model, configuration, ranks: ranks)
         var time: StepTimeReport?
         if stepTime.isAsked {
-            time = try stepTime.predict(model, configuration, ranks: ranks, skew: measured?.skew ?? .uniform) {
+            time = try stepTime.predict(model, configuration, ranks: ranks, measured: measured?.skew) {
                 try StepTimeReport($0, ranks: ranks, hosts: $1, source: $2)
             }
         }

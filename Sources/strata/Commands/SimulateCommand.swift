@@ -26,27 +26,15 @@ struct SimulateCommand: ParsableCommand {
 
     @OptionGroup var stepTime: StepTimeOptions
 
-    @Option(
-        help: ArgumentHelp(
-            "Loads of the experts that a gate sees: uniform, or zipf:s, the i-th in proportion to i^-s.", valueName: "law"))
-    var skew = "uniform"
-
-    @Option(parsing: .unconditional, help: ArgumentHelp("Draws which experts are busy.", valueName: "n"))
-    var seed = 1
-
     @Flag(help: .json)
     var json = false
 
     func run() throws {
         try require("--ranks", ranks, in: 1...1024)
-        try require("--seed", seed, in: 0...Int.max)
-        guard let law = ExpertSkew(skew) else {
-            throw CommandFailure(.usage, "--skew must be uniform or zipf:s with s from 0 to 10, but is '\(skew)'")
-        }
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
         let model = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary, trained: configuration.training.trained)
-        let report = try stepTime.predict(model, configuration, ranks: ranks, skew: law, seed: UInt64(seed)) {
+        let report = try stepTime.predict(model, configuration, ranks: ranks) {
             try ScalingReport($0, ranks: ranks, hosts: $1, source: $2)
         }
         print(json ? try report.json() : report.text, terminator: "")

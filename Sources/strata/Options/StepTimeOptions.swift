@@ -20,22 +20,42 @@ struct StepTimeOptions: ParsableArguments {
         completion: .file(extensions: ["json"]))
     var machine: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Loads of the experts that a gate sees: uniform, or zipf:s, the i-th in proportion to i^-s (default: uniform).",
+            valueName: "law"))
+    var skew: String?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Draws which experts are busy.", valueName: "n"))
+    var seed = 1
+
     /// Ranks that are measured at once without a file, at most.
     private static let mostRanks = 8
 
     /// Whether any of them was given.
-    var isAsked: Bool { hosts != nil || link != nil || machine != nil }
+    var isAsked: Bool { hosts != nil || link != nil || machine != nil || skew != nil }
 
-    /// What `report` makes of the model of an update's time, the hosts, and a word on where the machine's speeds come from.
+    /// What `report` makes of the model of an update's time, the hosts, and a word on where the machine's speeds come from. Loads are
+    /// as `measured` where no law is given.
     func predict<Report>(
-        _ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int, skew: ExpertSkew, seed: UInt64 = 1,
+        _ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int, measured: ExpertSkew? = nil,
         _ report: (_ model: StepTimeModel, _ hosts: Int, _ source: String) throws -> Report
     ) throws -> Report {
         let hosts = hosts ?? 1
         guard hosts >= 1, ranks % hosts == 0 else { throw PlanningError.unequalHosts(ranks: ranks, hosts: hosts) }
+        try require("--seed", seed, in: 0...Int.max)
+        let skew = try law() ?? measured ?? .uniform
         let rate = try rate(), (figures, source) = try figures(configuration, ranksPerHost: ranks / hosts)
         return try report(
-            StepTimeModel(plan, configuration, machine: figures, link: rate, skew: skew, seed: seed), hosts, source)
+            StepTimeModel(plan, configuration, machine: figures, link: rate, skew: skew, seed: UInt64(seed)), hosts, source)
+    }
+
+    private func law() throws -> ExpertSkew? {
+        guard let skew else { return nil }
+        guard let law = ExpertSkew(skew) else {
+            throw CommandFailure(.usage, "--skew must be uniform or zipf:s with s from 0 to 10, but is '\(skew)'")
+        }
+        return law
     }
 
     private func rate() throws -> LinkRate? {
