@@ -51,22 +51,35 @@ public struct MachineBenchmark: Sendable {
     public func measure(_ world: any Communicator, threads: Int, seats: [Seat]) throws -> MachineFigures {
         precondition(seats.count == world.size, "every rank has a seat")
         let context = ComputeContext(threads: threads)
-        let machines = Dictionary(grouping: seats, by: \.machine).mapValues(\.count)
-        let hosts = seats.map(\.host)
+        let machines = Dictionary(grouping: seats, by: \.machine).mapValues(\.count), hosts = seats.map(\.host)
+        let ranksPerMachine = machines.values.max() ?? 1, cores = ProcessInfo.processInfo.processorCount
+        let team = Team(world: world, sharesCores: ranksPerMachine * context.pool.threads > cores)
         return MachineFigures(
-            ranks: world.size, hosts: Set(hosts).count, threads: context.pool.threads,
-            cores: ProcessInfo.processInfo.processorCount,
-            ranksPerMachine: machines.values.max() ?? 1, compute: precision.rawValue,
-            widths: try Set(widths).sorted().map { try measure(world, context, dim: $0) },
-            optimizerBytes: try optimizerBytes(world, context),
+            ranks: world.size, hosts: Set(hosts).count, threads: context.pool.threads, cores: cores,
+            ranksPerMachine: ranksPerMachine, compute: precision.rawValue,
+            widths: try Set(widths).sorted().map { try measure(team, context, dim: $0) },
+            optimizerBytes: try optimizerBytes(team, context),
             withinHost: try messages(world, hosts, areElsewhere: false),
             betweenHosts: try messages(world, hosts, areElsewhere: true))
     }
 
-    private func measure(_ world: any Communicator, _ context: ComputeContext, dim: Int) throws -> MachineFigures.Width {
+    /// The ranks that measure together.
+    private struct Team {
+        let world: any Communicator
+        /// Whether they are more than processors.
+        let sharesCores: Bool
+
+        /// What counts of the ranks' seconds: the slowest rank's, for the others will wait for it; but where ranks share processors,
+        /// and those of one that waits are the others', the mean.
+        func together(_ seconds: Double) throws -> Double {
+            sharesCores ? try world.allReduce(seconds, .sum) / Double(world.size) : try world.allReduce(seconds, .maximum)
+        }
+    }
+
+    private func measure(_ team: Team, _ context: ComputeContext, dim: Int) throws -> MachineFigures.Width {
         let experts = experts(context, dim)
         let speeds = try speeds(
-            world, [dense(context, dim), loss(context, dim), attention(context, dim), passes(context, dim)] + experts)
+            team, [dense(context, dim), loss(context, dim), attention(context, dim), passes(context, dim)] + experts)
         return MachineFigures.Width(
             dim: dim, dense: speeds[0], loss: speeds[1], attention: speeds[2], passes: speeds[3],
             experts: zip(Self.expertRows, speeds[4...]).map { MachineFigures.Experts(rows: $0, speed: $1) })
@@ -78,13 +91,13 @@ public struct MachineBenchmark: Sendable {
         let run: () -> Void
     }
 
-    /// What the kernels do in a second, on average over the ranks.
-    private func speeds(_ world: any Communicator, _ kernels: [Kernel]) throws -> [Double] {
+    /// What the kernels do in a second.
+    private func speeds(_ team: Team, _ kernels: [Kernel]) throws -> [Double] {
         for kernel in kernels { kernel.run() }
         var seconds = [[Double]](repeating: [], count: kernels.count)
         for _ in 0..<Self.rounds {
             for (index, kernel) in kernels.enumerated() {
-                try world.barrier()
+                try team.world.barrier()
                 let start = ContinuousClock.now
                 var times = 0.0, elapsed = 0.0
                 while elapsed < Self.least {
@@ -92,7 +105,7 @@ public struct MachineBenchmark: Sendable {
                     times += 1
                     elapsed = (ContinuousClock.now - start) / .seconds(1)
                 }
-                seconds[index].append(try world.allReduce(elapsed / times, .sum) / Double(world.size))
+                seconds[index].append(try team.together(elapsed / times))
             }
         }
         return zip(kernels, seconds).map { Double($0.amount) / Stopwatch.median($1) }
@@ -177,7 +190,7 @@ public struct MachineBenchmark: Sendable {
         }
     }
 
-    private func optimizerBytes(_ world: any Communicator, _ context: ComputeContext) throws -> Double {
+    private func optimizerBytes(_ team: Team, _ context: ComputeContext) throws -> Double {
         let count = 1 << 22, tensors = (0..<4).map { _ in context.filled(1, count) }
         let step = AdamKernel.Step(update: 1, learningRate: 1e-9, beta1: 0.9, beta2: 0.98, epsilon: 1e-9)
         let kernel = Kernel(amount: 8 * 4 * count) {
@@ -185,7 +198,7 @@ public struct MachineBenchmark: Sendable {
                 context, step, values: tensors[0].buffer, gradients: tensors[1].buffer, firstMoments: tensors[2].buffer,
                 secondMoments: tensors[3].buffer)
         }
-        return try speeds(world, [kernel])[0]
+        return try speeds(team, [kernel])[0]
     }
 
     /// All ranks send all their peers on the own host, or on others; nil where nobody has any.

@@ -170,7 +170,7 @@ extension MachineFigures {
                     + [speed(width.loss), speed(width.attention), speed(width.passes)]
             })
         func line(_ name: String, _ messages: Messages) -> String {
-            "\(name): \(NumberText.decimal(messages.latency * 1e6, 1)) µs a message, \(speed(messages.bytes)) GB/s\n"
+            "\(name): \(NumberText.decimal(messages.latency * 1e6, 1)) µs a message, \(NumberText.count(messages.bytes / 1e6)) MB/s\n"
         }
         return "\(ranks) rank(s) at once on \(hosts) host(s), \(threads) thread(s) each; GFLOP/s of a rank in \(compute)\n"
             + table.text
