@@ -22,8 +22,8 @@ struct StrataCommand: ParsableCommand {
         version: "strata \(programVersion)",
         subcommands: [
             PlanCommand.self, SimulateCommand.self, PrepareCommand.self, TrainCommand.self, EvaluateCommand.self,
-            TranslateCommand.self, ScoreCommand.self, AnalyzeCommand.self, ReportCommand.self, SweepCommand.self, CheckpointCommand.self,
-            ExportCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            TranslateCommand.self, ScoreCommand.self, AnalyzeCommand.self, ReportCommand.self, SweepCommand.self,
+            CheckpointCommand.self, ExportCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {
