@@ -93,7 +93,9 @@ public struct InvarianceBenchmark: Sendable {
             display?.show("way \(index + 2)/\(ways.count + 1): \(way.text)")
             let folder = "\(shared)/\(index)"
             var loss = 0.0
-            let seconds = try Stopwatch.seconds { loss = try train(configured(way), on: world, threads: threads, upTo: updates, in: folder) }
+            let seconds = try Stopwatch.seconds {
+                loss = try train(configured(way), on: world, threads: threads, upTo: updates, in: folder)
+            }
             try world.barrier()
             outcomes.append(Outcome(way: way, hash: try hash(in: folder), seconds: seconds, loss: loss))
             try world.barrier()

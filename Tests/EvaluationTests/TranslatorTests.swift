@@ -39,7 +39,7 @@ import TransformerModel
     /// Ranks that share the experts, one with several batches and one with no sentence: the translations of one rank that has all.
     @Test(arguments: [2, 3, 4]) func expertsMayBeSpread(ranks: Int) throws {
         let texts = Array(Self.sentences.prefix(40))
-        func translator(_ group: any Communicator) throws -> Translator {
+        @Sendable func translator(_ group: any Communicator) throws -> Translator {
             let tokenizer = try Tokenizer(model: Self.tokenizerModel)
             let model = try SearchModel.make(
                 MixtureConfiguration(strata: [4, 4]), on: group, vocabulary: tokenizer.vocabularySize, seed: 4)
@@ -48,9 +48,9 @@ import TransformerModel
         }
         let expected = try SimulatedCluster.run(ranks: 1) { try translator($0).translate(texts, to: "cat") }[0]
         let found = try SimulatedCluster.run(ranks: ranks) { rank in
-            // The last has none; the first has most.
-            let own = rank.rank == ranks - 1 ? [] : texts[(rank.rank == 0 ? 0 : 30 + rank.rank)..<(rank.rank == 0 ? 30 : 31 + rank.rank)]
-            return try translator(rank).translate(Array(own), to: "cat")
+            // The first has most, the last none.
+            let own = rank.rank == 0 ? Array(texts.prefix(30)) : rank.rank == ranks - 1 ? [] : [texts[30 + rank.rank]]
+            return try translator(rank).translate(own, to: "cat")
         }
         #expect(found[0] == Array(expected.prefix(30)) && found[ranks - 1].isEmpty)
         for rank in 1..<ranks - 1 { #expect(found[rank] == [expected[30 + rank]]) }

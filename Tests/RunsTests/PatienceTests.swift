@@ -68,10 +68,10 @@ import _TinyRuns
         var plan = Self.plan
         (plan.training.learningRate, plan.training.patience) = (1e-3, 2)
         (plan.training.validateBLEU, plan.training.patienceMetric) = (5, .bleu)
-        let scores = [1.0, 3, 2, 3, 9]
+        let scores = [1.0, 3, 2, 3, 9], final = plan
         let ends = try SimulatedCluster.run(ranks: 1) { world in
             var validations = 0
-            return try TinyRun(world, plan, in: folder.path).run(bleu: {
+            return try TinyRun(world, final, in: folder.path).run(bleu: {
                 defer { validations += 1 }
                 return scores[validations]
             })

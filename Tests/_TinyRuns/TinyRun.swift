@@ -105,8 +105,8 @@ package final class TinyRun {
 
     /// Leads the run; `interruption` is the update that an interruption precedes, and `beforeUpdate` is told of every update.
     package func run(
-        interruption: Int? = nil, bleu: (() throws -> Double)? = nil, report: (TrainingEvent) -> Void = { _ in },
-        beforeUpdate: (Int) -> Void = { _ in }
+        interruption: Int? = nil, report: (TrainingEvent) -> Void = { _ in }, beforeUpdate: (Int) -> Void = { _ in },
+        bleu: (() throws -> Double)? = nil
     ) throws -> TrainingEnd {
         let coordinator = TrainingCoordinator(
             trainer: trainer, checkpoints: checkpoints, cadence: plan.cadence, heldOut: heldOut, bleu: bleu, log: log,

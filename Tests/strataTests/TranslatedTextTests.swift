@@ -151,7 +151,10 @@ import _TestSupport
     }
 
     @Test(arguments: [
-        (["--spread-experts", "--replace-unknowns"], "--spread-experts must be left out with an ensemble and with --replace-unknowns"),
+        (
+            ["--spread-experts", "--replace-unknowns"],
+            "--spread-experts must be left out with an ensemble and with --replace-unknowns"
+        ),
         (["--n-best", "3"], "--n-best must be at most 2, but is 3"), (["--top-k", "3"], "--top-k must be given with --sample"),
         (["--compute", "int4"], "--compute must be float32 or int8, but is int4"),
         (["--sample", "0"], "--sample must be 0.01 to 100, but is 0.0"),
