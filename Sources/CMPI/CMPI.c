@@ -110,10 +110,10 @@ int CMPI_start_receive(void *buffer, int bytes, int peer, int tag, CMPI_Comm com
     return MPI_Irecv(buffer, bytes, MPI_BYTE, peer, tag, comm, (MPI_Request *)request);
 }
 
-int CMPI_test_all(CMPI_Request *requests, int count, int *complete) {
-    return MPI_Testall(count, (MPI_Request *)requests, complete, MPI_STATUSES_IGNORE);
+int CMPI_test_some(CMPI_Request *requests, int count, int *complete, int *indices) {
+    return MPI_Testsome(count, (MPI_Request *)requests, complete, indices, MPI_STATUSES_IGNORE);
 }
 
-int CMPI_wait_all(CMPI_Request *requests, int count) {
-    return MPI_Waitall(count, (MPI_Request *)requests, MPI_STATUSES_IGNORE);
+int CMPI_wait_some(CMPI_Request *requests, int count, int *complete, int *indices) {
+    return MPI_Waitsome(count, (MPI_Request *)requests, complete, indices, MPI_STATUSES_IGNORE);
 }

@@ -2,9 +2,6 @@ import Glibc
 
 /// Ranks as threads of this process. Never as Tasks: ranks block, and a cooperative pool would run out of threads.
 public enum SimulatedCluster {
-    /// A recorded backward pass over a deep model nests deeply; secondary threads get 8 MiB at best by default.
-    private static let stackSize = 64 << 20
-
     /// Runs `body` once on each of `ranks` threads, with that rank's communicator over all of them, and returns the
     /// results in rank order.
     ///
@@ -21,7 +18,7 @@ public enum SimulatedCluster {
             let outcomes = (0..<ranks).map { _ in Outcome<Result>() }
             var threads: [SystemThread] = []
             for (rank, outcome) in outcomes.enumerated() {
-                let thread = SystemThread(stackSize: stackSize) {
+                let thread = SystemThread(stackSize: SystemThread.rankStackSize) {
                     outcome.value = Swift.Result { try body(SimulatedCommunicator(group: group, position: rank)) }
                     switch outcome.value! {
                     case .success: world.finish(rank)

@@ -8,6 +8,10 @@ package struct SystemThread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Bytes of stack for a thread that is a rank: a recorded backward pass over a deep model nests deeply, and secondary threads
+    /// get 8 MiB at best by default.
+    package static let rankStackSize = 64 << 20
+
     private let thread: pthread_t
 
     /// Starts the thread; nil, with errno set, if the system refuses. It is to be joined or detached.

@@ -17,8 +17,6 @@ public final class MPICommunicator: Communicator {
     /// The largest count given to MPI, whose counts and displacements are 32-bit. Tests lower it.
     let maximumCount: Int
     private let isOwned: Bool
-    /// Requests of the operation that blocks.
-    private var requests = MPIRequests()
     /// Reductions started so far: each has a tag of its own.
     private var reductions = 0
 
@@ -27,18 +25,19 @@ public final class MPICommunicator: Communicator {
         self.session = session
         self.isOwned = isOwned
         self.maximumCount = maximumCount
-        var number: Int32 = 0
-        try session.check(CMPI_comm_rank(comm, &number), "rank")
-        rank = Int(number)
-        try session.check(CMPI_comm_size(comm, &number), "size")
-        size = Int(number)
+        (rank, size) = try session.call("rank") {
+            var number: (rank: Int32, size: Int32) = (0, 0)
+            try session.check(CMPI_comm_rank(comm, &number.rank), "rank")
+            try session.check(CMPI_comm_size(comm, &number.size), "size")
+            return (Int(number.rank), Int(number.size))
+        }
     }
 
     deinit {
         guard isOwned, !session.isFinalized else { return }
-        session.requireUsable("free")
         // Nobody could act on an error here; the library frees what is left when it ends.
-        _ = CMPI_comm_free(comm)
+        let handle = comm
+        _ = try? session.call("free") { CMPI_comm_free(handle) }
     }
 
     public func barrier() throws {
@@ -90,15 +89,16 @@ public final class MPICommunicator: Communicator {
         _ operation: ReductionOperation, _ order: ReductionOrder, into result: UnsafeMutableBufferPointer<Element>,
         gathersResult: Bool
     ) throws -> MPIPendingReduction {
-        session.requireUsable(name)
         requireContributions(name, contributions.map(\.count), of: result.count, order)
         // A tag is used again when the reduction that had it is long complete.
         let tag = Self.exchangeTag + 1 + Int32(reductions % Self.reductionTags)
         reductions += 1
-        return try MPIPendingReduction(
-            name, on: self, Reduction(operation: operation, element: Element.elementType), order,
-            contributions: contributions.map { pieces(of: $0, counts: counts) },
-            results: pieces(of: result, counts: counts), gathersResult: gathersResult, tag: tag)
+        return try session.call(name) {
+            try MPIPendingReduction(
+                name, on: self, Reduction(operation: operation, element: Element.elementType), order,
+                contributions: contributions.map { pieces(of: $0, counts: counts) },
+                results: pieces(of: result, counts: counts), gathersResult: gathersResult, tag: tag)
+        }
     }
 
     private func equalCounts(_ count: Int) -> [Int] {
@@ -132,10 +132,10 @@ public final class MPICommunicator: Communicator {
         _ buffer: UnsafeMutableBufferPointer<Element>, counts: [Int]
     ) throws {
         requirePieces("allGather", of: buffer.count, counts: counts)
-        session.requireUsable("allGather")
         let pieces = pieces(of: buffer, counts: counts), own = UnsafeRawBufferPointer(pieces[rank])
-        try exchange("allGather", tag: Self.exchangeTag, &requests, send: { _ in [own] }, receive: { [pieces[$0]] })
-        try requests.wait(session, "allGather")
+        try complete("allGather") {
+            try exchange(of: $0, tag: Self.exchangeTag, send: { _ in [own] }, receive: { [pieces[$0]] })
+        }
     }
 
     public func allToAll<Element: CommunicableElement>(
@@ -160,24 +160,7 @@ public final class MPICommunicator: Communicator {
         into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
     ) throws {
         requireRuns(width: rowWidth, sent.count, sentRuns: sentRuns, into: received.count, receivedRuns: receivedRuns)
-        session.requireUsable("allToAll rows")
         let rowBytes = rowWidth * MemoryLayout<Element>.stride
-        // Messages between two ranks do not overtake each other: runs match in order.
-        for peer in peers.reversed() {
-            for run in receivedRuns where run.peer == peer && run.count * rowBytes > 0 {
-                try receive(
-                    .init(
-                        start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
-                    from: peer, tag: Self.exchangeTag, &requests, "allToAll rows")
-            }
-        }
-        for peer in peers {
-            for run in sentRuns where run.peer == peer && run.count * rowBytes > 0 {
-                try send(
-                    .init(start: UnsafeRawPointer(sent.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
-                    to: peer, tag: Self.exchangeTag, &requests, "allToAll rows")
-            }
-        }
         let ownSent = sentRuns.filter { $0.peer == rank && $0.count > 0 }
         let ownReceived = receivedRuns.filter { $0.peer == rank && $0.count > 0 }
         precondition(
@@ -187,7 +170,24 @@ public final class MPICommunicator: Communicator {
             (UnsafeMutableRawPointer(received.baseAddress!) + to.row * rowBytes).copyMemory(
                 from: UnsafeRawPointer(sent.baseAddress!) + from.row * rowBytes, byteCount: from.count * rowBytes)
         }
-        try requests.wait(session, "allToAll rows")
+        // Messages between two ranks do not overtake each other: runs match in order.
+        try complete("allToAll rows") { operation in
+            for peer in peers.reversed() {
+                for run in receivedRuns where run.peer == peer && run.count * rowBytes > 0 {
+                    try receive(
+                        .init(
+                            start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
+                        from: peer, tag: Self.exchangeTag, of: operation)
+                }
+            }
+            for peer in peers {
+                for run in sentRuns where run.peer == peer && run.count * rowBytes > 0 {
+                    try send(
+                        .init(start: UnsafeRawPointer(sent.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
+                        to: peer, tag: Self.exchangeTag, of: operation)
+                }
+            }
+        }
     }
 
     public func split(color: Int, key: Int) throws -> any Communicator {
@@ -207,22 +207,27 @@ public final class MPICommunicator: Communicator {
     private func make(
         _ operation: String, maximumCount: Int? = nil, _ body: (inout UnsafeMutableRawPointer?) -> Int32
     ) throws -> MPICommunicator {
-        var made: UnsafeMutableRawPointer?
-        try call(operation) { body(&made) }
+        let made = try session.call(operation) {
+            var made: UnsafeMutableRawPointer?
+            try session.check(body(&made), operation)
+            return made!
+        }
         return try MPICommunicator(
-            made!, session: session, isOwned: true, maximumCount: maximumCount ?? self.maximumCount)
+            made, session: session, isOwned: true, maximumCount: maximumCount ?? self.maximumCount)
     }
 
     /// Starts an operation of the library and waits for it.
     private func run(_ operation: String, _ start: (UnsafeMutablePointer<CMPI_Request?>) -> Int32) throws {
-        session.requireUsable(operation)
-        try requests.start(session, operation, start)
-        try requests.wait(session, operation)
+        try complete(operation) { try $0.start(start) }
     }
 
-    private func call(_ operation: String, _ body: () -> Int32) throws {
-        session.requireUsable(operation)
-        try session.check(body(), operation)
+    /// Makes the requests of an operation and waits until all are complete.
+    private func complete(_ operation: String, _ start: (MPIOperation) throws -> Void) throws {
+        try session.complete(operation) {
+            let pending = MPIOperation(operation, on: self)
+            try pending.begin { try start(pending) }
+            return pending
+        }
     }
 }
 
@@ -239,36 +244,32 @@ extension MPICommunicator {
     /// Starts messages to and from every peer, empty ones left out. Receives come first: what arrives then finds its place
     /// at once. Messages between two ranks do not overtake each other: they match in order.
     func exchange(
-        _ operation: String, tag: Int32, _ requests: inout MPIRequests, send contributions: (Int) -> [UnsafeRawBufferPointer],
+        of operation: MPIOperation, tag: Int32, send contributions: (Int) -> [UnsafeRawBufferPointer],
         receive places: (Int) -> [UnsafeMutableRawBufferPointer]
     ) throws {
         for peer in peers.reversed() {
-            for place in places(peer) { try receive(place, from: peer, tag: tag, &requests, operation) }
+            for place in places(peer) { try receive(place, from: peer, tag: tag, of: operation) }
         }
         for peer in peers {
-            for contribution in contributions(peer) { try send(contribution, to: peer, tag: tag, &requests, operation) }
+            for contribution in contributions(peer) { try send(contribution, to: peer, tag: tag, of: operation) }
         }
     }
 
     private func receive(
-        _ bytes: UnsafeMutableRawBufferPointer, from peer: Int, tag: Int32, _ requests: inout MPIRequests, _ operation: String
+        _ bytes: UnsafeMutableRawBufferPointer, from peer: Int, tag: Int32, of operation: MPIOperation
     ) throws {
         for offset in stride(from: 0, to: bytes.count, by: maximumCount) {
             let count = Int32(min(maximumCount, bytes.count - offset))
-            try requests.start(session, operation) {
-                CMPI_start_receive(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0)
-            }
+            try operation.start { CMPI_start_receive(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0) }
         }
     }
 
     private func send(
-        _ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int32, _ requests: inout MPIRequests, _ operation: String
+        _ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int32, of operation: MPIOperation
     ) throws {
         for offset in stride(from: 0, to: bytes.count, by: maximumCount) {
             let count = Int32(min(maximumCount, bytes.count - offset))
-            try requests.start(session, operation) {
-                CMPI_start_send(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0)
-            }
+            try operation.start { CMPI_start_send(bytes.baseAddress! + offset, count, Int32(peer), tag, comm, $0) }
         }
     }
 }

@@ -69,6 +69,16 @@ public final class MPIEnvironment {
     /// Ends the use of MPI; waits for all ranks. Communicators cannot be used afterwards.
     public func finalize() throws { try session.finalize() }
 
+    /// Runs `body` on a thread of its own, which alone uses communicators meanwhile. This thread, the main one, calls MPI for
+    /// it, and moves what is under way while `body` computes; with nothing under way it sleeps.
+    /// - Throws: What `body` throws; `CollectiveError.transport` if the system refuses a thread.
+    public func serve<Value>(_ body: () throws -> Value) throws -> Value {
+        try session.serve(body)
+    }
+
+    /// How often a serving main thread has looked after what is under way: it does not while nothing is.
+    package var looks: Int { session.looks.load(ordering: .relaxed) }
+
     /// Ends all ranks at once with this exit code.
     public func abort(code: Int32) -> Never {
         fflush(nil)

@@ -1,35 +1,38 @@
 import CMPI
 
-/// Operations of the MPI library that are under way. Whoever waits for some advances the session's reductions meanwhile.
+/// Requests of the MPI library that are under way, each with the operation that it is of.
 ///
 /// The library keeps writing to their buffers until they are complete, even if this value is gone: an error that leaves some
 /// behind must end in `MPIEnvironment.abort`.
 struct MPIRequests {
     private var handles: [CMPI_Request?] = []
+    private var owners: [MPIOperation] = []
+    private var indices: [Int32] = []
 
-    mutating func start(
-        _ session: MPISession, _ operation: String, _ body: (UnsafeMutablePointer<CMPI_Request?>) -> Int32
-    ) throws {
+    var isEmpty: Bool { handles.isEmpty }
+
+    /// Adds the request that `body` makes, and returns MPI's error code.
+    mutating func start(of operation: MPIOperation, _ body: (UnsafeMutablePointer<CMPI_Request?>) -> Int32) -> Int32 {
         handles.append(nil)
-        try session.check(body(&handles[handles.count - 1]), operation)
+        owners.append(operation)
+        return body(&handles[handles.count - 1])
     }
 
-    /// Whether all are complete.
-    mutating func test(_ session: MPISession, _ operation: String) throws -> Bool {
-        if handles.isEmpty { return true }
+    /// Removes requests that are complete, and returns their operations, an operation for each of its requests. Waits until there is
+    /// one, if asked to. There must be requests.
+    mutating func takeComplete(waiting: Bool, _ check: (Int32) throws -> Void) throws -> [MPIOperation] {
+        indices = Array(repeating: 0, count: handles.count)
         var complete: Int32 = 0
-        try session.check(CMPI_test_all(&handles, Int32(handles.count), &complete), operation)
-        guard complete != 0 else { return false }
-        handles.removeAll(keepingCapacity: true)
-        return true
-    }
-
-    mutating func wait(_ session: MPISession, _ operation: String) throws {
-        while session.isReducing {
-            if try test(session, operation) { return }
-            try session.advanceReductions()
+        let count = Int32(handles.count)
+        try check(
+            waiting
+                ? CMPI_wait_some(&handles, count, &complete, &indices) : CMPI_test_some(&handles, count, &complete, &indices))
+        guard complete > 0 else { return [] }
+        let places = indices[..<Int(complete)].map(Int.init).sorted(), taken = places.map { owners[$0] }
+        for place in places.reversed() {
+            handles.remove(at: place)
+            owners.remove(at: place)
         }
-        try session.check(CMPI_wait_all(&handles, Int32(handles.count)), operation)
-        handles.removeAll(keepingCapacity: true)
+        return taken
     }
 }

@@ -61,6 +61,7 @@ extension ParallelConfiguration {
                 .init("threads_per_rank", \.threadsPerRank, .either("auto", or: .integer(1...1024))),
                 .init("shard_optimizer", \.shardOptimizer, .boolean),
                 .init("wire", \.wire, .choice),
+                .init("communication_thread", \.communicationThread, .choice),
                 .init("watchdog_seconds", \.watchdogSeconds, .number(.atLeast(0))),
                 .init("watchdog_abort_seconds", \.watchdogAbortSeconds, .number(.atLeast(0))),
                 .init("unreachable_abort_seconds", \.unreachableAbortSeconds, .number(.atLeast(0))),

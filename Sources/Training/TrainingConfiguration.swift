@@ -54,6 +54,13 @@ public enum PatienceMetric: String, CaseIterable, Sendable {
     case bleu
 }
 
+/// When a rank moves messages on a thread of their own.
+public enum CommunicationThread: String, CaseIterable, Sendable {
+    /// Between several hosts, where ranks have a processor each.
+    case auto
+    case on, off
+}
+
 /// How the work is spread over ranks and threads.
 public struct ParallelConfiguration: Equatable, Sendable {
     /// Ranks that share one copy of the experts; nil: the largest divisor of the ranks that the smallest stratum allows.
@@ -65,6 +72,8 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var shardOptimizer = false
     /// What rows are rounded to on their way between tokens and experts.
     public var wire = WireFormat.float32
+    /// Whether a rank under MPI moves messages on a thread of their own, while it computes.
+    public var communicationThread = CommunicationThread.auto
     /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
     public var watchdogSeconds: Double = 300
     /// Seconds that a rank waits in a collective before it ends the job; 0: never.

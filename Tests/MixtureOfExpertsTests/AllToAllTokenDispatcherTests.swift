@@ -9,9 +9,10 @@ import _TestSupport
         _ = try SimulatedCluster.run(ranks: ranks) { try DispatchConformance.run($0) }
     }
 
-    @Test(arguments: [2, 4]) func conformanceUnderMPI(ranks: Int) throws {
+    @Test(arguments: [(2, []), (4, []), (4, ["served"])] as [(Int, [String])])
+    func conformanceUnderMPI(ranks: Int, mode: [String]) throws {
         let outcome = try MPILauncher.run(
-            executable: BuiltProducts.path("mpi-conformance"), arguments: ["token-dispatch"], ranks: ranks, timeout: 60)
+            executable: BuiltProducts.path("mpi-conformance"), arguments: ["token-dispatch"] + mode, ranks: ranks, timeout: 60)
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stdout.hasSuffix("conformance passed\n"))
     }

@@ -216,6 +216,30 @@ extension CollectiveConformance {
         }
     }
 
+    /// Reductions of all sizes on two communicators, begun in one order on all ranks, and waited for in another on each, while
+    /// collectives that block go on.
+    static func manyUnderWay(_ communicator: any Communicator) throws {
+        let (rank, size) = (communicator.rank, communicator.size), copies = [communicator, try communicator.duplicate()]
+        let counts = (0..<40).map { [1, 17, 5_003, 40_000, 0][$0 % 5] }
+        let buffers = counts.map { UnsafeMutableBufferPointer<Double>.allocate(capacity: $0) }
+        defer { buffers.forEach { $0.deallocate() } }
+        var pending: [any PendingCollective] = []
+        for (index, buffer) in buffers.enumerated() {
+            buffer.initialize(repeating: Double(rank * 100 + index))
+            pending.append(
+                index % 3 == 0
+                    ? try copies[index % 2].startReduceScatter(
+                        buffer, counts: (0..<size).map { $0 == index % size ? buffer.count : 0 }, .sum)
+                    : try copies[index % 2].startAllReduce(buffer, .sum))
+            if index % 7 == 0 { try expect(try communicator.allReduce(index, .sum), index * size, "a sum in between") }
+        }
+        for step in pending.indices { try pending[(step * 7 + rank * 11) % pending.count].wait() }
+        for (index, buffer) in buffers.enumerated() where index % 3 != 0 || index % size == rank {
+            let sum = (0..<size).reduce(0) { $0 + Double($1 * 100 + index) }
+            try expect(Array(buffer), .init(repeating: sum, count: buffer.count), "sum \(index)")
+        }
+    }
+
     static func largeBuffers(_ communicator: any Communicator) throws {
         let (rank, size) = (communicator.rank, communicator.size)
         // Not a multiple of any piece, about 3 MB.

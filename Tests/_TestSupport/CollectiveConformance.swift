@@ -25,6 +25,7 @@ public enum CollectiveConformance {
         ("pending", pending),
         ("pending in another order", pendingInAnotherOrder),
         ("pending while others communicate", pendingWhileOthersCommunicate),
+        ("many under way", manyUnderWay),
         ("large buffers", largeBuffers),
     ]
 
@@ -56,7 +57,7 @@ public struct ConformanceFailure: Error, CustomStringConvertible {
 }
 
 /// Throws unless `actual` is `expected`.
-func expect<Value: Equatable>(_ actual: Value, _ expected: Value, _ what: @autoclosure () -> String) throws {
+public func expect<Value: Equatable>(_ actual: Value, _ expected: Value, _ what: @autoclosure () -> String) throws {
     if actual != expected { throw ConformanceFailure("\(what()) must be \(shortened(expected)), but is \(shortened(actual))") }
 }
 

@@ -43,19 +43,23 @@ import _TestSupport
         return outcome
     }
 
-    @Test(arguments: [2, 4]) func aRankThatIsKilledEndsTheJob(ranks: Int) throws {
-        let outcome = try disturb(ranks: ranks, "kill -KILL $(rank \(ranks - 1))")
+    @Test(arguments: [(2, "off"), (4, "off"), (4, "on")]) func aRankThatIsKilledEndsTheJob(ranks: Int, thread: String) throws {
+        let outcome = try disturb(
+            ranks: ranks, "kill -KILL $(rank \(ranks - 1))", "--set", "parallel.communication_thread=\(thread)")
         #expect(outcome.status == 128 + 9, "\(outcome)")
         #expect(outcome.stderr.contains("process rank \(ranks - 1) with PID"), "\(outcome)")
         #expect(outcome.stderr.contains("exited on signal 9"), "\(outcome)")
     }
 
     /// The others say whom they wait for, and in the end give up.
-    @Test(arguments: [(2, "watchdog_abort_seconds"), (4, "unreachable_abort_seconds")])
-    func aRankThatIsStoppedIsNamed(ranks: Int, limit: String) throws {
+    @Test(arguments: [
+        (2, "watchdog_abort_seconds", "off"), (4, "unreachable_abort_seconds", "off"), (2, "watchdog_abort_seconds", "on"),
+        (4, "unreachable_abort_seconds", "on"),
+    ])
+    func aRankThatIsStoppedIsNamed(ranks: Int, limit: String, thread: String) throws {
         let outcome = try disturb(
             ranks: ranks, "kill -STOP $(rank 1)", "--set", "parallel.watchdog_seconds=1",
-            "--set", "parallel.\(limit)=3")
+            "--set", "parallel.\(limit)=3", "--set", "parallel.communication_thread=\(thread)")
         #expect(outcome.status == 70, "\(outcome)")
         #expect(outcome.stderr.contains("strata: watchdog: "), "\(outcome)")
         #expect(outcome.stderr.contains("): does not answer: it is stopped or gone"), "\(outcome)")

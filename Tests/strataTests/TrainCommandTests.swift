@@ -70,11 +70,15 @@ import _TestSupport
         }
     }
 
-    /// Sums are in rank order everywhere: MPI's ranks and simulated ones, sharded or not, do the same to the bit.
-    @Test(arguments: [2, 4]) func mpirunSharedOutIsSimulatedWhole(ranks: Int) throws {
+    /// Sums are in rank order everywhere: MPI's ranks and simulated ones, sharded or not, with a thread that moves messages or
+    /// without, do the same to the bit.
+    @Test(arguments: [(2, "off"), (4, "off"), (2, "on"), (4, "on")])
+    func mpirunSharedOutIsSimulatedWhole(ranks: Int, thread: String) throws {
         let whole = CommandLineFolder(), sharded = CommandLineFolder()
         #expect(try Self.train(whole, .simulated(ranks)).status == 0)
-        let outcome = try Self.train(sharded, .mpirun(ranks), "--set", "parallel.shard_optimizer=true")
+        let outcome = try Self.train(
+            sharded, .mpirun(ranks), "--set", "parallel.shard_optimizer=true",
+            "--set", "parallel.communication_thread=\(thread)")
         #expect(outcome.status == 0, "\(outcome)")
         #expect(try sharded.losses("run") == whole.losses("run"))
     }
@@ -118,11 +122,13 @@ import _TestSupport
 
     /// Invariant 3. mpirun passes SIGUSR1 on; after SIGTERM its status is its own.
     @Test(arguments: [
-        (Launch.alone, "TERM"), (.alone, "INT"), (.simulated(2), "TERM"), (.mpirun(2), "USR1"), (.mpirun(4), "USR1"),
+        (Launch.alone, "TERM", "off"), (.alone, "INT", "off"), (.simulated(2), "TERM", "off"), (.mpirun(2), "USR1", "off"),
+        (.mpirun(4), "USR1", "off"), (.mpirun(2), "USR1", "on"),
     ])
-    func asAskedItStopsAndIsResumedAsIfItHadNot(launch: Launch, signal: String) throws {
+    func asAskedItStopsAndIsResumedAsIfItHadNot(launch: Launch, signal: String, thread: String) throws {
         let whole = CommandLineFolder(), stopped = CommandLineFolder()
-        let outcome = try Self.interrupt(signal, stopped, launch)
+        let outcome = try Self.interrupt(
+            signal, stopped, launch, ["--set", "parallel.communication_thread=\(thread)"])
         #expect(outcome.status == 75, "\(outcome)")
         #expect(outcome.stderr.contains("stopped as asked; add --resume to go on"))
         let done = try stopped.losses("run").count

@@ -57,7 +57,8 @@ int CMPI_start_send(const void *_Nonnull buffer, int bytes, int peer, int tag, C
 int CMPI_start_receive(void *_Nonnull buffer, int bytes, int peer, int tag, CMPI_Comm _Nonnull comm,
                        CMPI_Request _Nullable *_Nonnull request);
 
-int CMPI_test_all(CMPI_Request _Nullable *_Nullable requests, int count, int *_Nonnull complete);
-int CMPI_wait_all(CMPI_Request _Nullable *_Nullable requests, int count);
+// How many of at least one request are complete, and which: `indices` has room for all. The second waits until one is.
+int CMPI_test_some(CMPI_Request _Nullable *_Nonnull requests, int count, int *_Nonnull complete, int *_Nonnull indices);
+int CMPI_wait_some(CMPI_Request _Nullable *_Nonnull requests, int count, int *_Nonnull complete, int *_Nonnull indices);
 
 #endif

@@ -37,10 +37,12 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
                 try configuration.requireTrainable(vocabulary: configuration.data.vocabulary)
                 return configuration
             }
-            let figures = try StepBenchmark(configuration, steps: steps, profile: profile).measure(
-                ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
-                display: ranks.isFirst ? ProgressDisplay() : nil,
-                writeTrace: { clock, path in try ranks.together { try ChromeTrace.write(clock, to: path, ranks.world) } })
+            let figures = try ranks.computing(configuration.parallel) {
+                try StepBenchmark(configuration, steps: steps, profile: profile).measure(
+                    ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
+                    display: ranks.isFirst ? ProgressDisplay() : nil,
+                    writeTrace: { clock, path in try ranks.together { try ChromeTrace.write(clock, to: path, ranks.world) } })
+            }
             if ranks.isFirst { print(json ? try JSONText.pretty(figures) : figures.text, terminator: "") }
             return .done
         }

@@ -54,7 +54,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     func run() throws {
         StopRequest.listen()
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
-            try train(ranks.together { try options.load() }, on: ranks)
+            let requested = try ranks.together { try options.load() }
+            return try ranks.computing(requested.parallel) { try train(requested, on: ranks) }
         }
         if status != .done { throw ExitCode(status.rawValue) }
     }

@@ -12,6 +12,8 @@ struct RankWorld {
     let sharing: Int
     /// The name of the machine that this rank is on.
     let host: String
+    /// MPI, where mpirun started the ranks.
+    private(set) var environment: MPIEnvironment?
 
     var isFirst: Bool { world.rank == 0 }
 
@@ -20,7 +22,9 @@ struct RankWorld {
         if MPIEnvironment.isLaunchedByMPI {
             return try MPIEnvironment.run(exitCode: { ExitStatus(for: $0).rawValue }) { environment in
                 let world = environment.world, sharing = try Processors.sharing(world, host: environment.processorName)
-                return try shared(RankWorld(world: world, sharing: sharing, host: environment.processorName)) { ranks in
+                let ranks = RankWorld(
+                    world: world, sharing: sharing, host: environment.processorName, environment: environment)
+                return try shared(ranks) { ranks in
                     // Said within MPI: a process that ended before would take the others down before they can speak.
                     try ranks.together {
                         guard simulatedRanks == nil else {
