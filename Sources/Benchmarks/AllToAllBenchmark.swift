@@ -71,8 +71,8 @@ public struct AllToAllBenchmark {
             dispatcherTimes.append(
                 try Stopwatch.seconds {
                     let plan = try dispatcher.plan(context, decision)
-                    let there = try dispatcher.toExperts(context, x, plan)
-                    _ = try dispatcher.toTokens(context, there, plan)
+                    let there = try dispatcher.toExperts(context, x, plan).complete()
+                    _ = try dispatcher.toTokens(context, there, plan).complete()
                 })
             try world.barrier()
             bareTimes.append(

@@ -37,9 +37,9 @@ extension Communicator {
     }
 
     /// Buffers may be longer than their rows: workspaces are.
-    package func requireRuns(width: Int, _ sent: Int, sentRuns: [RowRun], into received: Int, receivedRuns: [RowRun]) {
+    package func requireRuns(width: Int, _ sent: Int, into received: Int, _ parts: [RowPart]) {
         precondition(width >= 0, "allToAll: rowWidth must be at least 0, but is \(width)")
-        for (name, runs, count) in [("sent", sentRuns, sent), ("received", receivedRuns, received)] {
+        for (name, runs, count) in parts.flatMap({ [("sent", $0.sentRuns, sent), ("received", $0.receivedRuns, received)] }) {
             for run in runs {
                 precondition(0 <= run.peer && run.peer < size, "allToAll: \(name)Runs must name ranks, but name \(run.peer)")
                 precondition(

@@ -42,6 +42,8 @@ public protocol Communicator: AnyObject {
     var rank: Int { get }
     /// The number of ranks in the group.
     var size: Int { get }
+    /// Whether what is under way moves while this rank computes, and not only when it polls or waits.
+    var movesWhileComputing: Bool { get }
 
     func barrier() throws
 
@@ -78,12 +80,13 @@ public protocol Communicator: AnyObject {
     func allToAll<Element: CommunicableElement>(
         _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>) throws
 
-    /// Sends and receives runs of rows of `rowWidth` elements, each from and to its own place. The runs that a rank sends a peer
-    /// and those that the peer receives from it match in order: they must be as many and as long, runs of no rows aside. So
-    /// rows can be put where they are needed on arrival, without a pass of their own.
-    func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]) throws
+    /// Starts to send and receive runs of rows of `rowWidth` elements, each from and to its own place, and returns at once: nothing
+    /// has been sent by then. Of each part, of which all ranks have as many, the runs that a rank sends a peer and those that the peer
+    /// receives from it match in order: they must be as many and as long, runs of no rows aside. So rows can be put where they are
+    /// needed on arrival, without a pass of their own.
+    func startAllToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+    ) throws -> any RowExchange
 
     /// A new group for each color, its ranks ordered by `key`, then by rank here.
     func split(color: Int, key: Int) throws -> any Communicator

@@ -51,31 +51,13 @@ extension Rendezvous.Work {
         }
     }
 
-    /// - Throws: `Disagreement` where a rank sends a peer other runs of rows than that peer expects.
-    static func allToAll(rowBytes: Int, _ contributions: [Rendezvous.Contribution], members: [Int]) throws -> Self {
-        func runs(_ all: [RowRun], with peer: Int) -> [RowRun] { all.filter { $0.peer == peer && $0.count > 0 } }
-        for (source, sender) in contributions.enumerated() {
-            for (destination, receiver) in contributions.enumerated() {
-                let sent = runs(sender.sentRuns, with: destination).map(\.count)
-                let expected = runs(receiver.receivedRuns, with: source).map(\.count)
-                guard sent == expected else {
-                    func text(_ counts: [Int]) -> String {
-                        counts.isEmpty ? "0" : counts.map(String.init).joined(separator: " + ")
-                    }
-                    throw Disagreement(
-                        detail: "rank \(members[source]) sends rank \(members[destination]) \(text(sent)) rows, "
-                            + "which expects \(text(expected))")
-                }
-            }
-        }
+    /// `bytes` from each rank to each.
+    static func allToAll(bytes: Int, _ contributions: [Rendezvous.Contribution]) -> Self {
+        guard bytes > 0 else { return Self() }
         return Self(pieces: contributions.count) { destination in
-            let receiver = contributions[destination]
-            guard rowBytes > 0 else { return }
             for (source, sender) in contributions.enumerated() {
-                for (from, to) in zip(runs(sender.sentRuns, with: destination), runs(receiver.receivedRuns, with: source)) {
-                    (receiver.received! + to.row * rowBytes).copyMemory(
-                        from: sender.sent! + from.row * rowBytes, byteCount: to.count * rowBytes)
-                }
+                (contributions[destination].received! + source * bytes).copyMemory(
+                    from: sender.sent! + destination * bytes, byteCount: bytes)
             }
         }
     }

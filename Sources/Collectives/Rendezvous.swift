@@ -7,8 +7,7 @@ final class Rendezvous {
     struct Contribution {
         var sent: UnsafeRawPointer?
         var received: UnsafeMutableRawPointer?
-        var sentRuns: [RowRun] = []
-        var receivedRuns: [RowRun] = []
+        var rows: RowPart?
         /// Copies of the rank's buffers, for an operation that the rank does not wait in.
         var staging: [StagingBuffer] = []
         var color = 0

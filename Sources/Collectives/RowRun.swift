@@ -22,6 +22,17 @@ public struct RowRun: Equatable, Sendable {
 }
 
 extension Communicator {
+    /// Sends and receives runs of rows, as `startAllToAll` does those of one part.
+    public func allToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
+        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
+    ) throws {
+        let exchange = try startAllToAll(
+            rowWidth: rowWidth, sent, into: received, parts: [RowPart(sentRuns: sentRuns, receivedRuns: receivedRuns)])
+        try exchange.sendNext()
+        try exchange.finish()
+    }
+
     /// As `allToAll` with runs: `sentRows[r]` rows to rank r, taken from `sent` in rank order without gaps, and `receivedRows[r]`
     /// from rank r, stored likewise. Counts may be zero, and may differ between ranks.
     public func allToAll<Element: CommunicableElement>(

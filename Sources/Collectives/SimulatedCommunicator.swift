@@ -8,8 +8,10 @@ import Glibc
 public final class SimulatedCommunicator: Communicator {
     public let rank: Int
     public var size: Int { group.members.count }
+    /// Ranks copy what they send at once.
+    public var movesWhileComputing: Bool { true }
 
-    private let group: SimulatedGroup
+    let group: SimulatedGroup
     private let owner = pthread_self()
     private var sequence = 0
 
@@ -111,23 +113,18 @@ public final class SimulatedCommunicator: Communicator {
     ) throws {
         requireEqualPieces(sent.count, into: received.count)
         let signature = OperationSignature(name: "allToAll", element: Element.elementType, count: sent.count)
-        let runs = RowRun.inRankOrder(Array(repeating: sent.count / size, count: size))
-        let members = group.members
-        _ = try meet(signature, contribution(sent, received, sentRuns: runs, receivedRuns: runs)) {
-            try .allToAll(rowBytes: MemoryLayout<Element>.stride, $0, members: members)
-        }
+        let bytes = sent.count / size * MemoryLayout<Element>.stride
+        _ = try meet(signature, contribution(sent, received)) { .allToAll(bytes: bytes, $0) }
     }
 
-    public func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
-    ) throws {
-        requireRuns(width: rowWidth, sent.count, sentRuns: sentRuns, into: received.count, receivedRuns: receivedRuns)
-        let signature = OperationSignature(name: "allToAll rows", element: Element.elementType, count: rowWidth)
-        let members = group.members
-        _ = try meet(signature, contribution(sent, received, sentRuns: sentRuns, receivedRuns: receivedRuns)) {
-            try .allToAll(rowBytes: rowWidth * MemoryLayout<Element>.stride, $0, members: members)
-        }
+    public func startAllToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+    ) throws -> any RowExchange {
+        requireRuns(width: rowWidth, sent.count, into: received.count, parts)
+        return SimulatedRowExchange(
+            self, OperationSignature(name: "allToAll rows", element: Element.elementType, count: rowWidth),
+            rowBytes: rowWidth * MemoryLayout<Element>.stride, sent: UnsafeRawPointer(sent.baseAddress),
+            received: UnsafeMutableRawPointer(received.baseAddress), parts)
     }
 
     public func split(color: Int, key: Int) throws -> any Communicator {
@@ -148,15 +145,13 @@ public final class SimulatedCommunicator: Communicator {
     }
 
     private func contribution<Element>(
-        _ sent: UnsafeBufferPointer<Element>, _ received: UnsafeMutableBufferPointer<Element>, sentRuns: [RowRun] = [],
-        receivedRuns: [RowRun] = []
+        _ sent: UnsafeBufferPointer<Element>, _ received: UnsafeMutableBufferPointer<Element>
     ) -> Rendezvous.Contribution {
         Rendezvous.Contribution(
-            sent: UnsafeRawPointer(sent.baseAddress), received: UnsafeMutableRawPointer(received.baseAddress),
-            sentRuns: sentRuns, receivedRuns: receivedRuns)
+            sent: UnsafeRawPointer(sent.baseAddress), received: UnsafeMutableRawPointer(received.baseAddress))
     }
 
-    private func arrive(
+    func arrive(
         _ signature: OperationSignature, _ contribution: Rendezvous.Contribution,
         plan: ([Rendezvous.Contribution]) throws -> Rendezvous.Work
     ) throws -> Rendezvous {

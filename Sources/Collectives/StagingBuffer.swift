@@ -14,6 +14,19 @@ final class StagingBuffer {
         if let base = source.baseAddress { bytes.copyMemory(from: base, byteCount: count) }
     }
 
+    /// One after another. Sizes vary: memory is taken in powers of two, to be of use again.
+    init(copying sources: [UnsafeRawBufferPointer], from pool: StagingPool) {
+        self.pool = pool
+        let total = sources.reduce(0) { $0 + $1.count }
+        count = 1 << (Int.bitWidth - max(total - 1, 0).leadingZeroBitCount)
+        bytes = pool.take(count)
+        var place = bytes
+        for source in sources where source.count > 0 {
+            place.copyMemory(from: source.baseAddress!, byteCount: source.count)
+            place += source.count
+        }
+    }
+
     deinit { pool.give(bytes, count) }
 }
 

@@ -11,14 +11,16 @@ import Collectives
 public final class MPICommunicator: Communicator {
     public let rank: Int
     public let size: Int
+    /// With a main thread that serves.
+    public var movesWhileComputing: Bool { session.isServed }
 
     let comm: CMPI_Comm
     let session: MPISession
     /// The largest count given to MPI, whose counts and displacements are 32-bit. Tests lower it.
     let maximumCount: Int
     private let isOwned: Bool
-    /// Reductions started so far: each has a tag of its own.
-    private var reductions = 0
+    /// Reductions and row exchanges started so far: each has a tag of its own.
+    private var started = 0
 
     init(_ comm: CMPI_Comm, session: MPISession, isOwned: Bool, maximumCount: Int = Int(Int32.max)) throws {
         self.comm = comm
@@ -90,9 +92,7 @@ public final class MPICommunicator: Communicator {
         gathersResult: Bool
     ) throws -> MPIPendingReduction {
         requireContributions(name, contributions.map(\.count), of: result.count, order)
-        // A tag is used again when the reduction that had it is long complete.
-        let tag = Self.exchangeTag + 1 + Int32(reductions % Self.reductionTags)
-        reductions += 1
+        let tag = nextTag()
         return try session.call(name) {
             try MPIPendingReduction(
                 name, on: self, Reduction(operation: operation, element: Element.elementType), order,
@@ -134,7 +134,7 @@ public final class MPICommunicator: Communicator {
         requirePieces("allGather", of: buffer.count, counts: counts)
         let pieces = pieces(of: buffer, counts: counts), own = UnsafeRawBufferPointer(pieces[rank])
         try complete("allGather") {
-            try exchange(of: $0, tag: Self.exchangeTag, send: { _ in [own] }, receive: { [pieces[$0]] })
+            try exchange(of: $0, tag: Self.blockingTag, send: { _ in [own] }, receive: { [pieces[$0]] })
         }
     }
 
@@ -155,38 +155,15 @@ public final class MPICommunicator: Communicator {
     /// Pairwise, each message as bytes. Measured with Open MPI 4.1 on one node, 1 KiB to 16 MiB a pair, it is as fast as
     /// MPI_Alltoallv (two ranks: 25 GB/s and 12 GB/s beyond the cache; four on two cores: 5), needs neither a row datatype
     /// nor 32-bit displacements, and leaves out the pairs that have no rows.
-    public func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
-    ) throws {
-        requireRuns(width: rowWidth, sent.count, sentRuns: sentRuns, into: received.count, receivedRuns: receivedRuns)
-        let rowBytes = rowWidth * MemoryLayout<Element>.stride
-        let ownSent = sentRuns.filter { $0.peer == rank && $0.count > 0 }
-        let ownReceived = receivedRuns.filter { $0.peer == rank && $0.count > 0 }
-        precondition(
-            ownSent.map(\.count) == ownReceived.map(\.count),
-            "allToAll: rank \(rank) sends itself \(ownSent.map(\.count)) rows, but expects \(ownReceived.map(\.count))")
-        for (from, to) in zip(ownSent, ownReceived) where rowBytes > 0 {
-            (UnsafeMutableRawPointer(received.baseAddress!) + to.row * rowBytes).copyMemory(
-                from: UnsafeRawPointer(sent.baseAddress!) + from.row * rowBytes, byteCount: from.count * rowBytes)
-        }
-        // Messages between two ranks do not overtake each other: runs match in order.
-        try complete("allToAll rows") { operation in
-            for peer in peers.reversed() {
-                for run in receivedRuns where run.peer == peer && run.count * rowBytes > 0 {
-                    try receive(
-                        .init(
-                            start: UnsafeMutableRawPointer(received.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
-                        from: peer, tag: Self.exchangeTag, of: operation)
-                }
-            }
-            for peer in peers {
-                for run in sentRuns where run.peer == peer && run.count * rowBytes > 0 {
-                    try send(
-                        .init(start: UnsafeRawPointer(sent.baseAddress!) + run.row * rowBytes, count: run.count * rowBytes),
-                        to: peer, tag: Self.exchangeTag, of: operation)
-                }
-            }
+    public func startAllToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+    ) throws -> any RowExchange {
+        requireRuns(width: rowWidth, sent.count, into: received.count, parts)
+        let tag = nextTag()
+        return try session.call("allToAll rows") {
+            try MPIRowExchange(
+                on: self, tag: tag, rowBytes: rowWidth * MemoryLayout<Element>.stride,
+                sent: UnsafeRawPointer(sent.baseAddress), received: UnsafeMutableRawPointer(received.baseAddress), parts)
         }
     }
 
@@ -233,10 +210,16 @@ public final class MPICommunicator: Communicator {
 
 // Messages between two ranks.
 extension MPICommunicator {
-    /// Exchanges match by order.
-    private static let exchangeTag: Int32 = 1
+    /// Of operations that block: they match by order.
+    private static let blockingTag: Int32 = 1
     /// The standard promises tags up to 32767.
-    private static let reductionTags = 1 << 14
+    private static let tags = 1 << 14
+
+    /// The tag of the next operation under way, the same on all ranks. It is used again when that is long complete.
+    private func nextTag() -> Int32 {
+        defer { started += 1 }
+        return Self.blockingTag + 1 + Int32(started % Self.tags)
+    }
 
     /// The other ranks. Each rank begins with another, so that none is everybody's first.
     var peers: [Int] { (1..<size).map { (rank + $0) % size } }
@@ -255,7 +238,7 @@ extension MPICommunicator {
         }
     }
 
-    private func receive(
+    func receive(
         _ bytes: UnsafeMutableRawBufferPointer, from peer: Int, tag: Int32, of operation: MPIOperation
     ) throws {
         for offset in stride(from: 0, to: bytes.count, by: maximumCount) {
@@ -264,7 +247,7 @@ extension MPICommunicator {
         }
     }
 
-    private func send(
+    func send(
         _ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int32, of operation: MPIOperation
     ) throws {
         for offset in stride(from: 0, to: bytes.count, by: maximumCount) {

@@ -25,6 +25,7 @@ final class MPISession {
 
     init(rank: Int) { self.rank = rank }
 
+    var isServed: Bool { service != nil }
     private var isOwner: Bool { pthread_equal(owner, pthread_self()) != 0 }
 
     func requireUsable(_ operation: String) {

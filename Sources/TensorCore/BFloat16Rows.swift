@@ -8,9 +8,10 @@ public enum BFloat16Rows {
     /// Rows of a piece of work.
     private static let grain = 64
 
-    /// x [T, d], packed: [T, width(d)].
-    public static func packed(_ context: ComputeContext, _ x: Tensor) -> Tensor {
-        let out = context.uninitialized(x.rows, width(x.columns)), columns = x.columns
+    /// x [T, d], packed into [T, width(d)].
+    public static func pack(_ context: ComputeContext, _ x: Tensor, into out: Tensor) {
+        precondition(x.rows == out.rows && out.columns == width(x.columns), "\(x.columns) columns take \(width(x.columns)) places")
+        let columns = x.columns
         forEachRow(context, x, out) { from, to in
             forEachBlock(columns) { first, half, place in
                 to.storeBits(upper(from.vector(at: first)) &>> 16 | upper(from.vector(at: first + half)), at: place)
@@ -20,13 +21,13 @@ public enum BFloat16Rows {
                 to[place] = Float(bitPattern: low | high)
             }
         }
-        return out
     }
 
-    /// Packed rows [T, width(d)] as floats again: [T, d], d = `columns`.
-    public static func unpacked(_ context: ComputeContext, _ packed: Tensor, columns: Int) -> Tensor {
-        precondition(packed.columns == width(columns), "\(columns) columns take \(width(columns)) places")
-        let out = context.uninitialized(packed.rows, columns)
+    /// Packed rows [T, width(d)] as floats again, into [T, d].
+    public static func unpack(_ context: ComputeContext, _ packed: Tensor, into out: Tensor) {
+        let columns = out.columns
+        precondition(
+            packed.rows == out.rows && packed.columns == width(columns), "\(columns) columns take \(width(columns)) places")
         forEachRow(context, packed, out) { from, to in
             forEachBlock(columns) { first, half, place in
                 let bits = from.bits(at: place)
@@ -37,12 +38,12 @@ public enum BFloat16Rows {
                 if let second { to[second] = Float(bitPattern: from[place].bitPattern & 0xFFFF_0000) }
             }
         }
-        return out
     }
 
-    /// x [T, d] as it comes out of `packed` and `unpacked`.
-    public static func rounded(_ context: ComputeContext, _ x: Tensor) -> Tensor {
-        let out = context.uninitialized(x.rows, x.columns), columns = x.columns
+    /// x [T, d] as it comes out of `pack` and `unpack`, into [T, d].
+    public static func round(_ context: ComputeContext, _ x: Tensor, into out: Tensor) {
+        precondition(x.rows == out.rows && x.columns == out.columns)
+        let columns = x.columns
         forEachRow(context, x, out) { from, to in
             var column = 0
             while column + 16 <= columns {
@@ -54,7 +55,6 @@ public enum BFloat16Rows {
                 column += 1
             }
         }
-        return out
     }
 
     private typealias Bits = SIMD16<UInt32>

@@ -47,7 +47,7 @@ import _TinyRuns
             #expect(ofExperts.reduce(0, +) == (ranks == 2 ? 0 : expert[rank]))
             #expect(own.filter { $0.contains("allGather in place") }.count == (sharded ? (ranks == 2 ? 1 : 2) : 0))
             guard ranks != 3 else { continue }
-            let rows = own.indices.filter { own[$0].hasSuffix("allToAll rows") }
+            let rows = own.indices.filter { own[$0].hasSuffix("startAllToAll rows") }
             let reductions = own.indices.filter { own[$0].contains(operation) }
             // Of each group's exchanges half are forward's; of the last group's other half most are still to come.
             let rounds = 4 / ranks

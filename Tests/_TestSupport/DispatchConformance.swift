@@ -99,16 +99,23 @@ public enum DispatchConformance {
             try require(dispatcher.bytesSent == 0, "counts are not rows")
             let whole = try rows(of: decision, plan)
             // What is rounded already travels without loss; what each row says of itself is.
-            let departing = wire == .float32 ? whole : BFloat16Rows.rounded(context, whole)
-            let arrived = try dispatcher.toExperts(context, departing, plan)
+            let departing = wire == .float32 ? whole : rounded(whole)
+            let arrived = try dispatcher.toExperts(context, departing, plan).complete()
             let sentOut = dispatcher.bytesSent
             try checkArrived(arrived, plan)
-            let returned = try dispatcher.toTokens(context, arrived, plan)
+            let returned = try dispatcher.toTokens(context, arrived, plan).complete()
             let sentBack = dispatcher.bytesSent - sentOut
             try require(returned.elements == departing.elements, "there and back must be the identity")
-            let rounded = try dispatcher.toTokens(context, dispatcher.toExperts(context, whole, plan), plan)
+            let travelled = try dispatcher.toExperts(context, whole, plan).complete()
+            let rounded = try dispatcher.toTokens(context, travelled, plan).complete()
             try require(rounded.elements == departing.elements, "rows must be rounded, to other ranks or to the own")
             try checkConservation(decision, plan, bytes: (out: sentOut, back: sentBack))
+        }
+
+        private func rounded(_ rows: Tensor) -> Tensor {
+            let rounded = context.zeros(rows.rows, rows.columns)
+            BFloat16Rows.round(context, rows, into: rounded)
+            return rounded
         }
 
         /// Every routed row says whose it is: rank, token, choice, expert.

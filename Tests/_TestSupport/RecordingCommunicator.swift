@@ -28,6 +28,7 @@ public final class RecordingCommunicator: Communicator {
 
     public var rank: Int { base.rank }
     public var size: Int { base.size }
+    public var movesWhileComputing: Bool { base.movesWhileComputing }
 
     private func note(_ operation: String) { log.note("\(name) \(operation)") }
 
@@ -86,14 +87,13 @@ public final class RecordingCommunicator: Communicator {
         try base.allToAll(sent, into: received)
     }
 
-    public func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
-    ) throws {
-        note("allToAll rows")
-        let rows = sentRuns.reduce(0) { $0 + ($1.peer == rank ? 0 : $1.count) }
+    public func startAllToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+    ) throws -> any RowExchange {
+        note("startAllToAll rows")
+        let rows = parts.flatMap(\.sentRuns).reduce(0) { $0 + ($1.peer == rank ? 0 : $1.count) }
         log.rowBytes += rows * rowWidth * MemoryLayout<Element>.stride
-        try base.allToAll(rowWidth: rowWidth, sent, sentRuns: sentRuns, into: received, receivedRuns: receivedRuns)
+        return try base.startAllToAll(rowWidth: rowWidth, sent, into: received, parts: parts)
     }
 
     public func split(color: Int, key: Int) throws -> any Communicator {

@@ -17,6 +17,7 @@ final class WatchedCommunicator: Communicator {
 
     var rank: Int { inner.rank }
     var size: Int { inner.size }
+    var movesWhileComputing: Bool { inner.movesWhileComputing }
 
     func barrier() throws {
         try watch(.barrier) { try inner.barrier() }
@@ -68,13 +69,12 @@ final class WatchedCommunicator: Communicator {
         try watch(.allToAll) { try inner.allToAll(sent, into: received) }
     }
 
-    func allToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, sentRuns: [RowRun],
-        into received: UnsafeMutableBufferPointer<Element>, receivedRuns: [RowRun]
-    ) throws {
-        try watch(.allToAllRows) {
-            try inner.allToAll(rowWidth: rowWidth, sent, sentRuns: sentRuns, into: received, receivedRuns: receivedRuns)
-        }
+    func startAllToAll<Element: CommunicableElement>(
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+    ) throws -> any RowExchange {
+        Exchange(
+            try inner.startAllToAll(rowWidth: rowWidth, sent, into: received, parts: parts), enter: { [self] in enter() }
+        ) { [self] in try wait(.allToAllRows, $0, $1) }
     }
 
     func split(color: Int, key: Int) throws -> any Communicator {
@@ -125,5 +125,35 @@ final class WatchedCommunicator: Communicator {
 
         func poll() throws -> Bool { try inner.poll() }
         func wait() throws { try waiting { try inner.wait() } }
+    }
+
+    /// An exchange under way: each part counts as an operation that is entered when it is sent.
+    private final class Exchange: RowExchange {
+        private let inner: any RowExchange
+        private let enter: () -> Int
+        private let waiting: (Int, () throws -> Void) throws -> Void
+        /// The parts' numbers.
+        private var numbers: [Int] = []
+
+        init(
+            _ inner: any RowExchange, enter: @escaping () -> Int, waiting: @escaping (Int, () throws -> Void) throws -> Void
+        ) {
+            self.inner = inner
+            self.enter = enter
+            self.waiting = waiting
+        }
+
+        func sendNext() throws {
+            numbers.append(enter())
+            try inner.sendNext()
+        }
+
+        func hasArrived(_ part: Int) throws -> Bool { try inner.hasArrived(part) }
+        func wait(for part: Int) throws { try waiting(numbers[part]) { try inner.wait(for: part) } }
+
+        func finish() throws {
+            guard let last = numbers.last else { return try inner.finish() }
+            try waiting(last) { try inner.finish() }
+        }
     }
 }

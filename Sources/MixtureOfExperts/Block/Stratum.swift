@@ -58,11 +58,15 @@ struct Stratum {
         context.clock.count(flops: 2 * rows.count * gate.work)
         let plan = try dispatcher.plan(context, decision)
         let sent = expertRows(normalized, rows: rows, entry: entry, plan, context)
-        let expertInput = try dispatcher.toExperts(context, sent, plan)
-        let activations = context.clock.measure(.experts, "experts") {
-            experts.forward(context, rows: expertInput, expertRows: plan.expertRows)
+        let there = try dispatcher.toExperts(context, sent, plan)
+        let activations = experts.activations(context, expertRows: plan.expertRows)
+        let back = try dispatcher.toTokens(context, activations.outputs, plan)
+        try plan.pass(there, back) { arrived in
+            context.clock.measure(.experts, "experts") {
+                experts.forward(context, rows: there.rows, expertRows: plan.expertRows, arrived, into: activations)
+            }
         }
-        let outputs = try dispatcher.toTokens(context, activations.outputs, plan)
+        let outputs = try back.end()
         let factors = router.outputFactors(decision)
         let weightedSum = RowKernels.WeightedSum(
             slots: plan.slots, weights: scaled(unscaledWeights(decision, factors)),
@@ -74,7 +78,7 @@ struct Stratum {
         let record = isRecorded && pass.isTraining ? GateRecord(decision, rows: normalized) : nil
         return Passage(
             rows: rows, input: input, statistics: statistics, decision: decision, plan: plan, weightedSum: weightedSum,
-            factors: factors, arrived: dispatcher.placement.places > 1 ? expertInput : nil,
+            factors: factors, arrived: dispatcher.placement.places > 1 ? there.rows : nil,
             hidden: pass.tape.recomputes ? nil : activations.hidden, outputs: outputs, record: record)
     }
 
@@ -94,15 +98,25 @@ struct Stratum {
         // Of rows that this rank keeps to itself the way to its experts is no more than rounding.
         let expertInput =
             try passage.arrived
-            ?? dispatcher.toExperts(context, expertRows(normalized, rows: passage.rows, entry: entry, plan, context), plan)
-        let darrived = try dispatcher.toExperts(context, doutputs, plan)
-        let dexpertInput = context.clock.measure(.experts, "experts backward") {
-            experts.backward(
-                context, doutputs: darrived, rows: expertInput,
-                hidden: passage.hidden ?? experts.hidden(context, rows: expertInput, expertRows: plan.expertRows),
-                expertRows: plan.expertRows, sourceRows: plan.sourceRows)
+            ?? dispatcher.toExperts(
+                context, expertRows(normalized, rows: passage.rows, entry: entry, plan, context), plan
+            ).complete()
+        let there = try dispatcher.toExperts(context, doutputs, plan)
+        let gradients = experts.gradients(context, hidden: passage.hidden, expertRows: plan.expertRows)
+        let back = try dispatcher.toTokens(context, gradients.drows, plan)
+        try plan.pass(there, back) { arrived in
+            context.clock.measure(.experts, "experts backward") {
+                experts.backward(
+                    context, doutputs: there.rows, rows: expertInput, expertRows: plan.expertRows, arrived, into: gradients)
+            }
         }
-        let drows = try dispatcher.toTokens(context, dexpertInput, plan)
+        // While the rows' gradients travel.
+        context.clock.measure(.experts, "experts backward") {
+            experts.addGradients(
+                context, gradients, doutputs: there.rows, rows: expertInput, expertRows: plan.expertRows,
+                sourceRows: plan.sourceRows)
+        }
+        let drows = try back.end()
         let dnormalized = context.uninitialized(passage.rows.count, d)
         context.clock.measure(.dispatch, "route backward") {
             RowKernels.sumChoices(context, drows, slots: plan.slots, offsets: decision.offsets, into: dnormalized)

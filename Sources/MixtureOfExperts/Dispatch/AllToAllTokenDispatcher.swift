@@ -25,9 +25,7 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
             DispatchPlan.arrange(decision, placement: placement)
         }
         let received = try context.clock.measure(.communication, "exchange counts") { try exchange(counts) }
-        return DispatchPlan(
-            rowTokens: rowTokens, slots: slots, sent: counts, received: received,
-            experts: placement.expertsOfPlace[place].count)
+        return DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: received, place: place)
     }
 
     private func exchange(_ counts: [[Int]]) throws -> [[Int]] {
@@ -41,39 +39,26 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
         return (0..<placement.places).map { source in (0..<experts).map { Int(received[source * width + $0]) } }
     }
 
-    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor {
+    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
         precondition(rows.rows == plan.rowsSent)
-        return try exchange(context, rows, plan.sentRuns, into: plan.rowsReceived, plan.receivedRuns)
+        return try start(
+            context, rows, into: plan.rowsReceived, plan.parts, own: (plan.sentRuns[place], plan.receivedRuns[place]))
     }
 
-    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor {
+    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
         precondition(rows.rows == plan.rowsReceived)
-        return try exchange(context, rows, plan.receivedRuns, into: plan.rowsSent, plan.sentRuns)
+        return try start(
+            context, rows, into: plan.rowsSent,
+            plan.parts.map { RowPart(sentRuns: $0.receivedRuns, receivedRuns: $0.sentRuns) },
+            own: (plan.receivedRuns[place], plan.sentRuns[place]))
     }
 
     /// Every row straight to its place.
-    private func exchange(
-        _ context: ComputeContext, _ rows: Tensor, _ sentRuns: [RowRun], into count: Int, _ receivedRuns: [RowRun]
-    ) throws -> Tensor {
-        guard wire == .bfloat16 else { return try move(context, rows, sentRuns, into: count, receivedRuns) }
-        let sent = context.clock.measure(.dispatch, "round") { BFloat16Rows.packed(context, rows) }
-        let received = try move(context, sent, sentRuns, into: count, receivedRuns)
-        return context.clock.measure(.dispatch, "round") {
-            BFloat16Rows.unpacked(context, received, columns: rows.columns)
-        }
-    }
-
-    private func move(
-        _ context: ComputeContext, _ sent: Tensor, _ sentRuns: [RowRun], into rows: Int, _ receivedRuns: [RowRun]
-    ) throws -> Tensor {
-        let received = context.uninitialized(rows, sent.columns)
-        try context.clock.measure(.communication, "all-to-all") {
-            try communicator.allToAll(
-                rowWidth: sent.columns, UnsafeBufferPointer(sent.buffer), sentRuns: sentRuns, into: received.buffer,
-                receivedRuns: receivedRuns)
-        }
-        let departed = sentRuns.reduce(0) { $0 + ($1.peer == place ? 0 : $1.count) }
-        bytesSent += departed * sent.columns * MemoryLayout<Float>.stride
-        return received
+    private func start(
+        _ context: ComputeContext, _ rows: Tensor, into count: Int, _ parts: [RowPart], own: (from: [RowRun], to: [RowRun])
+    ) throws -> RowTransit {
+        let departing = parts.reduce(0) { $0 + $1.sentRuns.reduce(0) { $0 + $1.count } }
+        bytesSent += departing * wire.rowBytes(rows.columns)
+        return try RowTransit(context, rows, into: count, parts, own: own, over: communicator, wire)
     }
 }

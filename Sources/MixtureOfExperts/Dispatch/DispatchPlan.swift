@@ -12,8 +12,13 @@ public struct DispatchPlan: Sendable {
     public let receivedRows: [Int]
     /// Where the rows of each (place, expert) are in the plan's order, and where those from each (place, local expert) are put:
     /// the two sides of the exchange, to experts in this direction and back in the other.
-    let sentRuns: [RowRun]
-    let receivedRuns: [RowRun]
+    let sentRuns: [[RowRun]]
+    let receivedRuns: [[RowRun]]
+    /// The parts in which rows travel between this place and the others, and what arrives with each of them at the experts.
+    let parts: [RowPart]
+    let arrivals: [[ExpertRows]]
+    /// What this place sends itself.
+    let own: [ExpertRows]
     /// Rows for each local expert, by the place that they come from: [place][local expert].
     public let sourceRows: [[Int]]
     /// Rows for each local expert, from all places together.
@@ -23,22 +28,46 @@ public struct DispatchPlan: Sendable {
     public var rowsReceived: Int { receivedRows.reduce(0, +) }
 
     init(
-        rowTokens: [Int32], slots: [Int32], sent: [[Int]], received: [[Int]], experts: Int
+        rowTokens: [Int32], slots: [Int32], sent: [[Int]], received: [[Int]], place: Int
     ) {
         self.rowTokens = rowTokens
         self.slots = slots
         sentRows = sent.map { $0.reduce(0, +) }
         receivedRows = received.map { $0.reduce(0, +) }
         sourceRows = received
-        expertRows = (0..<experts).map { expert in received.reduce(0) { $0 + $1[expert] } }
+        expertRows = received[place].indices.map { expert in received.reduce(0) { $0 + $1[expert] } }
         sentRuns = Self.runsByPlace(sent)
         receivedRuns = Self.runsByExpert(received, expertRows: expertRows)
+        let peers = Self.peersOfParts(place, of: sent.count, experts: sent.map(\.count).max() ?? 0)
+        let (sentRuns, receivedRuns) = (sentRuns, receivedRuns)
+        parts = peers.map { expert, targets, sources in
+            RowPart(
+                sentRuns: targets.compactMap { sentRuns[$0].indices.contains(expert) ? sentRuns[$0][expert] : nil },
+                receivedRuns: sources.compactMap { receivedRuns[$0].indices.contains(expert) ? receivedRuns[$0][expert] : nil })
+        }
+        arrivals = zip(peers, parts).map { ExpertRows.joined($0.expert, $1.receivedRuns) }
+        own = receivedRuns[place].enumerated().flatMap { ExpertRows.joined($0, [$1]) }
+    }
+
+    /// The local expert number of each part, and the places that a place sends to and receives from: at most two groups of peers, for
+    /// with fewer, computing would begin later, and with more, it would be of few rows at a time. They are grouped by their distance, so
+    /// that all places agree.
+    private static func peersOfParts(
+        _ place: Int, of places: Int, experts: Int
+    ) -> [(expert: Int, targets: [Int], sources: [Int])] {
+        let groups = min(places - 1, 2)
+        return (0..<groups).flatMap { group in
+            let distances = 1 + group * (places - 1) / groups..<1 + (group + 1) * (places - 1) / groups
+            return (0..<experts).map { expert in
+                (expert, distances.map { (place + $0) % places }, distances.map { (place - $0 + places) % places })
+            }
+        }
     }
 
     /// Runs for rows that lie by place, then by local expert.
-    private static func runsByPlace(_ counts: [[Int]]) -> [RowRun] {
+    private static func runsByPlace(_ counts: [[Int]]) -> [[RowRun]] {
         var row = 0
-        return counts.enumerated().flatMap { place, counts in
+        return counts.enumerated().map { place, counts in
             counts.map { count in
                 defer { row += count }
                 return RowRun(peer: place, row: row, count: count)
@@ -47,9 +76,9 @@ public struct DispatchPlan: Sendable {
     }
 
     /// Runs for rows that come by place, then by local expert, and are put by local expert, then by place.
-    private static func runsByExpert(_ counts: [[Int]], expertRows: [Int]) -> [RowRun] {
+    private static func runsByExpert(_ counts: [[Int]], expertRows: [Int]) -> [[RowRun]] {
         var next = expertRows.indices.map { expertRows[..<$0].reduce(0, +) }
-        return counts.enumerated().flatMap { place, counts in
+        return counts.enumerated().map { place, counts in
             counts.enumerated().map { expert, count in
                 defer { next[expert] += count }
                 return RowRun(peer: place, row: next[expert], count: count)

@@ -11,11 +11,11 @@ public protocol TokenDispatcher: AnyObject {
     var bytesSent: Int { get }
     /// Arranges the rows of a decision, and agrees with the other places on how many come from where.
     func plan(_ context: ComputeContext, _ decision: RoutingDecision) throws -> DispatchPlan
-    /// Rows in the plan's order [rowsSent, d] → rows of this rank's experts, expert after expert [rowsReceived, d]; within an
-    /// expert by source place.
-    func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor
+    /// The way of rows in the plan's order [rowsSent, d] → rows of this rank's experts, expert after expert [rowsReceived, d]; within
+    /// an expert by source place.
+    func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
     /// The inverse of `toExperts`: rows expert after expert → rows in the plan's order, on the ranks they came from.
-    func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> Tensor
+    func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
 }
 
 /// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
@@ -45,20 +45,15 @@ public final class LocalTokenDispatcher: TokenDispatcher {
     public func plan(_ context: ComputeContext, _ decision: RoutingDecision) -> DispatchPlan {
         context.clock.measure(.dispatch, "arrange") {
             let (rowTokens, slots, counts) = DispatchPlan.arrange(decision, placement: placement)
-            return DispatchPlan(
-                rowTokens: rowTokens, slots: slots, sent: counts, received: counts,
-                experts: placement.expertsOfPlace[place].count)
+            return DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: counts, place: place)
         }
     }
 
-    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { arrived(context, rows) }
+    public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> RowTransit {
+        RowTransit(context, rows, staying: wire)
+    }
 
-    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> Tensor { arrived(context, rows) }
-
-    private func arrived(_ context: ComputeContext, _ rows: Tensor) -> Tensor {
-        switch wire {
-        case .float32: rows
-        case .bfloat16: context.clock.measure(.dispatch, "round") { BFloat16Rows.rounded(context, rows) }
-        }
+    public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> RowTransit {
+        RowTransit(context, rows, staying: wire)
     }
 }

@@ -28,21 +28,23 @@ public struct GroupedExperts {
         }
     }
 
-    private func pieces(_ expertRows: [Int], threads: Int) -> [Piece] {
-        let work = zip(experts, expertRows).reduce(0) { $0 + $1.0.work * $1.1 }, starts = starts(expertRows)
+    private func pieces(_ parts: [ExpertRows], _ expertRows: [Int], threads: Int) -> [Piece] {
+        let work = parts.reduce(0) { $0 + experts[$1.expert].work * $1.rows.count }, starts = starts(expertRows)
         var pieces: [Piece] = []
-        for (index, (expert, count)) in zip(experts, expertRows).enumerated() {
+        for part in parts {
+            let expert = experts[part.expert], count = part.rows.count, start = starts[part.expert]
             // Short enough to even out the threads.
             let share = work / (threads * 4) / expert.work
             let grain = threads == 1 ? GEMM.bandRows : max(96, min(GEMM.bandRows, share))
             // Equal pieces: a short last one would waste the packing of the weights.
-            let parts = (count + grain - 1) / grain
-            for part in 0..<parts {
-                let rows = part * count / parts..<(part + 1) * count / parts
+            let bands = (count + grain - 1) / grain
+            for band in 0..<bands {
+                let rows = part.rows.lowerBound + band * count / bands..<part.rows.lowerBound + (band + 1) * count / bands
                 pieces.append(
                     Piece(
-                        expert: index, rows: starts[index].row + rows.lowerBound..<starts[index].row + rows.upperBound,
-                        hidden: starts[index].hidden + rows.lowerBound * expert.hiddenWidth, work: expert.work * rows.count))
+                        expert: part.expert, rows: rows,
+                        hidden: start.hidden + (rows.lowerBound - start.row) * expert.hiddenWidth,
+                        work: expert.work * rows.count))
             }
         }
         return threads == 1 ? pieces : pieces.sorted { $0.work > $1.work }
@@ -56,31 +58,67 @@ public struct GroupedExperts {
         public let outputs: Tensor
     }
 
-    /// rows [n, d], `expertRows[e]` of them for local expert e.
-    public func forward(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Activations {
-        precondition(expertRows.count == experts.count && expertRows.reduce(0, +) == rows.rows)
-        countProducts(context, expertRows, times: 1)
-        let hidden = context.uninitialized(1, starts(expertRows)[experts.count].hidden)
-        let outputs = context.uninitialized(rows.rows, dim)
-        let pieces = pieces(expertRows, threads: context.pool.threads)
-        context.pool.parallelFor(pieces.count) { index in
-            let piece = pieces[index], expert = experts[piece.expert], place = hidden.pointer + piece.hidden
-            expert.hidden(rows.row(piece.rows.lowerBound), count: piece.rows.count, into: place)
-            expert.outputs(place, count: piece.rows.count, into: outputs.row(piece.rows.lowerBound))
-        }
-        return Activations(hidden: hidden, outputs: outputs)
+    /// Room for the activations of `expertRows[e]` rows of each local expert e.
+    func activations(_ context: ComputeContext, expertRows: [Int]) -> Activations {
+        precondition(expertRows.count == experts.count)
+        return Activations(
+            hidden: roomForHidden(context, expertRows), outputs: context.uninitialized(expertRows.reduce(0, +), dim))
     }
 
-    /// What `forward` computed as `hidden`, again and to the bit.
-    public func hidden(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Tensor {
-        let hidden = context.uninitialized(1, starts(expertRows)[experts.count].hidden)
-        let pieces = pieces(expertRows, threads: context.pool.threads)
+    private func roomForHidden(_ context: ComputeContext, _ expertRows: [Int]) -> Tensor {
+        context.uninitialized(1, starts(expertRows)[experts.count].hidden)
+    }
+
+    /// rows [n, d], `expertRows[e]` of them for local expert e.
+    public func forward(_ context: ComputeContext, rows: Tensor, expertRows: [Int]) -> Activations {
+        let activations = activations(context, expertRows: expertRows)
+        forward(context, rows: rows, expertRows: expertRows, ExpertRows.all(expertRows), into: activations)
+        return activations
+    }
+
+    /// The same of some of the rows.
+    func forward(
+        _ context: ComputeContext, rows: Tensor, expertRows: [Int], _ parts: [ExpertRows], into activations: Activations
+    ) {
+        precondition(expertRows.reduce(0, +) == rows.rows)
+        countProducts(context, parts, times: 1)
+        let pieces = pieces(parts, expertRows, threads: context.pool.threads)
+        context.pool.parallelFor(pieces.count) { index in
+            let piece = pieces[index], expert = experts[piece.expert], place = activations.hidden.pointer + piece.hidden
+            expert.hidden(rows.row(piece.rows.lowerBound), count: piece.rows.count, into: place)
+            expert.outputs(place, count: piece.rows.count, into: activations.outputs.row(piece.rows.lowerBound))
+        }
+    }
+
+    /// What `forward` computed as `hidden` of some of the rows, again and to the bit.
+    private func hidden(
+        _ context: ComputeContext, rows: Tensor, expertRows: [Int], _ parts: [ExpertRows], into hidden: Tensor
+    ) {
+        let pieces = pieces(parts, expertRows, threads: context.pool.threads)
         context.pool.parallelFor(pieces.count) { index in
             let piece = pieces[index]
             experts[piece.expert].hidden(
                 rows.row(piece.rows.lowerBound), count: piece.rows.count, into: hidden.pointer + piece.hidden)
         }
-        return hidden
+    }
+
+    /// What backward works with.
+    struct Gradients {
+        /// What forward left, and where it is computed again.
+        let hidden: Tensor
+        let isToBeComputed: Bool
+        /// The gradient of `hidden`, laid out like it.
+        let dhidden: Tensor
+        /// The gradient of the rows, [n, d].
+        let drows: Tensor
+    }
+
+    /// Room for backward of `expertRows[e]` rows of each local expert e. `hidden` is what forward left; nil: to be computed again.
+    func gradients(_ context: ComputeContext, hidden: Tensor?, expertRows: [Int]) -> Gradients {
+        let room = roomForHidden(context, expertRows)
+        return Gradients(
+            hidden: hidden ?? roomForHidden(context, expertRows), isToBeComputed: hidden == nil, dhidden: room,
+            drows: context.uninitialized(expertRows.reduce(0, +), dim))
     }
 
     /// The gradient of the rows from that of the outputs; parameters' gradients are added to, those of each source apart.
@@ -90,33 +128,53 @@ public struct GroupedExperts {
         _ context: ComputeContext, doutputs: Tensor, rows: Tensor, hidden: Tensor, expertRows: [Int],
         sourceRows: [[Int]]? = nil
     ) -> Tensor {
-        countProducts(context, expertRows, times: 2)
-        let dhidden = context.uninitialized(1, hidden.columns), drows = context.uninitialized(rows.rows, dim)
-        let pieces = pieces(expertRows, threads: context.pool.threads)
+        let gradients = gradients(context, hidden: hidden, expertRows: expertRows)
+        backward(
+            context, doutputs: doutputs, rows: rows, expertRows: expertRows, ExpertRows.all(expertRows), into: gradients)
+        addGradients(
+            context, gradients, doutputs: doutputs, rows: rows, expertRows: expertRows, sourceRows: sourceRows ?? [expertRows])
+        return gradients.drows
+    }
+
+    /// The gradient of some of the rows from that of their outputs.
+    func backward(
+        _ context: ComputeContext, doutputs: Tensor, rows: Tensor, expertRows: [Int], _ parts: [ExpertRows],
+        into gradients: Gradients
+    ) {
+        if gradients.isToBeComputed { hidden(context, rows: rows, expertRows: expertRows, parts, into: gradients.hidden) }
+        countProducts(context, parts, times: 2)
+        let pieces = pieces(parts, expertRows, threads: context.pool.threads)
         context.pool.parallelFor(pieces.count) { index in
             let piece = pieces[index], start = piece.rows.lowerBound
             experts[piece.expert].backward(
-                doutputs.row(start), hidden: hidden.pointer + piece.hidden, count: piece.rows.count,
-                intoHidden: dhidden.pointer + piece.hidden, intoRows: drows.row(start))
+                doutputs.row(start), hidden: gradients.hidden.pointer + piece.hidden, count: piece.rows.count,
+                intoHidden: gradients.dhidden.pointer + piece.hidden, intoRows: gradients.drows.row(start))
         }
+    }
+
+    /// Adds to the gradients of parameters, when `backward` has seen all rows: sums over rows have one order.
+    func addGradients(
+        _ context: ComputeContext, _ gradients: Gradients, doutputs: Tensor, rows: Tensor, expertRows: [Int],
+        sourceRows: [[Int]]
+    ) {
         let starts = starts(expertRows)
         var passes: [Pass] = []
         for index in experts.indices {
             var (row, place) = starts[index]
-            for (source, counts) in (sourceRows ?? [expertRows]).enumerated() where counts[index] > 0 {
+            for (source, counts) in sourceRows.enumerated() where counts[index] > 0 {
                 passes.append(
                     Pass(
                         expert: experts[index],
                         backward: ExpertBackward(
-                            source: source, count: counts[index], rows: rows.row(row), hidden: hidden.pointer + place,
-                            dhidden: dhidden.pointer + place, doutputs: doutputs.row(row))))
+                            source: source, count: counts[index], rows: rows.row(row),
+                            hidden: gradients.hidden.pointer + place, dhidden: gradients.dhidden.pointer + place,
+                            doutputs: doutputs.row(row))))
                 row += counts[index]
                 place += counts[index] * experts[index].hiddenWidth
             }
             precondition(row == starts[index + 1].row, "sources' rows are the experts'")
         }
         addGradients(context, passes)
-        return drows
     }
 
     /// The rows of one expert from one source.
@@ -149,7 +207,7 @@ public struct GroupedExperts {
         }
     }
 
-    private func countProducts(_ context: ComputeContext, _ expertRows: [Int], times: Int) {
-        context.clock.count(flops: 2 * times * zip(experts, expertRows).reduce(0) { $0 + $1.0.work * $1.1 })
+    private func countProducts(_ context: ComputeContext, _ parts: [ExpertRows], times: Int) {
+        context.clock.count(flops: 2 * times * parts.reduce(0) { $0 + experts[$1.expert].work * $1.rows.count })
     }
 }
