@@ -65,7 +65,7 @@ public final class MPIEnvironment {
         processorName = try MPISession.text { [session] in try session.check(CMPI_processor_name($0, $1), "processor name") }
     }
 
-    /// Two TCP connections between each two hosts, unless the user has said how many. With one, Open MPI's small messages that ask for
+    /// Two TCP connections between each two ranks, unless the user has said how many. With one, Open MPI's small messages that ask for
     /// the next piece of a long one queue behind the pieces of another that goes the other way: where both directions were busy,
     /// Open MPI 4.1 had half the speed of a link of 100 Mbit/s, and three quarters of one of 1 Gbit/s.
     private static func preferTwoLinks() { setenv("OMPI_MCA_btl_tcp_links", "2", 0) }

@@ -5,16 +5,16 @@ import Synchronization
 /// What the main thread does while another thread computes: it calls MPI for that one, and moves what is under way meanwhile.
 ///
 /// With nothing under way it sleeps. Else it looks after the operations again and again, and sleeps between looks, longer and
-/// longer up to `longestPause`: where cores are scarce, the thread that computes needs its own. MPI says of nothing that it has
+/// longer: where cores are scarce, the thread that computes needs its own, and a look costs it tens of microseconds. MPI says of nothing that it has
 /// come, so that there is no way to be woken by it.
 final class MPIService: @unchecked Sendable {
     /// What the computing thread wants done on the main thread. An operation that it returns is to be complete before the thread
     /// goes on.
     typealias Request = () throws -> MPIOperation?
 
-    /// Nanoseconds between two looks.
+    /// Nanoseconds between two looks: at first, and at most while the other thread computes, and while it waits.
     private static let shortestPause = 5_000
-    private static let longestPause = 50_000
+    private static let longestPause = (computing: 200_000, waiting: 50_000)
     /// Looks in a row without a pause while nobody computes: the computing thread waits.
     private static let eagerLooks = 200
 
@@ -131,7 +131,7 @@ final class MPIService: @unchecked Sendable {
             case .success(false):
                 guard request == nil, !isEnding else { continue }
                 looksInVain += 1
-                pause(looksInVain - (awaited == nil ? 0 : Self.eagerLooks))
+                pause(after: looksInVain, isAwaited: awaited != nil)
             case let .failure(error):
                 // Nothing moves any more. Whoever computes is told when it next asks.
                 if awaited != nil { tell(.failure(error)) }
@@ -161,12 +161,14 @@ final class MPIService: @unchecked Sendable {
         pthread_cond_signal(answered)
     }
 
-    /// After so many looks in vain; none where the number is not above 0.
-    private func pause(_ looks: Int) {
+    /// After so many looks in vain.
+    private func pause(after looks: Int, isAwaited: Bool) {
+        let looks = isAwaited ? looks - Self.eagerLooks : looks
         guard looks > 0 else { return unlocked { _ = sched_yield() } }
+        let longest = isAwaited ? Self.longestPause.waiting : Self.longestPause.computing
         var end = timespec()
         clock_gettime(CLOCK_MONOTONIC, &end)
-        end.tv_nsec += min(Self.shortestPause << min(looks - 1, 10), Self.longestPause)
+        end.tv_nsec += min(Self.shortestPause << min(looks - 1, 10), longest)
         if end.tv_nsec >= 1_000_000_000 { (end.tv_sec, end.tv_nsec) = (end.tv_sec + 1, end.tv_nsec - 1_000_000_000) }
         pthread_cond_timedwait(requested, mutex, &end)
     }

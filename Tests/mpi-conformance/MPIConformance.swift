@@ -32,9 +32,14 @@ enum MPIConformance {
             FileHandle.standardError.write(Data("mpi-conformance must be run under mpirun\n".utf8))
             exit(64)
         }
+        try run(name, isServed: isServed)
+    }
+
+    /// Not of the main actor, as `main` is: the suite may run on another thread.
+    nonisolated private static func run(_ name: String, isServed: Bool) throws {
         try MPIEnvironment.run { environment in
-            let run = { try suites[name].map { try $0(environment.world) } ?? idle(environment) }
-            if isServed { try environment.serve(run) } else { try run() }
+            func check() throws { try suites[name].map { try $0(environment.world) } ?? idle(environment) }
+            if isServed { try environment.serve(check) } else { try check() }
             try environment.world.barrier()
             guard environment.world.rank == 0 else { return }
             print("\(environment.world.size) ranks")

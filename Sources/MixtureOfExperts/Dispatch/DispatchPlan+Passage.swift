@@ -9,7 +9,7 @@ extension DispatchPlan {
     /// travel. No row's result depends on when it is computed, or with which.
     func pass(_ there: RowTransit, _ back: RowTransit, compute: ([ExpertRows]) throws -> Void) throws {
         let pieces = own.count + arrivals.reduce(0) { $0 + $1.count }
-        guard there.movesWhileComputing, rowsReceived >= Self.fewestRowsAtATime * pieces else {
+        guard there.movesWhileComputing, pieces > 0, rowsReceived >= Self.fewestRowsAtATime * pieces else {
             _ = try there.complete()
             try compute(ExpertRows.all(expertRows))
             for _ in parts { try back.sendNext() }
