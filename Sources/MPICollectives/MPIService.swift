@@ -5,8 +5,8 @@ import Synchronization
 /// What the main thread does while another thread computes: it calls MPI for that one, and moves what is under way meanwhile.
 ///
 /// With nothing under way it sleeps. Else it looks after the operations again and again, and sleeps between looks, longer and
-/// longer: where cores are scarce, the thread that computes needs its own, and a look costs it tens of microseconds. MPI says of nothing that it has
-/// come, so that there is no way to be woken by it.
+/// longer: where cores are scarce, the thread that computes needs its own, and a look costs it tens of microseconds. MPI says of
+/// nothing that it has come, so that there is no way to be woken by it.
 final class MPIService: @unchecked Sendable {
     /// What the computing thread wants done on the main thread. An operation that it returns is to be complete before the thread
     /// goes on.
