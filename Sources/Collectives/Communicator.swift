@@ -85,7 +85,8 @@ public protocol Communicator: AnyObject {
     /// receives from it match in order: they must be as many and as long, runs of no rows aside. So rows can be put where they are
     /// needed on arrival, without a pass of their own.
     func startAllToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>,
+        parts: [RowPart]
     ) throws -> any RowExchange
 
     /// A new group for each color, its ranks ordered by `key`, then by rank here.

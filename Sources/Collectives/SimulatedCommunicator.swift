@@ -118,7 +118,8 @@ public final class SimulatedCommunicator: Communicator {
     }
 
     public func startAllToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>,
+        parts: [RowPart]
     ) throws -> any RowExchange {
         requireRuns(width: rowWidth, sent.count, into: received.count, parts)
         return SimulatedRowExchange(

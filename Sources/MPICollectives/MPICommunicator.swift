@@ -156,7 +156,8 @@ public final class MPICommunicator: Communicator {
     /// MPI_Alltoallv (two ranks: 25 GB/s and 12 GB/s beyond the cache; four on two cores: 5), needs neither a row datatype
     /// nor 32-bit displacements, and leaves out the pairs that have no rows.
     public func startAllToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>,
+        parts: [RowPart]
     ) throws -> any RowExchange {
         requireRuns(width: rowWidth, sent.count, into: received.count, parts)
         let tag = nextTag()

@@ -10,7 +10,8 @@ public enum BFloat16Rows {
 
     /// x [T, d], packed into [T, width(d)].
     public static func pack(_ context: ComputeContext, _ x: Tensor, into out: Tensor) {
-        precondition(x.rows == out.rows && out.columns == width(x.columns), "\(x.columns) columns take \(width(x.columns)) places")
+        precondition(
+            x.rows == out.rows && out.columns == width(x.columns), "\(x.columns) columns take \(width(x.columns)) places")
         let columns = x.columns
         forEachRow(context, x, out) { from, to in
             forEachBlock(columns) { first, half, place in

@@ -88,7 +88,8 @@ public final class RecordingCommunicator: Communicator {
     }
 
     public func startAllToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>,
+        parts: [RowPart]
     ) throws -> any RowExchange {
         note("startAllToAll rows")
         let rows = parts.flatMap(\.sentRuns).reduce(0) { $0 + ($1.peer == rank ? 0 : $1.count) }

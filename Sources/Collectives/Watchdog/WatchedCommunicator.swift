@@ -70,7 +70,8 @@ final class WatchedCommunicator: Communicator {
     }
 
     func startAllToAll<Element: CommunicableElement>(
-        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>, parts: [RowPart]
+        rowWidth: Int, _ sent: UnsafeBufferPointer<Element>, into received: UnsafeMutableBufferPointer<Element>,
+        parts: [RowPart]
     ) throws -> any RowExchange {
         Exchange(
             try inner.startAllToAll(rowWidth: rowWidth, sent, into: received, parts: parts), enter: { [self] in enter() }
