@@ -148,7 +148,8 @@ public struct InvarianceBenchmark: Sendable {
         let training = configuration.training
         let trainer = try run.trainer(
             on: SyntheticSentences(
-                groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup, vocabulary: configuration.data.vocabulary,
+                groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup,
+                vocabulary: configuration.data.vocabulary,
                 seed: training.seed))
         var loss = 0.0
         while trainer.update < last { loss = try trainer.step().metrics.loss }
@@ -205,7 +206,8 @@ extension InvarianceBenchmark.Figures {
             rows: outcomes.map { outcome in
                 let way = outcome.way
                 return [
-                    "\(way.ranks)\(way.isSimulated ? "" : ", started")", way.expertParallel.map(String.init) ?? "auto", "\(way.threads)",
+                    "\(way.ranks)\(way.isSimulated ? "" : ", started")", way.expertParallel.map(String.init) ?? "auto",
+                    "\(way.threads)",
                     way.shardOptimizer ? "sharded" : "whole", way.recompute ? "recomputed" : "kept",
                     way.resumedOn.map(String.init) ?? "-", NumberText.decimal(outcome.seconds, 1), outcome.hash,
                 ]

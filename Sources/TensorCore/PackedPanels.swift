@@ -120,7 +120,8 @@ struct PackedPanels {
             if next < columns.upperBound {
                 following =
                     panels == .packedBefore
-                    ? CKernels_Source(start: place + panelColumns * steps, stride: panelColumns / stepElements, transposed: false)
+                    ? CKernels_Source(
+                        start: place + panelColumns * steps, stride: panelColumns / stepElements, transposed: false)
                     : self.source(b, column: next, ks: ks)
             }
             kernels.multiply(

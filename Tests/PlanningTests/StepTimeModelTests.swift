@@ -289,7 +289,8 @@ private enum Example {
     @Test func sharesAreBounded() {
         #expect(ExpertSkew.shared(2, by: [1, 1, 2], atMost: 1) == [0.5, 0.5, 1])
         #expect(ExpertSkew.shared(2, by: [1, 1, 6], atMost: 1) == [0.5, 0.5, 1])
-        #expect(ExpertSkew.shared(2, by: [1, 10, 60], atMost: 1) == [0, 1, 1])
+        #expect(ExpertSkew.shared(2, by: [1, 10, 60], atMost: 1) == [1 / 11, 10 / 11, 1])
+        #expect(ExpertSkew.shared(3, by: [1, 10, 60], atMost: 1) == [1, 1, 1])
         #expect(ExpertSkew.shared(2, by: [0, 0, 3], atMost: 1) == [0, 0, 1])
     }
 

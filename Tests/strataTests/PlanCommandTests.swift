@@ -171,7 +171,7 @@ import _TestSupport
         try folder.write("config.yaml", Self.run("moe: {strata: [4, 4]}"))
         expectError(
             try Self.plan("\(Self.folder)/m4/smoe-4-4.yaml", "--run", folder.path), 65, "must hold updates of a mixture")
-        expectError(try Self.plan("--paper", "--ranks", "4"), 64, "leave the configuration, --set, --ranks and --run out")
+        expectError(try Self.plan("--paper", "--ranks", "4"), 64, "leave the configuration and other options out")
     }
 
     /// The configuration of a run of such a model.

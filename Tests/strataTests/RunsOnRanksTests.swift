@@ -6,7 +6,8 @@ import _TestSupport
 /// Commands that are to be done once refuse to be started as several ranks.
 @Suite(.hangLimit) struct RunsOnRanksTests {
     private static let once = [
-        ["plan", "--paper"], ["prepare", "a.yaml"], ["report", "a"], ["sweep", "a.yaml"], ["export", "a", "--out", "b"],
+        ["plan", "--paper"], ["simulate", "a.yaml", "--ranks", "2"], ["prepare", "a.yaml"], ["report", "a"],
+        ["sweep", "a.yaml"], ["export", "a", "--out", "b"],
         ["checkpoint", "list", "a"], ["checkpoint", "prune", "a", "--keep", "1"], ["checkpoint", "verify", "a"],
         ["checkpoint", "average", "a", "--last", "2"],
         ["bench", "gemm"], ["bench", "experts"],
@@ -31,7 +32,8 @@ import _TestSupport
         #expect(
             Set(onRanks) == [
                 "strata train", "strata evaluate", "strata translate", "strata analyze", "strata doctor", "strata bench step",
-                "strata bench alltoall", "strata bench decode", "strata bench invariance", "strata score",
+                "strata bench alltoall", "strata bench decode", "strata bench invariance", "strata bench machine",
+                "strata score",
             ])
         #expect(Set(StrataCommand.leaves.map(\.name)) == Set(onRanks).union(Self.once.map(Self.name)))
     }

@@ -52,7 +52,7 @@ import _TestSupport
         let refused = try Self.train(CommandLineFolder(), .alone, "--set", "training.patience_metric=bleu")
         expectError(
             refused, 64,
-            "\(TinyCommandLine.configuration): training.patience_metric must be loss where training.validate_bleu is 0, for nothing "
+            "--set training.patience_metric=bleu: training.patience_metric must be loss where training.validate_bleu is 0, for nothing "
                 + "is translated, but is bleu")
     }
 

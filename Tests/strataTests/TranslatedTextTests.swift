@@ -142,12 +142,18 @@ import _TestSupport
 
     /// Each rank has some of the experts alone; that the sentences are fewer than the ranks at last does not matter.
     @Test(arguments: [2, 4]) func ranksMayShareTheExperts(ranks: Int) throws {
-        let input = (0..<9).map { "one hundred \(["two", "twelve", "ninety-one"][$0 % 3])\n" }.joined()
-        let alone = try translate(input, "--scores")
-        let spread = try Launch.mpirun(ranks).strata(Self.arguments(["--scores", "--spread-experts"]), input: input)
-        #expect(spread.status == 0 && spread.stdout == alone.stdout && Self.lines(alone).count == 9, "\(spread)")
-        let ofOne = try Launch.alone.strata(Self.arguments(["--scores", "--spread-experts"]), input: input)
-        #expect(ofOne.status == 0 && ofOne.stdout == alone.stdout, "\(ofOne)")
+        let folder = CommandLineFolder()
+        let text = (0..<9).map { "one hundred \(["two", "twelve", "ninety-one"][$0 % 3])\n" }.joined()
+        try folder.write("in", Data(text.utf8))
+        func run(_ launch: Launch, _ options: String...) throws -> String {
+            let outcome = try launch.strata(Self.arguments(["--source-file", "\(folder.path)/in", "--scores"] + options))
+            #expect(outcome.status == 0, "\(outcome)")
+            return outcome.stdout
+        }
+        let alone = try run(.alone)
+        #expect(alone.split(separator: "\n").count == 9)
+        #expect(try run(.mpirun(ranks), "--spread-experts") == alone)
+        #expect(try run(.alone, "--spread-experts") == alone)
     }
 
     @Test(arguments: [

@@ -9,8 +9,8 @@ struct BenchInvarianceCommand: ParsableCommand, RunsOnRanks {
         commandName: "invariance",
         abstract: "Train in many ways (ranks, threads, sharding, resumption) and compare the bits.",
         discussion: """
-            Ranks are simulated; under mpirun, the ranks that were started against one simulated. Sentences are synthetic. Status 1
-            if a way ends in other bits.
+            Ranks are simulated; under mpirun, the ranks that were started against one simulated. Sentences are synthetic. \
+            Status 1 if a way ends in other bits.
 
             Example:
               strata bench invariance --config configs/quickstart.yaml --updates 200
@@ -36,7 +36,8 @@ struct BenchInvarianceCommand: ParsableCommand, RunsOnRanks {
                 ranks.world.size == 1
                 ? try benchmark.measure(display: display)
                 : try benchmark.measure(
-                    on: ranks.world, threads: ranks.threads(configured: options.load().parallel.threadsPerRank), display: display)
+                    on: ranks.world, threads: ranks.threads(configured: options.load().parallel.threadsPerRank),
+                    display: display)
             if ranks.isFirst { print(json ? try JSONText.pretty(figures) : figures.text, terminator: "") }
             return figures.areEqual ? .done : .failed
         }

@@ -12,7 +12,7 @@ struct SimulateCommand: ParsableCommand {
             configuration is as given: give training.token_groups one for each rank, or ranks have nothing to do.
 
             Example:
-              strata simulate configs/m4/smoe-4-4.yaml --ranks 64 --hosts 8 --link 10gbit
+              strata simulate configs/m4/smoe-4-4.yaml --ranks 64 --hosts 8 --link 1gbit
               strata simulate my.yaml --ranks 1024 --hosts 128 --skew zipf:1 --json
             """)
 
