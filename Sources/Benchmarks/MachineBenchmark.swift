@@ -217,10 +217,9 @@ public struct MachineBenchmark: Sendable {
             let runs = own.enumerated().map { RowRun(peer: $1, row: $0, count: 1) }
             return try received.withUnsafeMutableBufferPointer { received in
                 try sent.withUnsafeBufferPointer { sent in
-                    1
-                        / (try exchanges(world) {
-                            try world.allToAll(rowWidth: width, sent, sentRuns: runs, into: received, receivedRuns: runs)
-                        })
+                    try time(world) {
+                        try world.allToAll(rowWidth: width, sent, sentRuns: runs, into: received, receivedRuns: runs)
+                    }
                 }
             }
         }
@@ -231,14 +230,14 @@ public struct MachineBenchmark: Sendable {
             latency: small / Double(most), bytes: Double(ranks * most * Self.message) / max(large - small, 1e-9))
     }
 
-    /// Times a second, as often on every rank.
-    private func exchanges(_ world: any Communicator, _ body: () throws -> Void) throws -> Double {
+    /// The seconds of `body`, which every rank does as often as the others; the mean of all.
+    private func time(_ world: any Communicator, _ body: () throws -> Void) throws -> Double {
         try body()
         let once = try world.allReduce(Stopwatch.seconds(body), .maximum)
         let times = max(4, min(1000, Int(0.1 / max(once, 1e-6))))
         try world.barrier()
         let elapsed = try Stopwatch.seconds { for _ in 0..<times { try body() } }
-        return Double(times) / (try world.allReduce(elapsed, .sum) / Double(world.size))
+        return try world.allReduce(elapsed, .sum) / Double(world.size * times)
     }
 }
 

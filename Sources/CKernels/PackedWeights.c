@@ -131,6 +131,17 @@ static void multiplyAll(Tile *const *tileOfRows, ptrdiff_t height, const Product
     }
 }
 
+// Lists the inputs first ..< first + 4 whose bit is set; returns how many. Writes four places. (Of the processors that this is
+// for, some take hundreds of cycles for the instructions that gather bits.)
+static ptrdiff_t listFour(unsigned some, ptrdiff_t first, uint16_t *listed) {
+    static const uint16_t taken[16][4] = {
+        {0},    {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2},
+        {3},    {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3},
+    };
+    for (int i = 0; i < 4; i++) listed[i] = (uint16_t)(taken[some][i] + first);
+    return __builtin_popcount(some);
+}
+
 // Lists the inputs, of `count` of them, that are not zero in every row; returns how many. Writes up to eight places further.
 static ptrdiff_t listInputs(const float *x, ptrdiff_t xStride, ptrdiff_t rows, ptrdiff_t count, uint16_t *listed) {
     ptrdiff_t found = 0, p = 0;
@@ -142,12 +153,9 @@ static ptrdiff_t listInputs(const float *x, ptrdiff_t xStride, ptrdiff_t rows, p
         }
         // Without the sign: -0 is zero.
         __m256i isZero = _mm256_cmpeq_epi32(_mm256_slli_epi32(bits, 1), _mm256_setzero_si256());
-        uint64_t some = ~(uint64_t)_mm256_movemask_ps(_mm256_castsi256_ps(isZero)) & 0xFF;
-        // A byte for each input, and the numbers of those that are taken side by side.
-        uint64_t taken = _pext_u64(0x0706050403020100, _pdep_u64(some, 0x0101010101010101) * 0xFF);
-        __m128i numbers = _mm_cvtepu8_epi16(_mm_cvtsi64_si128((int64_t)taken));
-        _mm_storeu_si128((__m128i *)(listed + found), _mm_add_epi16(numbers, _mm_set1_epi16((int16_t)p)));
-        found += __builtin_popcountll(some);
+        unsigned some = ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(isZero)) & 0xFF;
+        found += listFour(some & 0xF, p, listed + found);
+        found += listFour(some >> 4, p + 4, listed + found);
     }
 #endif
     for (; p < count; p++) {

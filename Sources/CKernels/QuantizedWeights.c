@@ -44,6 +44,8 @@ float CKernels_quantizeRow(const float *x, ptrdiff_t count, ptrdiff_t padded, in
         Lanes values = *(const Lanes *)(x + i);
         checks += values * 0;
         Lanes rounded = __builtin_elementwise_roundeven(values * factor);
+        // NaN has no integer.
+        rounded = (Lanes)((Integers)rounded & (Integers)(rounded == rounded));
         *(Bytes *)(quantized + i) = __builtin_convertvector(__builtin_convertvector(rounded, Integers), Bytes);
     }
     for (int lane = 0; lane < lanes; lane++) check += checks[lane];

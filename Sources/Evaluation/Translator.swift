@@ -66,25 +66,24 @@ public final class Translator {
             forbidden: tokenizer.languages.compactMap { tokenizer.languageToken($0) })
         let batches = batches(of: sentences), empty = sentences.count - batches.reduce(0) { $0 + $1.count }
         let outcome = Outcome(sentences: sentences.count, done: empty)
-        func translate(_ batch: [Int], _ context: ComputeContext?) {
-            let found = Result {
-                try translations(
-                    scorer(context), batch.map { [languageToken] + sentences[$0] + [tokenizer.endOfSentence] },
-                    numbers: batch.map { firstNumber + $0 }, vocabulary: vocabulary)
-            }
-            outcome.add(found, of: batch, progress)
+        func found(_ batch: [Int], _ context: ComputeContext?) throws -> [[Translation]] {
+            try translations(
+                scorer(context), batch.map { [languageToken] + sentences[$0] + [tokenizer.endOfSentence] },
+                numbers: batch.map { firstNumber + $0 }, vocabulary: vocabulary)
         }
         let pool = models[0].context.pool
         if let expertGroup {
             for index in 0..<(try expertGroup.allReduce(batches.count, .maximum)) {
-                translate(index < batches.count ? batches[index] : [], nil)
+                let batch = index < batches.count ? batches[index] : []
+                // After an error this rank is out of step: it takes part in nothing more.
+                outcome.add(.success(try found(batch, nil)), of: batch, progress)
             }
         } else if batches.count < pool.threads {
-            for batch in batches { translate(batch, nil) }
+            for batch in batches { outcome.add(Result { try found(batch, nil) }, of: batch, progress) }
         } else {
             pool.parallelFor(batches.count) { index in
                 let context = idleContexts.take()
-                translate(batches[index], context)
+                outcome.add(Result { try found(batches[index], context) }, of: batches[index], progress)
                 idleContexts.giveBack(context)
             }
         }

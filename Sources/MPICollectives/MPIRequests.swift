@@ -11,11 +11,14 @@ struct MPIRequests {
 
     var isEmpty: Bool { handles.isEmpty }
 
-    /// Adds the request that `body` makes, and returns MPI's error code.
+    /// Adds the request that `body` makes, unless it fails, and returns MPI's error code.
     mutating func start(of operation: MPIOperation, _ body: (UnsafeMutablePointer<CMPI_Request?>) -> Int32) -> Int32 {
-        handles.append(nil)
+        var handle: CMPI_Request?
+        let code = body(&handle)
+        guard code == CMPI_success else { return code }
+        handles.append(handle)
         owners.append(operation)
-        return body(&handles[handles.count - 1])
+        return code
     }
 
     /// Removes requests that are complete, and returns their operations, an operation for each of its requests. Waits until there is

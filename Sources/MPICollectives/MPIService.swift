@@ -122,6 +122,11 @@ final class MPIService: @unchecked Sendable {
             }
             if isEnding { return }
             guard session.isBusy else {
+                // What is awaited may have lost its last request in an error that another operation's met.
+                if awaited != nil, let error = session.failure {
+                    awaited = nil
+                    tell(.failure(error))
+                }
                 sleep()
                 continue
             }

@@ -18,7 +18,7 @@ final class MPISession {
     /// What the main thread does while another computes; nil: it computes itself.
     private var service: MPIService?
     /// The first error of an operation under way. After it none can be waited for.
-    private var failure: (any Error)?
+    private(set) var failure: (any Error)?
     private let hasFailed = Atomic<Bool>(false)
     /// How often the service has looked after what is under way.
     let looks = Atomic<Int>(0)

@@ -94,7 +94,7 @@ public struct MachineFigures: Codable, Equatable, Sendable {
         let reader = try FileReader(path: path)
         let next = "make it with strata bench machine --json > \(path)"
         func broken(_ found: String) -> PlanningError {
-            PlanningError(.data, "\(path): must hold a machine's figures, but \(found); \(next)")
+            PlanningError(.data, "\(path): must hold a machine's figures: \(found); \(next)")
         }
         let figures: Self
         do {
@@ -104,34 +104,45 @@ public struct MachineFigures: Codable, Equatable, Sendable {
         } catch let error as FileError {
             throw error
         } catch {
-            throw broken("is no JSON of them")
+            throw broken("it is no JSON of them")
         }
         guard figures.formatVersion == Self.version else {
-            throw broken("is of version \(figures.formatVersion), and this program reads \(Self.version)")
+            throw broken("it is of version \(figures.formatVersion), and this program reads \(Self.version)")
         }
-        if let wrong = figures.firstThatIsNotPositive { throw broken("its \(wrong) is not a positive number") }
+        if let wrong = figures.firstThatIsWrong { throw broken("its \(wrong)") }
         self = figures
     }
 
-    /// The name of a figure that no machine has.
-    private var firstThatIsNotPositive: String? {
+    private static let counts = 1...100_000
+    /// Of anything in a second; the inverse of a message's time lies within it too.
+    private static let speeds = 1e-3...1e18
+
+    /// What no machine has, and what it should be; nil where all may be true.
+    private var firstThatIsWrong: String? {
         let counts = [
-            ("ranks", ranks), ("hosts", hosts), ("threads", threads), ("cores", cores), ("ranksPerMachine", ranksPerMachine),
+            ("ranks", ranks), ("hosts", hosts), ("threads", threads), ("cores", cores), ("ranks_per_machine", ranksPerMachine),
         ]
-        if let wrong = counts.first(where: { $0.1 < 1 }) { return wrong.0 }
-        var speeds = [("optimizerBytes", optimizerBytes)]
+        for (name, count) in counts + widths.map({ ("dim", $0.dim) }) where !Self.counts.contains(count) {
+            return "\(name) must be a number from 1 to \(Self.counts.upperBound)"
+        }
+        var speeds = [("optimizer_bytes", optimizerBytes)]
         for messages in [withinHost, betweenHosts].compactMap(\.self) {
-            speeds += [("latency", messages.latency), ("bytes", messages.bytes)]
+            speeds += [("latency", 1 / messages.latency), ("bytes", messages.bytes)]
         }
         for width in widths {
             speeds += [
-                ("dim", Double(width.dim)), ("dense", width.dense), ("loss", width.loss), ("attention", width.attention),
-                ("passes", width.passes),
+                ("dense", width.dense), ("loss", width.loss), ("attention", width.attention), ("passes", width.passes),
             ]
-            speeds += width.experts.flatMap { [("rows", Double($0.rows)), ("speed", $0.speed)] }
+            speeds += width.experts.map { ("speed", $0.speed) }
         }
-        if widths.isEmpty || widths.contains(where: { $0.experts.isEmpty }) { return "list of widths" }
-        return speeds.first { !($0.1 > 0 && $0.1.isFinite) }?.0
+        if let wrong = speeds.first(where: { !Self.speeds.contains($0.1) }) {
+            return "\(wrong.0) must be a positive number that a machine may have"
+        }
+        func isAscending(_ sizes: [Int]) -> Bool { !sizes.isEmpty && zip([0] + sizes, sizes).allSatisfy { $0 < $1 } }
+        guard isAscending(widths.map(\.dim)), widths.allSatisfy({ isAscending($0.experts.map(\.rows)) }) else {
+            return "widths, and the rows of their experts, must be listed, ascending from 1 on"
+        }
+        return nil
     }
 
     /// Whether ranks wait for a processor, not each other: one that waits leaves its processor to others.

@@ -16,7 +16,7 @@ public struct ScalingReport {
     private let source: String
 
     /// From one rank to `ranks`, by doubling, on hosts of as many ranks as `ranks` on `hosts` are: fewer ranks are on fewer hosts.
-    /// `source` says where the machine's figures come from.
+    /// Numbers that the configuration's expert-parallel size does not divide are left out. `source` says where the machine's figures come from.
     ///
     /// - Throws: `PlanningError` or `PlacementError` where nothing can be predicted.
     public init(_ model: StepTimeModel, ranks: Int, hosts: Int, source: String) throws {
@@ -24,6 +24,7 @@ public struct ScalingReport {
         let perHost = ranks / hosts
         var counts = Array(sequence(first: 1) { $0 * 2 }.prefix { $0 < ranks }) + [ranks]
         counts.removeAll { $0 > perHost && $0 % perHost != 0 }
+        if let size = model.configuration.parallel.expertParallel { counts.removeAll { $0 < ranks && $0 % size != 0 } }
         points = try counts.map { count in
             let hosts = max(1, count / perHost)
             let time = try model.time(ranks: count, hosts: hosts)

@@ -17,7 +17,8 @@ extension StepTimeModel {
     public func proposals(ranks: Int, hosts: Int) throws -> [StepProposal] {
         let processors = ranks / hosts * machine.threads
         var found: [StepProposal] = []
-        for perHost in 1...processors where processors % perHost == 0 && (perHost == 1 || machine.withinHost != nil) {
+        let most = min(processors, Self.mostRanks / hosts)
+        for perHost in 1...most where processors % perHost == 0 && (perHost == 1 || machine.withinHost != nil) {
             let ranks = perHost * hosts
             let smallest = plan.configuration.mixture?.fewestExperts.min() ?? 1
             for expertParallel in 1...min(ranks, smallest) where ranks % expertParallel == 0 {

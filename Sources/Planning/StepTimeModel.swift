@@ -12,6 +12,9 @@ import Training
 /// rows. Gradients are summed at the last round's end. Not known to it: switches that several hosts' traffic meets in, anything that
 /// moves while nobody asks, other programs on the hosts.
 public struct StepTimeModel {
+    /// Ranks that a time is predicted for, at most: the work grows with their square.
+    public static let mostRanks = 1024
+
     let plan: ModelPlan
     let configuration: RunConfiguration
     let machine: MachineFigures

@@ -45,13 +45,24 @@ import _TestSupport
             return try problem(whole.replacingOccurrences(of: old, with: new))
         }
         for text in ["", "[]", "{\"ranks\": 2}"] {
-            #expect(try problem(text).hasPrefix("\(path): must hold a machine's figures, but is no JSON of them; make it with"))
+            #expect(try problem(text).hasPrefix("\(path): must hold a machine's figures: it is no JSON of them; make it with"))
         }
         #expect(
             try changed("\"format_version\" : 1", "\"format_version\" : 9").contains(
                 "is of version 9, and this program reads 1"))
-        #expect(try changed("\"dense\" : 10", "\"dense\" : 0").contains("its dense is not a positive number"))
-        #expect(try changed("\"ranks\" : 2", "\"ranks\" : -1").contains("its ranks is not"))
+        for (old, new, name) in [
+            ("\"dense\" : 10", "\"dense\" : 0", "dense must be a positive number"),
+            ("\"dense\" : 10", "\"dense\" : 1e-320", "dense must be a positive number"),
+            ("\"latency\" : 1", "\"latency\" : -1", "latency must be a positive number"),
+            ("\"ranks\" : 2", "\"ranks\" : -1", "ranks must be a number from 1 to"),
+            ("\"threads\" : 1", "\"threads\" : 9223372036854775807", "threads must be a number from 1 to"),
+            ("\"ranks_per_machine\" : 2", "\"ranks_per_machine\" : 0", "ranks_per_machine must be"),
+            ("\"dim\" : 400", "\"dim\" : 100", "widths, and the rows of their experts, must be listed, ascending"),
+            ("\"rows\" : 1000", "\"rows\" : 1", "widths, and the rows of their experts, must be listed, ascending"),
+        ] {
+            let problem = try changed(old, new)
+            #expect(problem.contains("figures: its \(name)"), "\(problem)")
+        }
         #expect(throws: FileError.self) { try MachineFigures(file: "\(folder.path)/none") }
     }
 }

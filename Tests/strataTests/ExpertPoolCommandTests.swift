@@ -6,6 +6,7 @@ import _TestSupport
 @Suite(.serialized, .hangLimit) struct ExpertPoolCommandTests {
     private static let keys = [
         "model.moe.strata=[4, 5]", "model.moe.routing=top_any", "model.moe.top_any.scale=4", "model.moe.capacity_factor=none",
+        "training.validate_bleu=3",
         "model.moe.expert_pool={initial: [2, 2], minimum: 2, record: 2, period: 3, minimum_tokens: 20}",
     ]
     private static var options: [String] { keys.flatMap { ["--set", $0] } }
@@ -33,6 +34,11 @@ import _TestSupport
         let second = try Self.train(spread, .mpirun(4), "--resume")
         #expect(second.status == 0, "\(second)")
         #expect(try spread.losses("run") == alone.losses("run"))
+        // What is translated is the model that there is now: the second run began to translate after experts had come.
+        let scores = try [alone, spread].map { folder in
+            try folder.metrics("run").filter { $0["update"] as? Int != 4 }.compactMap { $0["valid_bleu"] as? Double }
+        }
+        #expect(scores[0].count == 3 && Set(scores[0]).count > 1 && scores[1] == scores[0], "\(scores)")
         let existing = try alone.metrics("run").compactMap { $0["experts_existing"] as? Int }
         #expect(try existing == spread.metrics("run").compactMap { $0["experts_existing"] as? Int })
         #expect(existing.count == 12 && existing[0] == 8 && Set(existing).count > 1, "\(existing)")

@@ -109,6 +109,7 @@ import _TestSupport
         let model = "\(Self.folder)/m4/smoe-4-4.yaml", machine = "\(folder.path)/machine.json"
         expectError(
             try Self.plan(model, "--ranks", "4", "--hosts", "3"), 64, "--hosts must divide the number of ranks, 4, but is 3")
+        expectError(try Self.plan(model, "--ranks", "1025", "--hosts", "1"), 64, "--ranks must be 1 to 1024, but is 1025")
         expectError(try Self.plan(model, "--hosts", "0"), 64, "--hosts must divide the number of ranks, 1, but is 0")
         expectError(try Self.plan(model, "--skew", "zipf:-1"), 64, "--skew must be uniform or zipf:s")
         expectError(try Self.plan(model, "--link", "fast"), 64, "--link must be a number and kbit, mbit or gbit")
@@ -150,6 +151,8 @@ import _TestSupport
         expectError(try simulate("--ranks", "6", "--hosts", "4"), 64, "--hosts must divide the number of ranks, 6, but is 4")
         expectError(try simulate("--skew", "zipf"), 64, "--skew must be uniform or zipf:s")
         expectError(try simulate("--seed", "-1"), 64, "--seed must be")
+        let pairs = try Self.document(simulate("--ranks", "8", "--set", "parallel.expert_parallel=2", "--json"))
+        #expect((pairs["points"] as? [[String: Any]])?.compactMap { $0["ranks"] as? Int } == [2, 4, 8], "\(pairs)")
     }
 
     @Test func thePapersModels() throws {

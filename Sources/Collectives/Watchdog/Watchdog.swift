@@ -2,7 +2,7 @@ import Glibc
 
 /// Notices that a rank waits in a collective without end, says for whom, and at last gives up.
 ///
-/// It is a thread beside each rank's, which takes no part in collectives (MPI is the rank's thread's alone): it reads where its
+/// It is a thread beside each rank's, which takes no part in collectives (MPI is the main thread's alone): it reads where its
 /// rank is, posts that on the board, and reads there what the others do.
 public final class Watchdog {
     /// Limits in seconds.

@@ -55,9 +55,7 @@ struct PlanCommand: ParsableCommand {
             throw CommandFailure(.usage, "strata plan needs a configuration, or --paper; see strata plan --help")
         }
         let ranks = ranks ?? 1
-        guard (1...1_000_000).contains(ranks) else {
-            throw CommandFailure(.usage, "--ranks must be 1 to 1000000, but is \(ranks)")
-        }
+        try require("--ranks", ranks, in: 1...(stepTime.isAsked ? StepTimeModel.mostRanks : 1_000_000))
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
         let measured = try measuredRun.map { try MeasuredRouting(of: RunFolder(existing: $0), for: configuration.model) }
         let model = try ModelPlan(

@@ -9,7 +9,8 @@ struct SimulateCommand: ParsableCommand {
         abstract: "Predict an update's time on 1, 2, 4, … ranks, up to 1,024, and say how far that can be believed.",
         discussion: """
             The model of strata plan --machine: nothing is trained. Experts' loads are drawn by --skew and --seed. The \
-            configuration is as given: give training.token_groups one for each rank, or ranks have nothing to do.
+            configuration is as given: give training.token_groups one for each rank, or ranks have nothing to do; where it names \
+            parallel.expert_parallel, numbers of ranks that this does not divide are left out.
 
             Example:
               strata simulate configs/m4/smoe-4-4.yaml --ranks 64 --hosts 8 --link 1gbit
@@ -30,7 +31,7 @@ struct SimulateCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        try require("--ranks", ranks, in: 1...1024)
+        try require("--ranks", ranks, in: 1...StepTimeModel.mostRanks)
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
         let model = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary, trained: configuration.training.trained)

@@ -15,14 +15,15 @@ struct HeldOutTranslations {
     }
 
     private let parts: [Part]
-    private let translator: Translator
+    private let run: TrainingRun
+    private let tokenizer: Tokenizer
     private let ranks: RankWorld
 
     /// - Throws: `DataError` where the prepared text cannot be read.
     init(_ run: TrainingRun, _ corpus: PreparedCorpus, sentences: Int, ranks: RankWorld) throws {
+        self.run = run
         self.ranks = ranks
-        translator = Translator(
-            models: [run.model], tokenizer: corpus.tokenizer, search: BeamSearch(beam: 1), expertGroup: run.groups.experts)
+        tokenizer = corpus.tokenizer
         parts = try run.configuration.data.directions.compactMap { direction in
             let (sources, references) = try corpus.references(direction, .valid)
             guard !sources.isEmpty else { return nil }
@@ -32,8 +33,11 @@ struct HeldOutTranslations {
         }
     }
 
-    /// The mean of the directions' BLEU; the same on every rank. Collective.
+    /// The mean of the directions' BLEU, the first rank's: hosts may differ in the last bit of a logarithm. Collective.
     func bleu() throws -> Double {
+        // A translator of this moment: training may have put another model in the place of the last.
+        let translator = Translator(
+            models: [run.model], tokenizer: tokenizer, search: BeamSearch(beam: 1), expertGroup: run.groups.experts)
         var sum = 0.0
         for part in parts {
             let own = try translator.translate(part.sources, to: part.direction.target)
@@ -41,6 +45,6 @@ struct HeldOutTranslations {
             sum += BLEU(tokenizer: BLEUTokenizer(scoring: part.direction.target))
                 .corpus(hypotheses: hypotheses, references: part.references)
         }
-        return sum / Double(parts.count)
+        return try ranks.world.broadcast(sum / Double(parts.count), root: 0)
     }
 }
