@@ -75,13 +75,18 @@ public struct RankPlan {
                 ? (plan.replicatedParameters / ranks + experts + kept * (trained / ranks + trainedExperts)) * float : 0,
             remaking: mixture?.pool == nil ? nil : held + gradients + kept * moments * float)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
-        // Whole rows: parts of one are as many floats.
-        let rows =
-            tokens * Double(plan.blocks) * (plan.largestRouting?.rowsPerToken ?? 0) / Double(mixture?.rowsPerToken ?? 1)
-        let leaving = rows * Double(places - 1) / Double(places)
-        // To the experts and back, in forward and in backward.
+        var perToken = 0.0
+        if places > 1, let mixture, let placement, let routing = plan.largestRouting {
+            let traffic = RowTraffic(
+                mixture, placement, dim: plan.configuration.dim / mixture.rowsPerToken, wire: configuration.parallel.wire)
+            for (stratum, rows) in routing.trainedRowsOfGate.enumerated() {
+                let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
+                perToken += traffic.bytes(rows, arriving: arriving, atStratum: stratum).reduce(0, +)
+            }
+        }
+        // To the experts and back, in forward and in backward, of each token but what stays at its own place.
         allToAllBytesPerUpdate = Int(
-            clamped: leaving * 4 * Double(configuration.parallel.wire.rowBytes(plan.configuration.dim)))
+            clamped: tokens * Double(plan.blocks) * perToken * Double(places - 1) / Double(places))
         // Of what n ranks add up, each sends the others their pieces of what it has, and the sum of its own: (n − 1) / n of each.
         let parts = ByPlacement { [layout] in layout.gradientParts($0, tokenGroups: training.tokenGroups) }
         func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {

@@ -121,13 +121,15 @@ public struct StepTimeModel {
         }
         let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
         let rowBytes = Double(configuration.parallel.wire.rowBytes(dim)), key = RandomKey(seed: seed).derived("loads")
+        let rowTraffic = RowTraffic(mixture, placement, dim: dim, wire: configuration.parallel.wire)
         for block in 0..<plan.blocks {
-            for rows in skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key) {
-                var bytes = [Double](repeating: 0, count: places), seconds = bytes
+            let gates = skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key)
+            for (stratum, rows) in gates.enumerated() {
+                var message = [Double](repeating: 0, count: places), seconds = message
                 for (place, experts) in placement.expertsOfPlace.enumerated() {
                     for expert in experts where rows[expert] > 0 {
                         let count = work.tokens * rows[expert]
-                        bytes[place] += count * rowBytes
+                        message[place] += count * rowBytes
                         seconds[place] +=
                             busiest * count * work.ofRow[expert]
                             / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
@@ -137,16 +139,19 @@ public struct StepTimeModel {
                 time.experts += rounds * mean
                 if !machine.sharesCores { time.waiting += rounds * ((seconds.max() ?? 0) - mean) }
                 guard places > 1 else { continue }
+                let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
+                let bytes = rowTraffic.bytes(rows, arriving: arriving, atStratum: stratum).map { work.tokens * $0 }
                 let traffic = layout.rows(bytes, isActive: isActive)
-                let moving =
-                    network.seconds(traffic) + network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
-                // To the experts and back, forward and backward; before that, how many rows come.
-                let exchange = 4 * moving + network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
+                // To the experts and back, forward and backward; before that, how many rows come, and which are shared.
+                let meetings = rowTraffic.isShared(atStratum: stratum) ? 6.0 : 5
+                let exchange =
+                    network.seconds(traffic)
+                    + meetings * network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
                 time.rows += rounds * max(0, exchange - overlap.rows * mean)
-                time.linkBytes += rounds * 4 * traffic.between
+                time.linkBytes += rounds * traffic.between
                 let all = bytes.reduce(0, +), leaving = all * Double(places - 1) / Double(places)
-                time.rowBytes += rounds * 4 * leaving * Double(isActive.count { $0 }) / Double(ranks)
-                time.rowMessageBytes = max(time.rowMessageBytes, bytes.max() ?? 0)
+                time.rowBytes += rounds * leaving * Double(isActive.count { $0 }) / Double(ranks)
+                time.rowMessageBytes = max(time.rowMessageBytes, message.max() ?? 0)
             }
         }
     }

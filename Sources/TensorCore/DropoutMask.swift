@@ -14,6 +14,13 @@ public struct DropoutMask: Sendable {
         scale = 65536 / Float(65536 - threshold)
     }
 
+    /// The same with draws of another key.
+    init(_ mask: DropoutMask, key: RandomKey) {
+        self.key = key
+        threshold = mask.threshold
+        scale = mask.scale
+    }
+
     public static let none = DropoutMask(probability: 0, key: RandomKey(seed: 0))
 
     public var dropsNothing: Bool { threshold == 0 }

@@ -5,6 +5,8 @@ public struct RandomKey: Hashable, Sendable {
 
     public init(seed: UInt64) { state = Self.mix(seed &+ 0x9E37_79B9_7F4A_7C15) }
     private init(state: UInt64) { self.state = state }
+    /// The key of the two halves of its state.
+    init(low: UInt32, high: UInt32) { state = UInt64(high) << 32 | UInt64(low) }
 
     public func derived(_ value: Int) -> RandomKey {
         RandomKey(state: Self.mix(state ^ Self.mix(UInt64(bitPattern: Int64(value)) &+ 0xD1B5_4A32_D192_ED03)))

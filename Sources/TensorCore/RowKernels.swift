@@ -2,12 +2,42 @@
 public enum RowKernels {
     /// out[i] ← x[indices[i]].
     public static func gather(_ context: ComputeContext, _ x: Tensor, _ indices: [Int32], into out: Tensor) {
+        gather(context, x, indices[...], into: out)
+    }
+
+    public static func gather(_ context: ComputeContext, _ x: Tensor, _ indices: ArraySlice<Int32>, into out: Tensor) {
         precondition(out.rows == indices.count && out.columns == x.columns)
         let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
         indices.withUnsafeBufferPointer { indices in
             context.pool.parallelRanges(indices.count, grain: 128) { rows in
                 for row in rows { (op + row * d).update(from: xp + Int(indices[row]) * d, count: d) }
             }
+        }
+    }
+
+    /// out[i] ← x[rows[i].first], or where there is a second, the sum of both.
+    public static func gatherSums(_ context: ComputeContext, _ x: Tensor, _ rows: ArraySlice<RowSum>, into out: Tensor) {
+        precondition(out.rows == rows.count && out.columns == x.columns)
+        let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
+        rows.withUnsafeBufferPointer { rows in
+            context.pool.parallelRanges(rows.count, grain: 128) { range in
+                for row in range {
+                    (op + row * d).update(from: xp + Int(rows[row].first) * d, count: d)
+                    if rows[row].second >= 0 { add(xp + Int(rows[row].second) * d, to: op + row * d, d) }
+                }
+            }
+        }
+    }
+
+    /// A row, or the sum of two.
+    public struct RowSum: Sendable {
+        public let first: Int32
+        /// −1: none.
+        public let second: Int32
+
+        public init(first: Int32, second: Int32 = -1) {
+            self.first = first
+            self.second = second
         }
     }
 
@@ -126,26 +156,30 @@ public enum RowKernels {
         }
     }
 
-    /// From dx, the gradient of `addWeightedSum`'s result: doutputs[slot] ← weight · dropout(dx[token]), and each choice's
-    /// dweight ← dropout(outputs[slot]) · dx[token] (0 where there is no slot).
+    /// From dx, the gradient of `addWeightedSum`'s result: each choice's dweight ← dropout(outputs[slot]) · dx[token] (0 where there is
+    /// no slot), and doutputs[doutputSlots[c]] ← weight · dropout(dx[token]), but for −1. `doutputSlots` nil: as the outputs.
     public static func weightedSumBackward(
-        _ context: ComputeContext, _ sum: WeightedSum, dx: Tensor, outputs: Tensor, into doutputs: Tensor
+        _ context: ComputeContext, _ sum: WeightedSum, dx: Tensor, outputs: Tensor, into doutputs: Tensor,
+        at doutputSlots: [Int32]? = nil
     ) -> [Float] {
         let (gp, op, dop) = (UnsafePointer(dx.pointer), UnsafePointer(outputs.pointer), doutputs.pointer)
         let (d, mask) = (dx.columns, sum.mask)
         var dweights = [Float](repeating: 0, count: sum.weights.count)
         dweights.withUnsafeMutableBufferPointer { dweights in
             let dw = dweights.baseAddress
-            withPointers(sum) { slots, weights, offsets, tokens, draws in
-                context.pool.parallelRanges(tokens.count, grain: 64) { range in
-                    for t in range {
-                        let g = gp + Int(tokens[t]) * d
-                        for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
-                            let slot = Int(slots[choice])
-                            if slot < 0 { continue }
-                            dw![choice] = choiceBackward(
-                                g, op + slot * d, into: dop + slot * d, d, weight: weights[choice], mask: mask,
-                                row: Int(draws[choice]))
+            (doutputSlots ?? sum.slots).withUnsafeBufferPointer { doutputSlots in
+                withPointers(sum) { slots, weights, offsets, tokens, draws in
+                    context.pool.parallelRanges(tokens.count, grain: 64) { range in
+                        for t in range {
+                            let g = gp + Int(tokens[t]) * d
+                            for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
+                                let slot = Int(slots[choice])
+                                if slot < 0 { continue }
+                                let target = Int(doutputSlots[choice])
+                                dw![choice] = choiceBackward(
+                                    g, op + slot * d, into: target < 0 ? nil : dop + target * d, d, weight: weights[choice],
+                                    mask: mask, row: Int(draws[choice]))
+                            }
                         }
                     }
                 }
@@ -154,35 +188,74 @@ public enum RowKernels {
         return dweights
     }
 
+    /// How rows are weighted that have travelled as they were, [rows, 4]: by weight and by the row and the key that dropout draws by.
+    public static let weightColumns = 4
+
+    /// Puts into weights[slots[c]] how choice c is weighted, whose rows go where `weigh` does it.
+    public static func describe(_ sum: WeightedSum, into weights: Tensor) {
+        precondition(weights.columns == weightColumns)
+        let key = sum.mask.key
+        for (choice, slot) in sum.slots.enumerated() where slot >= 0 {
+            let row = weights.row(Int(slot))
+            row[0] = sum.weights[choice]
+            row[1] = Float(bitPattern: UInt32(bitPattern: sum.drawRows[choice]))
+            (row[2], row[3]) = (Float(bitPattern: key.low), Float(bitPattern: key.high))
+        }
+    }
+
+    /// out[i] ← weight · dropout(x[indices[i]]), to the bit what `weightedSumBackward` makes of the row: by weights[i], whose key takes
+    /// the place of the mask's.
+    public static func weigh(
+        _ context: ComputeContext, _ x: Tensor, _ indices: ArraySlice<Int32>, weights: Tensor, mask: DropoutMask,
+        into out: Tensor
+    ) {
+        precondition(out.rows == indices.count && weights.rows == out.rows && weights.columns == weightColumns)
+        let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
+        indices.withUnsafeBufferPointer { indices in
+            context.pool.parallelRanges(indices.count, grain: 64) { range in
+                for row in range {
+                    let how = weights.row(row)
+                    let key = RandomKey(low: how[2].bitPattern, high: how[3].bitPattern)
+                    _ = choiceBackward(
+                        xp + Int(indices[row]) * d, nil, into: op + row * d, d, weight: how[0],
+                        mask: DropoutMask(mask, key: key), row: Int(Int32(bitPattern: how[1].bitPattern)))
+                }
+            }
+        }
+    }
+
+    /// doutput ← weight · dropout(g), and the product of dropout(g) and the output: what of both is asked for.
     @inline(__always)
     private static func choiceBackward(
-        _ g: UnsafePointer<Float>, _ output: UnsafePointer<Float>, into doutput: UnsafeMutablePointer<Float>, _ d: Int,
+        _ g: UnsafePointer<Float>, _ output: UnsafePointer<Float>?, into doutput: UnsafeMutablePointer<Float>?, _ d: Int,
         weight: Float, mask: DropoutMask, row: Int
     ) -> Float {
         var sums = Vector.zero, column = 0
         if mask.dropsNothing {
             while column + 16 <= d {
                 let gradient = g.vector(at: column)
-                doutput.store(gradient * weight, at: column)
-                sums = sums.addingProduct(gradient, output.vector(at: column))
+                doutput?.store(gradient * weight, at: column)
+                if let output { sums = sums.addingProduct(gradient, output.vector(at: column)) }
                 column += 16
             }
         } else {
             while column + 32 <= d {
                 let (low, high) = mask.factors(row: row, column: column, columns: d)
                 let first = g.vector(at: column) * low, second = g.vector(at: column + 16) * high
-                doutput.store(first * weight, at: column)
-                doutput.store(second * weight, at: column + 16)
-                sums = sums.addingProduct(first, output.vector(at: column))
-                sums = sums.addingProduct(second, output.vector(at: column + 16))
+                doutput?.store(first * weight, at: column)
+                doutput?.store(second * weight, at: column + 16)
+                if let output {
+                    sums = sums.addingProduct(first, output.vector(at: column))
+                    sums = sums.addingProduct(second, output.vector(at: column + 16))
+                }
                 column += 32
             }
         }
         var sum = sums.total
         while column < d {
             let gradient = g[column] * mask.factor(row: row, column: column, columns: d)
-            doutput[column] = gradient * weight
-            sum += gradient * output[column]
+            doutput?[column] = gradient * weight
+            if let output { sum += gradient * output[column] }
             column += 1
         }
         return sum

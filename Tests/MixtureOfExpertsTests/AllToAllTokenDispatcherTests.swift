@@ -54,6 +54,35 @@ import _TestSupport
         }
     }
 
+    /// Two ranks, four experts; what travels of rank 0's tokens to experts 2 and 3, which live on place 1.
+    @Test func aSharedPlanByHand() throws {
+        _ = try SimulatedCluster.run(ranks: 2) { communicator in
+            let context = ComputeContext(threads: 1), columns = 5
+            let dispatcher = AllToAllTokenDispatcher(
+                communicator: communicator, placement: ExpertPlacement(strata: [4], places: 2))
+            // Token 0 wants both, token 1 expert 3 and one here, token 2 both, but first one here; token 3 both of those here.
+            let choices = communicator.rank == 0 ? [[3, 2], [3, 0], [0, 2, 3], [1, 0]] : []
+            let plan = try dispatcher.plan(context, Self.decision(context, choices, of: 4))
+            guard communicator.rank == 0 else {
+                // Expert 2 gets tokens 0 and 2, expert 3 tokens 0, 1 and 2.
+                #expect(plan.expertRows == [2, 3])
+                _ = try dispatcher.toExperts(context, context.zeros(0, columns), plan).complete()
+                _ = try dispatcher.gradientsToTokens(context, context.tensor([1, 2, 4, 8, 16], rows: 5, columns: 1), plan)
+                    .complete()
+                return
+            }
+            #expect(plan.rowTokens == [1, 2, 3, 3, 0, 2, 0, 1, 2] && plan.tokens == [1, 2, 3, 3, 0, 2, 1])
+            // Five choices are told of, two numbers each; three rows leave.
+            #expect(dispatcher.bytesSent == 5 * 8)
+            _ = try dispatcher.toExperts(context, context.zeros(7, columns), plan).complete()
+            #expect(dispatcher.bytesSent == 5 * 8 + 3 * columns * 4)
+            // Token 0's two are added up; token 2's are not: one here comes before them.
+            let gradients = try dispatcher.gradientsToTokens(context, context.zeros(4, 1), plan).complete()
+            #expect(plan.gradientSlots == [5, -1, 6, 0, 1, 4, 7, 3, 2])
+            #expect(gradients.elements == [0, 0, 0, 0, 2, 1 + 4, 8, 16])
+        }
+    }
+
     /// Tokens of two, none, three and one choices.
     @Test func aRaggedPlanByHand() throws {
         try alone { communicator in

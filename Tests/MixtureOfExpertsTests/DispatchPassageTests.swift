@@ -8,7 +8,7 @@ import _TestSupport
 
 /// Rows that are computed as they arrive.
 @Suite struct DispatchPassageTests {
-    /// A decision of the best expert or two for `tokens` tokens, and rows in the order of its plan that say whose they are.
+    /// The plan of a decision of the best expert or two for `tokens` tokens, and their rows.
     private static func routed(
         _ dispatcher: any TokenDispatcher, _ context: ComputeContext, tokens: Int, seed: UInt64
     ) throws -> (plan: DispatchPlan, rows: Tensor) {
@@ -21,7 +21,7 @@ import _TestSupport
         let decision = StratifiedRouter(site).route(
             context, logits: logits, rows: (0..<tokens).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
         let plan = try dispatcher.plan(context, decision)
-        return (plan, context.tensor(normalValues(plan.rowsSent * 3, seed: seed + 1), rows: plan.rowsSent, columns: 3))
+        return (plan, context.tensor(normalValues(tokens * 3, seed: seed + 1), rows: tokens, columns: 3))
     }
 
     /// Every row is computed once, after it has arrived; with enough rows those of a rank and those of others apart, and with few all at
@@ -33,7 +33,7 @@ import _TestSupport
                 let dispatcher = makeTokenDispatcher(communicator: communicator, strata: [ranks, ranks + 1], wire: wire)
                 let own = communicator.rank == 1 ? tokens / 2 : tokens
                 let (plan, rows) = try Self.routed(dispatcher, context, tokens: own, seed: UInt64(communicator.rank))
-                let there = try dispatcher.toExperts(context, rows, plan)
+                let there = try dispatcher.toExperts(context, context.gathered(rows, plan.tokens), plan)
                 let outputs = context.zeros(plan.rowsReceived, 3)
                 let back = try dispatcher.toTokens(context, outputs, plan)
                 var visits = [Int](repeating: 0, count: plan.rowsReceived), calls = 0
@@ -49,18 +49,22 @@ import _TestSupport
                     }
                 }
                 #expect(visits.allSatisfy { $0 == 1 })
-                #expect(tokens == 1500 ? calls > plan.parts.count && calls > 2 : calls == 1)
-                let expected = context.zeros(rows.rows, 3)
-                if wire == .bfloat16 { BFloat16Rows.round(context, rows, into: expected) } else { expected.copy(from: rows) }
+                #expect(tokens == 1500 ? calls > plan.route.parts.count && calls > 2 : calls == 1)
+                let choices = context.gathered(rows, plan.rowTokens), expected = context.zeros(choices.rows, 3)
+                if wire == .bfloat16 {
+                    BFloat16Rows.round(context, choices, into: expected)
+                } else {
+                    expected.copy(from: choices)
+                }
                 #expect(try back.end().elements == expected.elements.map { 2 * $0 })
             }
         }
     }
 
     /// To the bit: what a rank alone makes of a token group, and of its gradients.
-    @Test(arguments: [2, 4]) func aBlockDoesTheSameOnAnyRanks(ranks: Int) throws {
+    @Test(arguments: [2, 4], [1, 2, 3]) func aBlockDoesTheSameOnAnyRanks(ranks: Int, topK: Int) throws {
         var configuration = MixtureConfiguration(strata: [4, 5], methods: [BestChoice()])
-        (configuration.topK, configuration.capacityFactor) = (2, nil)
+        (configuration.topK, configuration.capacityFactor) = (topK, nil)
         let shared = configuration
         @Sendable func train(_ communicator: any Communicator, group: Int) throws -> TinyBlock.Result {
             let tiny = try TinyBlock(shared, group: communicator, dropout: 0.2, threads: 2)

@@ -139,7 +139,7 @@ private enum Example {
     }
 
     @Test func bfloat16HalvesRows() throws {
-        var configuration = Example.configuration(strata: [4, 4])
+        var configuration = Example.configuration(strata: [4])
         let whole = try Example.model(configuration).time(ranks: 4, hosts: 2)
         configuration.parallel.wire = .bfloat16
         let half = try Example.model(configuration).time(ranks: 4, hosts: 2)
@@ -227,10 +227,29 @@ private enum Example {
 }
 
 @Suite struct StepTrafficTests {
+    /// Tokens take all pairs of experts in turn.
+    private struct EveryPair: RoutingRule {
+        static let routing = "every_pair"
+
+        func choose(_ gate: GateScores) -> RoutingChoices {
+            let pairs = gate.visible.flatMap { first in gate.visible.filter { $0 != first }.map { (first, $0) } }
+            var choices = RoutingChoices(tokens: gate.tokens, choicesPerToken: 2)
+            for token in 0..<gate.tokens {
+                let pair = pairs[token % pairs.count]
+                choices.add(pair.0)
+                choices.add(pair.1)
+                choices.endToken(leading: pair.0)
+            }
+            return choices
+        }
+    }
+
     /// What is predicted to be sent is what simulated ranks send, where loads are even; tokens are those of the groups.
     @Test(arguments: [(2, nil, WireFormat.float32), (4, nil, .float32), (4, 2, .bfloat16)] as [(Int, Int?, WireFormat)])
     func bytesAreThoseOfATraining(ranks: Int, expertParallel: Int?, wire: WireFormat) throws {
         var configuration = Example.configuration(strata: [4])
+        configuration.model.mixture = MixtureConfiguration(strata: [4], methods: [EveryPair()])
+        configuration.model.mixture?.capacityFactor = nil
         (configuration.parallel.expertParallel, configuration.parallel.wire) = (expertParallel, wire)
         let final = configuration
         let time = try Example.model(final).time(ranks: ranks, hosts: 1)

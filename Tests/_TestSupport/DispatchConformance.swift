@@ -76,8 +76,8 @@ public enum DispatchConformance {
         let wire: WireFormat
         let context = ComputeContext(threads: 1)
         let what: String
-        /// Wide enough for what a row says of itself, and not a round number.
-        let columns = 7
+        /// Wide enough for what a row says of itself, and neither a round number nor below a vector's.
+        let columns = 37
 
         init(_ communicator: any Communicator, strata: [Int], wire: WireFormat, what: String) {
             self.communicator = communicator
@@ -96,20 +96,126 @@ public enum DispatchConformance {
             let decision = StratifiedRouter(gate).route(
                 context, logits: logits, rows: (0..<logits.rows).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
             let plan = try dispatcher.plan(context, decision)
-            try require(dispatcher.bytesSent == 0, "counts are not rows")
+            let told = dispatcher.bytesSent
             let whole = try rows(of: decision, plan)
             // What is rounded already travels without loss; what each row says of itself is.
             let departing = wire == .float32 ? whole : rounded(whole)
-            let arrived = try dispatcher.toExperts(context, departing, plan).complete()
-            let sentOut = dispatcher.bytesSent
-            try checkArrived(arrived, plan)
+            let tokens = gathered(departing, plan.tokens)
+            let arrived = try dispatcher.toExperts(context, tokens, plan).complete()
+            let sentOut = dispatcher.bytesSent - told
+            try checkArrived(arrived, decision, plan)
             let returned = try dispatcher.toTokens(context, arrived, plan).complete()
-            let sentBack = dispatcher.bytesSent - sentOut
-            try require(returned.elements == departing.elements, "there and back must be the identity")
-            let travelled = try dispatcher.toExperts(context, whole, plan).complete()
+            let sentBack = dispatcher.bytesSent - told - sentOut
+            let expected = gathered(departing, plan.rowTokens).elements
+            try require(returned.elements == expected, "there and back must be the identity")
+            let travelled = try dispatcher.toExperts(context, gathered(whole, plan.tokens), plan).complete()
             let rounded = try dispatcher.toTokens(context, travelled, plan).complete()
-            try require(rounded.elements == departing.elements, "rows must be rounded, to other ranks or to the own")
-            try checkConservation(decision, plan, bytes: (out: sentOut, back: sentBack))
+            try require(rounded.elements == expected, "rows must be rounded, to other ranks or to the own")
+            try checkConservation(decision, plan, bytes: (told: told, out: sentOut, back: sentBack))
+            try checkGradients(decision, plan)
+        }
+
+        /// What travels less of gradients changes no bit of them, to the experts and to the tokens.
+        private func checkGradients(_ decision: RoutingDecision, _ plan: DispatchPlan) throws {
+            let tokens = decision.tokens, rank = UInt64(communicator.rank)
+            let experts = plan.expertRows.reduce(0, +), weightsOfChoices = normalValues(decision.experts.count, seed: 3 + rank)
+            let dx = context.tensor(normalValues(tokens * columns, seed: 5 + rank), rows: tokens, columns: columns)
+            let outputs = context.tensor(
+                normalValues(plan.rowsSent * columns, seed: 7 + rank), rows: plan.rowsSent, columns: columns)
+            let drows = context.tensor(normalValues(experts * columns, seed: 9 + rank), rows: experts, columns: columns)
+            for dropout in [0, 0.4] as [Float] {
+                let sum = RowKernels.WeightedSum(
+                    slots: plan.slots, weights: weightsOfChoices, offsets: decision.offsets,
+                    tokens: (0..<tokens).map { Int32($0) }, experts: decision.experts, expertCount: placement.experts,
+                    mask: DropoutMask(probability: dropout, key: RandomKey(seed: 11 + rank)))
+                let all = context.uninitialized(plan.rowsSent, columns)
+                let dweights = RowKernels.weightedSumBackward(context, sum, dx: dx, outputs: outputs, into: all)
+                // The outputs' way back, the other way round, brings each choice's row to its expert.
+                let expected = try atExperts(wire == .float32 ? all : rounded(all), plan)
+                let before = dispatcher.bytesSent
+                let (rows, made) = plan.outputGradients(context, sum, dx: dx, outputs: outputs)
+                let arrived = try dispatcher.gradientsToExperts(context, rows, plan, weighted: sum).complete()
+                try require(made == dweights, "the weights' gradients")
+                try require(arrived.elements == expected, "weighted at home or at the experts")
+                let saved = sharesGradients(decision)
+                let leaving = leaving(plan, sharing: saved) * wire.rowBytes(columns)
+                let weights = saved ? choicesElsewhere(plan) * 4 * RowKernels.weightColumns : 0
+                try require(dispatcher.bytesSent - before == leaving + weights, "\(dispatcher.bytesSent - before) bytes out")
+            }
+            func added(_ rows: Tensor, _ slots: [Int32]) -> [Float] {
+                let sums = context.uninitialized(tokens, columns)
+                RowKernels.sumChoices(context, rows, slots: slots, offsets: decision.offsets, into: sums)
+                return sums.elements
+            }
+            let each = try dispatcher.toTokens(context, drows, plan).complete()
+            let before = dispatcher.bytesSent
+            let sums = try dispatcher.gradientsToTokens(context, drows, plan).complete()
+            let bytes = dispatcher.bytesSent - before
+            try require(added(sums, plan.gradientSlots) == added(each, plan.slots), "added up at the experts or at home")
+            let pairs = sharesGradients(decision) ? try communicator.allReduce(pairsElsewhere(decision, plan), .sum) : 0
+            let choices = try communicator.allReduce(choicesElsewhere(plan), .sum)
+            try require(
+                try communicator.allReduce(bytes, .sum) == (choices - pairs) * wire.rowBytes(columns),
+                "\(bytes) bytes back, of \(choices) choices and \(pairs) pairs on all ranks")
+        }
+
+        /// Rows of choices, at their experts: sent as they are, to be found by the rank and the row that they are of.
+        private func atExperts(_ rows: Tensor, _ plan: DispatchPlan) throws -> [Float] {
+            let experts = placement.expertsOfPlace.map(\.count), runs = plan.sentRows
+            var elements: [[Float]] = [], row = 0
+            for count in runs {
+                elements.append((row..<row + count).flatMap { row in (0..<columns).map { rows[row, $0] } })
+                row += count
+            }
+            let all = try (0..<communicator.size).map { target in
+                try communicator.allGather(varying: elements[target])
+            }[communicator.rank]
+            precondition(experts[communicator.rank] == plan.expertRows.count)
+            var next = [Int](repeating: 0, count: all.count), ordered: [Float] = []
+            for expert in plan.expertRows.indices {
+                for source in all.indices {
+                    let count = plan.sourceRows[source][expert] * columns
+                    ordered += all[source][next[source]..<next[source] + count]
+                    next[source] += count
+                }
+            }
+            return ordered
+        }
+
+        private func sharesGradients(_ decision: RoutingDecision) -> Bool {
+            wire == .float32 && communicator.size > 1
+                && placement.sharesRows(decision.gate.configuration, visible: decision.visible)
+        }
+
+        private func choicesElsewhere(_ plan: DispatchPlan) -> Int { plan.rowsSent - plan.sentRows[communicator.rank] }
+
+        /// Rows that leave this rank: one for each other place that a token wants, or for each choice.
+        private func leaving(_ plan: DispatchPlan, sharing: Bool) -> Int {
+            guard sharing else { return choicesElsewhere(plan) }
+            var wanted = Set<[Int]>(), row = 0
+            for (place, count) in plan.sentRows.enumerated() {
+                if place != communicator.rank {
+                    for next in row..<row + count { wanted.insert([place, Int(plan.rowTokens[next])]) }
+                }
+                row += count
+            }
+            return wanted.count
+        }
+
+        /// Tokens whose first two kept choices are at one other place.
+        private func pairsElsewhere(_ decision: RoutingDecision, _ plan: DispatchPlan) -> Int {
+            (0..<decision.tokens).count { token in
+                let places = decision.choices(ofToken: token).filter { decision.kept[$0] }.prefix(2).map {
+                    placement.placeOfExpert[Int(decision.experts[$0])]
+                }
+                return places.count == 2 && places[0] == places[1] && places[0] != communicator.rank
+            }
+        }
+
+        private func gathered(_ rows: Tensor, _ indices: [Int32]) -> Tensor {
+            let gathered = context.uninitialized(indices.count, columns)
+            RowKernels.gather(context, rows, indices, into: gathered)
+            return gathered
         }
 
         private func rounded(_ rows: Tensor) -> Tensor {
@@ -118,28 +224,34 @@ public enum DispatchConformance {
             return rounded
         }
 
-        /// Every routed row says whose it is: rank, token, choice, expert.
+        /// Every token's row says whose it is: rank, token.
         private func rows(of decision: RoutingDecision, _ plan: DispatchPlan) throws -> Tensor {
             let rows = context.tensor(
-                normalValues(plan.rowsSent * columns, seed: 9), rows: plan.rowsSent, columns: columns)
+                normalValues(decision.tokens * columns, seed: 9), rows: decision.tokens, columns: columns)
             var seen = [Int](repeating: 0, count: plan.rowsSent)
             for (index, slot) in plan.slots.enumerated() {
                 try require((slot >= 0) == decision.kept[index], "choice \(index) has slot \(slot)")
                 guard slot >= 0 else { continue }
-                let token = Int(decision.choiceTokens[index])
-                try require(plan.rowTokens[Int(slot)] == Int32(token), "row \(slot) must be of token \(token)")
+                let token = decision.choiceTokens[index]
+                try require(plan.rowTokens[Int(slot)] == token, "row \(slot) must be of token \(token)")
                 seen[Int(slot)] += 1
-                rows[Int(slot), 0] = Float(communicator.rank)
-                rows[Int(slot), 1] = Float(token)
-                rows[Int(slot), 2] = Float(index - Int(decision.offsets[token]))
-                rows[Int(slot), 3] = Float(decision.experts[index])
             }
             try require(seen.allSatisfy { $0 == 1 }, "every row must have one choice")
+            for token in 0..<decision.tokens {
+                rows[token, 0] = Float(communicator.rank)
+                rows[token, 1] = Float(token)
+            }
             return rows
         }
 
         /// Rows stand by expert, within an expert by the rank they come from, and within that by token.
-        private func checkArrived(_ arrived: Tensor, _ plan: DispatchPlan) throws {
+        private func checkArrived(_ arrived: Tensor, _ decision: RoutingDecision, _ plan: DispatchPlan) throws {
+            // Each rank's kept choices: token, expert.
+            let chosen = try communicator.allGather(
+                varying: decision.experts.indices.filter { decision.kept[$0] }.flatMap {
+                    [decision.choiceTokens[$0], decision.experts[$0]]
+                }
+            ).map { list in Set(stride(from: 0, to: list.count, by: 2).map { [list[$0], list[$0 + 1]] }) }
             let experts = placement.expertsOfPlace[communicator.rank]
             try require(plan.expertRows.count == experts.count, "a count for each expert")
             try require(arrived.rows == plan.expertRows.reduce(0, +), "\(arrived.rows) rows arrived")
@@ -147,22 +259,23 @@ public enum DispatchConformance {
             for (expert, count) in zip(experts, plan.expertRows) {
                 var last = (rank: -1, token: -1)
                 for _ in 0..<count {
-                    try require(Int(arrived[row, 3]) == expert, "row \(row) is for expert \(arrived[row, 3]), not \(expert)")
                     let source = (rank: Int(arrived[row, 0]), token: Int(arrived[row, 1]))
-                    if communicator.size > 1 {
-                        try require(source.rank >= last.rank, "row \(row) of expert \(expert) is out of order")
-                    }
+                    try require(
+                        chosen[source.rank].contains([Int32(source.token), Int32(expert)]),
+                        "row \(row) is not for expert \(expert)")
+                    try require(source > last, "row \(row) of expert \(expert) is out of order, or there twice")
                     last = source
                     row += 1
                 }
             }
         }
 
-        /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row.
+        /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row: to the experts one for each token and
+        /// rank that has experts for it, back one for each choice.
         private func checkConservation(
-            _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (out: Int, back: Int)
+            _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (told: Int, out: Int, back: Int)
         ) throws {
-            let routed = decision.kept.count { $0 }
+            let routed = decision.kept.count { $0 }, place = communicator.rank
             try require(plan.rowsSent == routed, "\(plan.rowsSent) rows for \(routed) choices")
             try require(plan.sentRows.reduce(0, +) == routed, "sent \(plan.sentRows)")
             try require(try communicator.allToAll(counts: plan.sentRows) == plan.receivedRows, "peers sent otherwise")
@@ -170,8 +283,9 @@ public enum DispatchConformance {
                 try communicator.allReduce(plan.rowsSent, .sum), try communicator.allReduce(plan.rowsReceived, .sum)
             )
             try require(sent == received, "\(sent) rows were sent, \(received) received")
-            let place = communicator.rank
-            let (toOthers, fromOthers) = (routed - plan.sentRows[place], plan.rowsReceived - plan.receivedRows[place])
+            let shares = communicator.size > 1 && placement.sharesRows(decision.gate.configuration, visible: decision.visible)
+            let (toOthers, fromOthers) = (leaving(plan, sharing: shares), plan.rowsReceived - plan.receivedRows[place])
+            try require(bytes.told == (shares ? choicesElsewhere(plan) * 8 : 0), "\(bytes.told) bytes of what is shared")
             try require(bytes.out == toOthers * wire.rowBytes(columns), "\(bytes.out) bytes for \(toOthers) rows out")
             try require(bytes.back == fromOthers * wire.rowBytes(columns), "\(bytes.back) bytes for \(fromOthers) rows back")
         }

@@ -137,7 +137,20 @@ import _TestSupport
         let refused = try Launch.alone.strata(["bench", "experts"] + unequal + ["--ratios", "1,2,3"])
         expectError(refused, 64, "--ratios must be 2 numbers between 1 and 65536, such as 9,13,19,23, but is '1,2,3'")
         let exchanges = try #require(try figures(.simulated(2), ["alltoall", "--repetitions", "1"]) as? [[String: Double]])
-        #expect(exchanges.count == 4 && Set(exchanges[0].keys) == ["mebibytes_a_rank", "dispatcher_ms", "bare_ms", "ratio"])
+        #expect(
+            exchanges.count == 4
+                && Set(exchanges[0].keys) == [
+                    "mebibytes_a_rank", "dispatcher_sent_mebibytes", "bare_sent_mebibytes", "dispatcher_ms", "bare_ms", "ratio",
+                ])
+        #expect(
+            exchanges.allSatisfy { $0["dispatcher_sent_mebibytes"] == $0["bare_sent_mebibytes"] },
+            "of one choice nothing is shared")
+        let routed = try #require(
+            try figures(.simulated(2), ["alltoall", "--repetitions", "1", "--top-k", "2", "--experts", "4"])
+                as? [[String: Double]])
+        // Of a token's two choices 1 is expected elsewhere, and at 22 / 28 of the tokens at least one: in three ways of four.
+        let share = try #require(routed.last.map { ($0["dispatcher_sent_mebibytes"] ?? 0) / ($0["bare_sent_mebibytes"] ?? 1) })
+        #expect(abs(share - (3 * 22.0 / 28 + 1) / 4) < 0.02)
     }
 
     @Test func whatIsOutOfRangeIsRefused() throws {

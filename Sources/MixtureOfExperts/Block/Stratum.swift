@@ -88,9 +88,8 @@ struct Stratum {
         _ passage: Passage, dx: Tensor, entry: Tensor?, dentry: Tensor?, lossScale: Float, _ context: ComputeContext
     ) throws -> Tensor {
         let d = dx.columns, plan = passage.plan, decision = passage.decision
-        let doutputs = context.uninitialized(plan.rowsSent, d)
-        var dweights = context.clock.measure(.dispatch, "mix backward") {
-            RowKernels.weightedSumBackward(context, passage.weightedSum, dx: dx, outputs: passage.outputs, into: doutputs)
+        var (doutputs, dweights) = context.clock.measure(.dispatch, "mix backward") {
+            plan.outputGradients(context, passage.weightedSum, dx: dx, outputs: passage.outputs)
         }
         unscale(&dweights, unscaled: unscaledWeights(decision, passage.factors))
         if let factors = passage.factors { for choice in dweights.indices { dweights[choice] *= factors[choice] } }
@@ -101,9 +100,9 @@ struct Stratum {
             ?? dispatcher.toExperts(
                 context, expertRows(normalized, rows: passage.rows, entry: entry, plan, context), plan
             ).complete()
-        let there = try dispatcher.toExperts(context, doutputs, plan)
+        let there = try dispatcher.gradientsToExperts(context, doutputs, plan, weighted: passage.weightedSum)
         let gradients = experts.gradients(context, hidden: passage.hidden, expertRows: plan.expertRows)
-        let back = try dispatcher.toTokens(context, gradients.drows, plan)
+        let back = try dispatcher.gradientsToTokens(context, gradients.drows, plan)
         try plan.pass(there, back) { arrived in
             context.clock.measure(.experts, "experts backward") {
                 experts.backward(
@@ -119,7 +118,7 @@ struct Stratum {
         let drows = try back.end()
         let dnormalized = context.uninitialized(passage.rows.count, d)
         context.clock.measure(.dispatch, "route backward") {
-            RowKernels.sumChoices(context, drows, slots: plan.slots, offsets: decision.offsets, into: dnormalized)
+            RowKernels.sumChoices(context, drows, slots: plan.gradientSlots, offsets: decision.offsets, into: dnormalized)
             if let dentry {
                 RowKernels.scatterAdd(context, dnormalized, passage.rows, to: dentry)
                 dnormalized.fill(0)
@@ -142,8 +141,8 @@ struct Stratum {
     private func expertRows(
         _ normalized: Tensor, rows: [Int32], entry: Tensor?, _ plan: DispatchPlan, _ context: ComputeContext
     ) -> Tensor {
-        guard let entry else { return context.gathered(normalized, plan.rowTokens) }
-        return context.gathered(entry, plan.rowTokens.map { rows[Int($0)] })
+        guard let entry else { return context.gathered(normalized, plan.tokens) }
+        return context.gathered(entry, plan.tokens.map { rows[Int($0)] })
     }
 
     /// The rows that the gate sees, and the LayerNorm's statistics.

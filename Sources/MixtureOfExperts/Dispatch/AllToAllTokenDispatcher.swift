@@ -19,13 +19,16 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
 
     public var place: Int { communicator.rank }
 
-    /// Exchanges the counts of a decision.
+    /// Exchanges the counts of a decision, and where rows are shared, which.
     public func plan(_ context: ComputeContext, _ decision: RoutingDecision) throws -> DispatchPlan {
         let (rowTokens, slots, counts) = context.clock.measure(.dispatch, "arrange") {
             DispatchPlan.arrange(decision, placement: placement)
         }
         let received = try context.clock.measure(.communication, "exchange counts") { try exchange(counts) }
-        return DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: received, place: place)
+        return try DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: received, place: place) {
+            guard placement.sharesRows(decision.gate.configuration, visible: decision.visible) else { return nil }
+            return try share(context, decision, slots: slots, counts: counts, $0, $1, $2)
+        }
     }
 
     private func exchange(_ counts: [[Int]]) throws -> [[Int]] {
@@ -39,26 +42,70 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
         return (0..<placement.places).map { source in (0..<experts).map { Int(received[source * width + $0]) } }
     }
 
+    /// Tells the peers of each choice's row what they must know of it.
+    private func share(
+        _ context: ComputeContext, _ decision: RoutingDecision, slots: [Int32], counts: [[Int]], _ route: RowRoute,
+        _ runs: [[RowRun]], _ peers: [PartPeers]
+    ) throws -> SharedRows {
+        let departures = context.clock.measure(.dispatch, "arrange") {
+            SharedRows.Departures(decision, slots: slots, counts: counts, placement: placement, place: place)
+        }
+        let sent = context.uninitialized(route.sentRows, SharedRows.columns)
+        for (row, note) in departures.notes.enumerated() {
+            for column in 0..<SharedRows.columns { sent[row, column] = Float(bitPattern: UInt32(bitPattern: note[column])) }
+        }
+        let received = try start(context, sent, route, .float32).complete()
+        return context.clock.measure(.dispatch, "arrange") {
+            let notes = (0..<received.rows).map { row in
+                SIMD2(Int32(bitPattern: received[row, 0].bitPattern), Int32(bitPattern: received[row, 1].bitPattern))
+            }
+            return SharedRows(
+                departures, notes: notes, runs: runs, peers: peers, place: place, sumsGradients: wire == .float32)
+        }
+    }
+
     public func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
-        precondition(rows.rows == plan.rowsSent)
+        precondition(rows.rows == plan.tokens.count)
+        guard let shared = plan.shared else { return try start(context, rows, plan.route, wire) }
         return try start(
-            context, rows, into: plan.rowsReceived, plan.parts, own: (plan.sentRuns[place], plan.receivedRuns[place]))
+            context, rows, shared.route, wire,
+            copies: .init(origins: shared.origins, arrivals: plan.arrivals, weights: nil))
     }
 
     public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
         precondition(rows.rows == plan.rowsReceived)
+        return try start(context, rows, plan.route.reversed, wire)
+    }
+
+    public func gradientsToExperts(
+        _ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan, weighted sum: RowKernels.WeightedSum
+    ) throws -> RowTransit {
+        guard let shared = plan.shared, shared.gradients != nil else {
+            precondition(rows.rows == plan.rowsSent)
+            return try start(context, rows, plan.route, wire)
+        }
+        precondition(rows.rows == plan.tokens.count)
+        let weights = context.uninitialized(plan.rowsSent, RowKernels.weightColumns)
+        context.clock.measure(.dispatch, "weights") { RowKernels.describe(sum, into: weights) }
         return try start(
-            context, rows, into: plan.rowsSent,
-            plan.parts.map { RowPart(sentRuns: $0.receivedRuns, receivedRuns: $0.sentRuns) },
-            own: (plan.receivedRuns[place], plan.sentRuns[place]))
+            context, rows, shared.route, wire,
+            copies: .init(
+                origins: shared.origins, arrivals: plan.arrivals,
+                weights: (try start(context, weights, plan.route, .float32), sum.mask)))
+    }
+
+    public func gradientsToTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
+        precondition(rows.rows == plan.rowsReceived)
+        guard let gradients = plan.shared?.gradients else { return try start(context, rows, plan.route.reversed, wire) }
+        return try start(context, rows, gradients.route, wire, sums: gradients.sums)
     }
 
     /// Every row straight to its place.
     private func start(
-        _ context: ComputeContext, _ rows: Tensor, into count: Int, _ parts: [RowPart], own: (from: [RowRun], to: [RowRun])
+        _ context: ComputeContext, _ rows: Tensor, _ route: RowRoute, _ wire: WireFormat, sums: [RowKernels.RowSum]? = nil,
+        copies: RowTransit.Copies? = nil
     ) throws -> RowTransit {
-        let departing = parts.reduce(0) { $0 + $1.sentRuns.reduce(0) { $0 + $1.count } }
-        bytesSent += departing * wire.rowBytes(rows.columns)
-        return try RowTransit(context, rows, into: count, parts, own: own, over: communicator, wire)
+        bytesSent += route.departing * wire.rowBytes(rows.columns)
+        return try RowTransit(context, rows, route, over: communicator, wire, sums: sums, copies: copies)
     }
 }

@@ -12,10 +12,10 @@ extension DispatchPlan {
         guard there.movesWhileComputing, pieces > 0, rowsReceived >= Self.fewestRowsAtATime * pieces else {
             _ = try there.complete()
             try compute(ExpertRows.all(expertRows))
-            for _ in parts { try back.sendNext() }
+            for _ in route.parts { try back.sendNext() }
             return back.moveOwn()
         }
-        for _ in parts { try there.sendNext() }
+        for _ in route.parts { try there.sendNext() }
         there.moveOwn()
         var own = own[...]
         for (part, arrived) in arrivals.enumerated() {
@@ -27,5 +27,23 @@ extension DispatchPlan {
         try compute(Array(own))
         back.moveOwn()
         try there.end()
+    }
+
+    /// From dx, the gradient of what a weighted sum was added to, the gradients of the outputs as they leave for their experts, those of
+    /// this place's weighted and those of others to be weighted there; and the choices' dweights.
+    public func outputGradients(
+        _ context: ComputeContext, _ sum: RowKernels.WeightedSum, dx: Tensor, outputs: Tensor
+    ) -> (rows: Tensor, dweights: [Float]) {
+        guard let shared, let gradients = shared.gradients else {
+            let rows = context.uninitialized(rowsSent, dx.columns)
+            return (rows, RowKernels.weightedSumBackward(context, sum, dx: dx, outputs: outputs, into: rows))
+        }
+        let rows = context.uninitialized(shared.tokens.count, dx.columns)
+        for others in [0..<gradients.own.lowerBound, gradients.own.upperBound..<rows.rows] {
+            RowKernels.gather(context, dx, shared.tokens[others].map { sum.tokens[Int($0)] }, into: rows.rows(others))
+        }
+        let dweights = RowKernels.weightedSumBackward(
+            context, sum, dx: dx, outputs: outputs, into: rows, at: gradients.ownRows)
+        return (rows, dweights)
     }
 }

@@ -105,6 +105,12 @@ public struct ExpertPlacement: Equatable, Sendable {
         }
     }
 
+    /// Whether a token may have several experts at one place, at a gate that sees `visible`.
+    public func sharesRows(_ configuration: MixtureConfiguration, visible: Range<Int>) -> Bool {
+        guard configuration.topK > 1 || !configuration.rule.readsTopK else { return false }
+        return places > 1 && expertsOfPlace.contains { $0.count(where: visible.contains) > 1 }
+    }
+
     /// Experts that the strata have room for.
     public var experts: Int { placeOfExpert.count }
     /// The global ids of those that exist, ascending.

@@ -14,34 +14,58 @@ public final class RowTransit {
     private let parts: [RowPart]
     /// Where the rows that stay at this place are, and where they go.
     private let own: (from: [RowRun], to: [RowRun])
-    /// What travels, as it does: `source` and `rows` themselves unless they are packed. Nil where nothing does.
-    private let travel: (exchange: any RowExchange, sent: Tensor, received: Tensor)?
+    private let travel: Travel?
+    /// What is sent, where it is not rows of `source`.
+    private let sums: [RowKernels.RowSum]?
+    private let copies: Copies?
     /// Whether rows travel while this rank computes.
     let movesWhileComputing: Bool
     private var sentParts = 0
-    private var unpacked: [Bool]
+    private var settled: [Bool]
 
-    /// Between the places of a communicator. A collective operation.
+    /// What travels, and how it comes: `sent` and `received` are `source` and `landed` themselves unless they are made for the way;
+    /// `landed` is `rows` unless these are copies.
+    private struct Travel {
+        let exchange: any RowExchange
+        let sent: Tensor
+        let received: Tensor
+        let landed: Tensor
+    }
+
+    /// Rows that are made from what has come, several from one where need be.
+    struct Copies {
+        /// The row of what has come for each row.
+        let origins: [Int32]
+        /// The rows to be made when a part has arrived.
+        let arrivals: [[ExpertRows]]
+        /// How they are weighted, one row of `RowKernels.describe` for each; these travel beside them.
+        let weights: (transit: RowTransit, mask: DropoutMask)?
+    }
+
+    /// Between the places of a communicator. A collective operation. `sums` are what leaves, where that is not the rows themselves.
     init(
-        _ context: ComputeContext, _ source: Tensor, into count: Int, _ parts: [RowPart], own: (from: [RowRun], to: [RowRun]),
-        over communicator: any Communicator, _ wire: WireFormat
+        _ context: ComputeContext, _ source: Tensor, _ route: RowRoute, over communicator: any Communicator, _ wire: WireFormat,
+        sums: [RowKernels.RowSum]? = nil, copies: Copies? = nil
     ) throws {
+        precondition(sums == nil || wire == .float32, "a sum of rows is not rounded")
         self.context = context
         self.source = source
         self.wire = wire
-        self.parts = parts
-        self.own = own
-        rows = context.uninitialized(count, source.columns)
-        let width = wire.rowWidth(source.columns)
-        let sent = wire == .float32 ? source : context.uninitialized(source.rows, width)
-        let received = wire == .float32 ? rows : context.uninitialized(count, width)
+        self.sums = sums
+        self.copies = copies
+        (parts, own) = (route.parts, route.own)
+        let columns = source.columns, width = wire.rowWidth(columns)
+        rows = context.uninitialized(copies?.origins.count ?? route.receivedRows, columns)
+        let landed = copies == nil ? rows : context.uninitialized(route.receivedRows, columns)
+        let sent = wire == .float32 && sums == nil ? source : context.uninitialized(route.sentRows, width)
+        let received = wire == .float32 ? landed : context.uninitialized(route.receivedRows, width)
         let exchange = try context.clock.measure(.communication, "all-to-all") {
             try communicator.startAllToAll(
-                rowWidth: width, UnsafeBufferPointer(sent.buffer), into: received.buffer, parts: parts)
+                rowWidth: width, UnsafeBufferPointer(sent.buffer), into: received.buffer, parts: route.parts)
         }
-        travel = (exchange, sent, received)
+        travel = Travel(exchange: exchange, sent: sent, received: received, landed: landed)
         movesWhileComputing = communicator.movesWhileComputing
-        unpacked = parts.map { _ in wire == .float32 }
+        settled = parts.map { _ in wire == .float32 && copies == nil }
     }
 
     /// Of rows that all stay where they are.
@@ -51,7 +75,7 @@ public final class RowTransit {
         self.wire = wire
         rows = wire == .float32 ? source : context.uninitialized(source.rows, source.columns)
         let whole = [RowRun(peer: 0, row: 0, count: source.rows)]
-        (parts, own, travel, movesWhileComputing, unpacked) = ([], (whole, whole), nil, false, [])
+        (parts, own, travel, sums, copies, movesWhileComputing, settled) = ([], (whole, whole), nil, nil, nil, false, [])
     }
 
     /// Sends the rows of the next part. A collective operation.
@@ -59,7 +83,14 @@ public final class RowTransit {
         guard let travel else { return }
         let part = parts[sentParts]
         sentParts += 1
-        if wire == .bfloat16 {
+        try copies?.weights?.transit.sendNext()
+        if let sums {
+            context.clock.measure(.dispatch, "add up") {
+                for run in part.sentRuns {
+                    RowKernels.gatherSums(context, source, sums[run.rows], into: travel.sent.rows(run.rows))
+                }
+            }
+        } else if wire == .bfloat16 {
             context.clock.measure(.dispatch, "round") {
                 for run in part.sentRuns {
                     BFloat16Rows.pack(context, source.rows(run.rows), into: travel.sent.rows(run.rows))
@@ -84,21 +115,26 @@ public final class RowTransit {
     }
 
     /// Whether the rows of a part that this rank has sent have arrived.
-    func hasArrived(_ part: Int) throws -> Bool { try travel?.exchange.hasArrived(part) ?? true }
+    func hasArrived(_ part: Int) throws -> Bool {
+        guard let travel else { return true }
+        return try copies?.weights?.transit.hasArrived(part) ?? true && travel.exchange.hasArrived(part)
+    }
 
-    /// Waits until the rows of a part that this rank has sent can be read.
+    /// Waits until the rows of a part that this rank has sent can be read. Parts are waited for in their order.
     func wait(for part: Int) throws {
         guard let travel else { return }
+        try copies?.weights?.transit.wait(for: part)
         try context.clock.measure(.communication, "all-to-all") { try travel.exchange.wait(for: part) }
-        unpack(part, travel.received)
+        settle(part, travel)
     }
 
     /// Waits until all rows have arrived, and those that left can be done away with. All must have been sent.
     @discardableResult
     func end() throws -> Tensor {
         guard let travel else { return rows }
+        try copies?.weights?.transit.end()
         try context.clock.measure(.communication, "all-to-all") { try travel.exchange.finish() }
-        for part in parts.indices { unpack(part, travel.received) }
+        for part in parts.indices { settle(part, travel) }
         return rows
     }
 
@@ -109,17 +145,29 @@ public final class RowTransit {
         return try end()
     }
 
-    private func unpack(_ part: Int, _ received: Tensor) {
-        guard !unpacked[part] else { return }
-        unpacked[part] = true
-        context.clock.measure(.dispatch, "round") {
-            for run in parts[part].receivedRuns {
-                BFloat16Rows.unpack(context, received.rows(run.rows), into: rows.rows(run.rows))
+    /// Makes of what has arrived with a part what can be read.
+    private func settle(_ part: Int, _ travel: Travel) {
+        guard !settled[part] else { return }
+        settled[part] = true
+        if wire == .bfloat16 {
+            context.clock.measure(.dispatch, "round") {
+                for run in parts[part].receivedRuns {
+                    BFloat16Rows.unpack(context, travel.received.rows(run.rows), into: travel.landed.rows(run.rows))
+                }
+            }
+        }
+        guard let copies else { return }
+        context.clock.measure(.dispatch, "copy") {
+            for range in copies.arrivals[part].map(\.rows) {
+                let origins = copies.origins[range], target = rows.rows(range)
+                if let weights = copies.weights {
+                    RowKernels.weigh(
+                        context, travel.landed, origins, weights: weights.transit.rows.rows(range), mask: weights.mask,
+                        into: target)
+                } else {
+                    RowKernels.gather(context, travel.landed, origins, into: target)
+                }
             }
         }
     }
-}
-
-extension RowRun {
-    fileprivate var rows: Range<Int> { row..<row + count }
 }

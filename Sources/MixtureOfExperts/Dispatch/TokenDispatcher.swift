@@ -1,21 +1,28 @@
 import Collectives
 import TensorCore
 
-/// How rows travel between tokens and experts. It knows no parameters. Backward uses the same two movements: the gradient of
-/// what went to the experts comes back to the tokens, and the other way round.
+/// How rows travel between tokens and experts. It knows no parameters. In forward rows go `toExperts` and outputs `toTokens`; in
+/// backward the gradients of the outputs go to the experts, and those of the rows back to the tokens.
 public protocol TokenDispatcher: AnyObject {
     var placement: ExpertPlacement { get }
     /// This rank's place.
     var place: Int { get }
-    /// Bytes of rows handed to other ranks so far.
+    /// Bytes handed to other ranks so far: of rows, and of what is said of each.
     var bytesSent: Int { get }
     /// Arranges the rows of a decision, and agrees with the other places on how many come from where.
     func plan(_ context: ComputeContext, _ decision: RoutingDecision) throws -> DispatchPlan
-    /// The way of rows in the plan's order [rowsSent, d] → rows of this rank's experts, expert after expert [rowsReceived, d]; within
-    /// an expert by source place.
+    /// The way of rows of the plan's `tokens` → rows of this rank's experts, expert after expert [rowsReceived, d]; within an expert by
+    /// source place.
     func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
-    /// The inverse of `toExperts`: rows expert after expert → rows in the plan's order, on the ranks they came from.
+    /// Rows expert after expert → rows of the choices in the plan's order [rowsSent, d], on the ranks they came from.
     func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
+    /// The way of what `DispatchPlan.outputGradients` made → gradients of the experts' outputs, in the order of `toExperts`, of choices
+    /// weighted by `sum`.
+    func gradientsToExperts(
+        _ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan, weighted sum: RowKernels.WeightedSum
+    ) throws -> RowTransit
+    /// Gradients of rows expert after expert → those of the choices, where `gradientSlots` says, some of them sums of two.
+    func gradientsToTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
 }
 
 /// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
@@ -45,7 +52,9 @@ public final class LocalTokenDispatcher: TokenDispatcher {
     public func plan(_ context: ComputeContext, _ decision: RoutingDecision) -> DispatchPlan {
         context.clock.measure(.dispatch, "arrange") {
             let (rowTokens, slots, counts) = DispatchPlan.arrange(decision, placement: placement)
-            return DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: counts, place: place)
+            return DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: counts, place: place) { _, _, _ in
+                nil
+            }
         }
     }
 
@@ -54,6 +63,16 @@ public final class LocalTokenDispatcher: TokenDispatcher {
     }
 
     public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> RowTransit {
+        RowTransit(context, rows, staying: wire)
+    }
+
+    public func gradientsToExperts(
+        _ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan, weighted sum: RowKernels.WeightedSum
+    ) -> RowTransit {
+        RowTransit(context, rows, staying: wire)
+    }
+
+    public func gradientsToTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) -> RowTransit {
         RowTransit(context, rows, staying: wire)
     }
 }

@@ -7,18 +7,29 @@ import MixtureOfExperts
 struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
     static let configuration = CommandConfiguration(
         commandName: "alltoall",
-        abstract: "The dispatcher's way to the experts and back against a bare row exchange of the same counts.",
+        abstract: "The dispatcher's ways to the experts and back against a bare row exchange.",
         discussion: """
-            The dispatcher also exchanges counts and sorts rows by expert. Run it under mpirun.
+            Forward and backward. The bare exchange sends a row of floats for each choice
+            of a token. The dispatcher also exchanges counts and sorts rows by expert; a
+            row that several experts of one rank want it sends once. Run it under mpirun.
 
             Example:
               mpirun -n 2 strata bench alltoall
               strata bench alltoall --simulate-ranks 2 --json
+              mpirun -n 2 strata bench alltoall --top-k 2 --experts 4
               mpirun -n 2 strata bench alltoall --wire bfloat16
             """)
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Width of a row.", valueName: "n"))
     var dim = 512
+
+    @Option(
+        name: .customLong("top-k"), parsing: .unconditional,
+        help: ArgumentHelp("Experts that a token chooses, drawn where it is not 1.", valueName: "n"))
+    var topK = 1
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Experts of a rank.", valueName: "n"))
+    var experts = 2
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Repetitions of which the median counts.", valueName: "n"))
     var repetitions = 9
@@ -39,10 +50,14 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
             try ranks.together {
                 try require("--dim", dim, in: 1...65_536)
+                try require("--experts", experts, in: 1...1024)
+                try require("--top-k", topK, in: 1...experts * ranks.world.size)
                 try require("--repetitions", repetitions, in: 1...1_000_000)
             }
             let format = try ranks.together { try wireFormat() }
-            let figures = try AllToAllBenchmark(dim: dim, repetitions: repetitions, wire: format).measure(ranks.world)
+            let figures = try AllToAllBenchmark(
+                dim: dim, topK: topK, expertsPerRank: experts, repetitions: repetitions, wire: format
+            ).measure(ranks.world)
             if ranks.isFirst {
                 print(json ? try JSONText.pretty(figures) : AllToAllBenchmark.text(figures), terminator: "")
             }

@@ -1,0 +1,55 @@
+import MixtureOfExperts
+
+/// Bytes of rows on their four ways between tokens and the experts of a gate: there and back, forward and backward. A token's row goes
+/// once to a place that has several of its experts; rows that are not rounded do so in backward too, and the gradients of a token's
+/// first two choices come back from one place as their sum.
+struct RowTraffic {
+    private let placement: ExpertPlacement
+    private let mixture: MixtureConfiguration
+    private let rowBytes: Double
+    private let isRounded: Bool
+
+    /// `dim` is the width of the rows that experts see.
+    init(_ mixture: MixtureConfiguration, _ placement: ExpertPlacement, dim: Int, wire: WireFormat) {
+        self.mixture = mixture
+        self.placement = placement
+        rowBytes = Double(wire.rowBytes(dim))
+        isRounded = wire != .float32
+    }
+
+    /// Whether places tell each other which rows are shared.
+    func isShared(atStratum stratum: Int) -> Bool {
+        placement.sharesRows(mixture, visible: mixture.visibleExperts(atStratum: stratum))
+    }
+
+    /// Bytes between a token and each place, of all four ways, at the gate of a stratum. `rows` of a token are for each expert, `arriving` of
+    /// its rows are at the gate.
+    func bytes(_ rows: [Double], arriving: Double, atStratum stratum: Int) -> [Double] {
+        let choices = rows.reduce(0, +)
+        let isShared = isShared(atStratum: stratum)
+        return placement.expertsOfPlace.map { experts in
+            let own = experts.map { rows[$0] }, count = own.reduce(0, +)
+            guard isShared, arriving > 0, choices > 0 else { return 4 * count * rowBytes }
+            let each = own.map { $0 / arriving }, chosen = choices / arriving
+            let wanted = arriving * Self.share(each, choices: chosen)
+            let told = count * Double(DispatchPlan.bytesOfChoice.plan)
+            guard !isRounded else { return (wanted + 3 * count) * rowBytes + told }
+            // Of more than two choices those of the first two are as likely as the others.
+            let firstTwo = each.map { $0 * min(1, 2 / chosen) }
+            let added = arriving * (firstTwo.reduce(0, +) - Self.share(firstTwo, choices: min(2, chosen)))
+            return (2 * wanted + 2 * count - added) * rowBytes + told + count * Double(DispatchPlan.bytesOfChoice.gradients)
+        }
+    }
+
+    /// The share of rows that have one of a place's experts among so many choices, each of them `each`'s: expert after expert, those that
+    /// have none before it choose among the others alone. Of equally busy experts this is exact.
+    private static func share(_ each: [Double], choices: Double) -> Double {
+        var without = 1.0, passed = 0.0
+        for part in each where part > 0 {
+            let left = choices - passed
+            without *= left > 0 ? max(0, 1 - part * choices / left) : 0
+            passed += part
+        }
+        return 1 - without
+    }
+}
