@@ -17,8 +17,15 @@ struct RowTraffic {
         isRounded = wire != .float32
     }
 
+    /// How often rows are sent: to the experts and back, forward and backward; where rows are shared, which they are before, and
+    /// beside gradients that are not rounded what weighs them.
+    func ways(atStratum stratum: Int) -> Int {
+        guard isShared(atStratum: stratum) else { return 4 }
+        return isRounded ? 5 : 6
+    }
+
     /// Whether places tell each other which rows are shared.
-    func isShared(atStratum stratum: Int) -> Bool {
+    private func isShared(atStratum stratum: Int) -> Bool {
         placement.sharesRows(mixture, visible: mixture.visibleExperts(atStratum: stratum))
     }
 

@@ -27,7 +27,7 @@ public struct StepTime: Equatable, Encodable, Sendable {
     public var gradientBytes = 0.0
     /// Bytes that cross the busiest host's link in its fuller direction.
     public var linkBytes = 0.0
-    /// Bytes of the largest message of rows between two ranks, on average.
+    /// Bytes of the largest message of rows, those of one rank for one expert, on average.
     public var rowMessageBytes = 0.0
 
     private var products: Double { dense + experts + loss + attention }

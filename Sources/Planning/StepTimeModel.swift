@@ -24,14 +24,15 @@ public struct StepTimeModel {
     let seed: UInt64
     let overlap: Overlap
 
-    /// What goes on while ranks compute, as training does it today.
+    /// What goes on while ranks compute.
     struct Overlap: Equatable {
-        /// The share of the last round's backward in which gradient sums move. They do so when a rank looks after them, between
-        /// operations, which over TCP has hidden nothing that could be measured.
+        /// The share of the last round's backward in which gradient sums move.
         let gradients: Double
         /// The share of the experts' products behind which rows hide.
         let rows: Double
 
+        /// Nothing that could be measured: without a communication thread messages move when a rank looks after them, between
+        /// operations. What the thread hides is not known to the model, so that its times are too long where there is one.
         static let polled = Overlap(gradients: 0, rows: 0)
     }
 
@@ -121,15 +122,16 @@ public struct StepTimeModel {
         }
         let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
         let rowBytes = Double(configuration.parallel.wire.rowBytes(dim)), key = RandomKey(seed: seed).derived("loads")
+        let elsewhere = layout.mostPlacesElsewhere()
         let rowTraffic = RowTraffic(mixture, placement, dim: dim, wire: configuration.parallel.wire)
         for block in 0..<plan.blocks {
             let gates = skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key)
             for (stratum, rows) in gates.enumerated() {
-                var message = [Double](repeating: 0, count: places), seconds = message
+                var seconds = [Double](repeating: 0, count: places)
                 for (place, experts) in placement.expertsOfPlace.enumerated() {
                     for expert in experts where rows[expert] > 0 {
                         let count = work.tokens * rows[expert]
-                        message[place] += count * rowBytes
+                        time.rowMessageBytes = max(time.rowMessageBytes, count * rowBytes)
                         seconds[place] +=
                             busiest * count * work.ofRow[expert]
                             / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
@@ -142,16 +144,15 @@ public struct StepTimeModel {
                 let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
                 let bytes = rowTraffic.bytes(rows, arriving: arriving, atStratum: stratum).map { work.tokens * $0 }
                 let traffic = layout.rows(bytes, isActive: isActive)
-                // To the experts and back, forward and backward; before that, how many rows come, and which are shared.
-                let meetings = rowTraffic.isShared(atStratum: stratum) ? 6.0 : 5
+                // How many rows come is one message to each peer; rows are one for each expert there.
+                let experts = placement.expertsOfPlace.map { $0.count { rows[$0] > 0 } }.max() ?? 0
+                let messages = 1 + Double(experts * rowTraffic.ways(atStratum: stratum))
                 let exchange =
-                    network.seconds(traffic)
-                    + meetings * network.latency(peers: places - 1, elsewhere: layout.mostPlacesElsewhere())
+                    network.seconds(traffic) + messages * network.latency(peers: places - 1, elsewhere: elsewhere)
                 time.rows += rounds * max(0, exchange - overlap.rows * mean)
                 time.linkBytes += rounds * traffic.between
                 let all = bytes.reduce(0, +), leaving = all * Double(places - 1) / Double(places)
                 time.rowBytes += rounds * leaving * Double(isActive.count { $0 }) / Double(ranks)
-                time.rowMessageBytes = max(time.rowMessageBytes, message.max() ?? 0)
             }
         }
     }

@@ -1,8 +1,8 @@
 import Collectives
 import TensorCore
 
-/// Moves exactly the routed rows between the ranks of an expert-parallel group, and back. Only `plan`, `toExperts` and `toTokens`
-/// communicate.
+/// Moves exactly the routed rows between the ranks of an expert-parallel group, and back. Only `plan` and the
+/// movements that it begins communicate.
 public final class AllToAllTokenDispatcher: TokenDispatcher {
     private let communicator: any Communicator
     public let placement: ExpertPlacement
