@@ -29,14 +29,7 @@ public final class TrainingRun {
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel,
             strata: configuration.model.mixture?.fewestExperts ?? [])
-        let begun = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
-        guard begun.model.store.derived.isEmpty || !configuration.parallel.shardOptimizer else {
-            throw RunError(
-                .usage,
-                "parallel.shard_optimizer must be false where experts' matrices are computed of shared tensors (model.moe.mpo), but is "
-                    + "true: every rank needs the gradients of all")
-        }
-        first = begun
+        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
     }
 
     /// Model, optimizer and average.

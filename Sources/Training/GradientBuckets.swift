@@ -42,8 +42,9 @@ final class GradientBuckets {
     private let context: ComputeContext
     private let gradients: UnsafeMutableBufferPointer<Float>
     private let shares: ParameterShares
-    /// Whether a rank gets the sums of its share alone.
-    private let isSharded: Bool
+    /// Elements of the section that are shared out: of these a rank gets the sums of its share alone, and of what follows all. Those
+    /// are gradients of derived matrices, which every holder hands on to what they are computed of.
+    private let sharedOut: Int
     private let elements: Int
     private var buckets: [Bucket] = []
     /// Buckets started; those before are on their way or summed.
@@ -71,7 +72,7 @@ final class GradientBuckets {
         let (steps, parts) = tree.merging(nodes.flatMap { $0 })
         order = ReductionOrder(counts: nodes.map(\.count), steps: steps, result: parts[0].buffer)
         self.shares = shares
-        self.isSharded = isSharded
+        sharedOut = isSharded ? store.section(placement).trained : 0
         let elements = isSharded && communicator.size > 1 ? max(16, elements / communicator.size / 16 * 16) : elements
         self.elements = elements
         gradients = store.section(placement).gradients.buffer
@@ -134,7 +135,7 @@ final class GradientBuckets {
             return
         }
         underWay.append(
-            isSharded
+            range.upperBound <= sharedOut
                 ? try communicator.startReduceScatter(
                     contributions, counts: shares.counts(within: range), .sum, order: order, into: result)
                 : try communicator.startAllReduce(contributions, .sum, order: order, into: result))

@@ -40,11 +40,17 @@ import _TinyRuns
         let alone = try Self.run(Self.plan(), ranks: 1)
         #expect(alone.state.tensors.keys.contains("adam.m.encoder.layers.1.moe.central.fc1"))
         #expect(!alone.state.tensors.keys.contains("encoder.layers.1.moe.experts.0.fc1.weight"))
-        for (ranks, expertParallel) in [(2, nil), (3, nil), (4, 2), (4, 4)] as [(Int, Int?)] {
-            var plan = Self.plan()
-            plan.expertParallel = expertParallel
-            let several = try Self.run(plan, ranks: ranks)
-            #expect(several.norms == alone.norms && several.state.differences(from: alone.state) == [], "\(ranks) ranks")
+        for (ranks, expertParallel) in [(2, nil), (3, nil), (4, 2), (4, 4), (4, 1)] as [(Int, Int?)] {
+            for isSharded in [false, true] {
+                var plan = Self.plan(isSharded: isSharded)
+                plan.expertParallel = expertParallel
+                // Several buckets, one of which has gradients of parameters and of matrices that are computed of them.
+                plan.bucketBytes = 4096
+                let several = try Self.run(plan, ranks: ranks)
+                #expect(
+                    several.norms == alone.norms && several.state.differences(from: alone.state) == [],
+                    "\(ranks) ranks, sharded: \(isSharded)")
+            }
         }
     }
 
@@ -78,14 +84,5 @@ import _TinyRuns
         let alone = try Self.run(plan, ranks: 1), several = try Self.run(plan, ranks: 3)
         #expect(alone.norms == several.norms && alone.state.differences(from: several.state) == [])
         #expect(alone.state.tensors["adam.m.encoder.layers.1.moe.central.fc1"]!.allSatisfy { $0 == nil })
-    }
-
-    @Test func shardsAreRefused() throws {
-        let plan = Self.plan(isSharded: true)
-        #expect {
-            _ = try SimulatedCluster.run(ranks: 1) { _ = try TinyRun($0, plan) }
-        } throws: {
-            "\($0)".contains("parallel.shard_optimizer must be false")
-        }
     }
 }
