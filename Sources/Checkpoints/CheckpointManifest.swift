@@ -18,6 +18,8 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     public var step: Int
     /// Updates that were not skipped, which is how often the moments were moved; nil: all.
     public var applied: Int?
+    /// Updates before the run's first that had moved the moments which it began with; nil: it began with none.
+    public var earlierUpdates: Int?
     public var seed: UInt64
     public var ranks: Int
     public var expertParallel: Int
@@ -71,6 +73,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         self.files = files
     }
 
+    /// Updates that have moved the moments, those included that did so before the run.
+    public var momentUpdates: Int { (earlierUpdates ?? 0) + (applied ?? step) }
+
     /// - Throws: `CheckpointError.damaged`; `FileError` if it cannot be read, and may be sound.
     public init(folder: String) throws {
         let path = "\(folder)/\(Self.fileName)"
@@ -91,6 +96,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         }
         if let applied = manifest.applied, applied < 0 || applied > manifest.step {
             throw damaged("applied must be at most the step, \(manifest.step), but is \(applied)")
+        }
+        if let earlier = manifest.earlierUpdates, earlier < 0 {
+            throw damaged("earlierUpdates must be at least 0, but is \(earlier)")
         }
         if let since = manifest.patience?.since, since < 0 || since > manifest.step {
             throw damaged("patience.since must be at most the step, \(manifest.step), but is \(since)")

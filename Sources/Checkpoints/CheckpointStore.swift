@@ -65,13 +65,13 @@ public final class CheckpointStore {
     var isFirst: Bool { groups.world.rank == 0 }
 
     /// Begins to save the state after update `step`, in a copy, so that training may go on at once; without `copying` the state
-    /// must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all. `pools` are the experts
-    /// that exist, where they come and go. No other save is under way. Unless the state is known to be sound, no checkpoint is
+    /// must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all, and
+    /// `earlierUpdates` how many before the run had moved its moments. `pools` are the experts that exist, where they come and go. No other save is under way. Unless the state is known to be sound, no checkpoint is
     /// removed because of this one before `confirm`.
     ///
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
     public func begin(
-        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double?,
+        step: Int, applied: Int? = nil, earlierUpdates: Int = 0, seed: UInt64, validationLoss: Double?,
         patience: CheckpointManifest.Patience? = nil, pools: [ExpertPool]? = nil, state: RankState, isSound: Bool = true,
         copying: Bool
     ) throws {
@@ -88,6 +88,7 @@ public final class CheckpointStore {
         var manifest = CheckpointManifest(
             step: step, applied: applied, seed: seed, ranks: groups.world.size, expertParallel: groups.layout.expertParallel,
             validationLoss: validationLoss, identity: identity, files: [])
+        manifest.earlierUpdates = earlierUpdates == 0 ? nil : earlierUpdates
         manifest.patience = patience
         manifest.pools = pools
         pending = PendingSave(manifest: manifest, start: start)

@@ -5,10 +5,12 @@ import Files
 import Foundation
 import Runs
 
-/// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model`.
+/// A folder with one trained model: `model.safetensors`, `config.json`, `config.yaml`, `tokenizer.model` and, where they were carried
+/// over, the optimizer's moments, `optimizer.safetensors`.
 public struct ModelExport {
     static let format = "strata-export"
     static let version = 1
+    fileprivate static let modelName = "model.safetensors", momentsName = "optimizer.safetensors"
 
     /// What `config.json` says of the model besides its configuration.
     fileprivate struct Facts: Codable {
@@ -25,6 +27,14 @@ public struct ModelExport {
         var history: [String]?
         /// Global ids of the experts that exist, by block; nil where they neither come nor go while training.
         var experts: [String: [Int]]?
+        /// nil where there are none.
+        var moments: Moments?
+    }
+
+    fileprivate struct Moments: Codable {
+        /// Updates that have moved them.
+        var updates: Int
+        var file: FileRecord
     }
 
     /// `config.json`, for other programs: `config.yaml` is what the configuration is read from.
@@ -59,21 +69,35 @@ public struct ModelExport {
         self.facts = facts
     }
 
-    /// The tensors of its model, verified.
+    /// The tensors of one of its files, verified.
     ///
     /// - Throws: `CheckpointError.damaged`.
-    fileprivate func tensors() throws -> TensorCatalog {
-        let file = "\(path)/model.safetensors", checksum = try Checksum.text(ofFile: file)
-        guard checksum == facts.model.checksum else {
-            throw CheckpointError.damaged(
-                path: file, reason: "its checksum must be \(facts.model.checksum), but is \(checksum)")
+    fileprivate func tensors(_ name: String, _ record: FileRecord) throws -> TensorCatalog {
+        let file = "\(path)/\(name)", checksum = try Checksum.text(ofFile: file)
+        guard checksum == record.checksum else {
+            throw CheckpointError.damaged(path: file, reason: "its checksum must be \(record.checksum), but is \(checksum)")
         }
         return try TensorCatalog(path: file)
     }
 
+    /// The optimizer's moments of its `parameters`, verified.
+    ///
+    /// - Throws: `RunError` if there are none; `CheckpointError.damaged`, `FileError`.
+    func moments(of parameters: any NamedTensors) throws -> StoredMoments {
+        guard let moments = facts.moments else {
+            throw RunError(
+                .usage,
+                "--moments needs the optimizer's moments, which \(path) has not: name a run, or an export that strata convert made of "
+                    + "one with --moments")
+        }
+        let tensors = try tensors(Self.momentsName, moments.file)
+        return try StoredMoments(
+            tensors, of: parameters, updates: moments.updates, path: "\(path)/\(Self.momentsName)")
+    }
+
     /// Writes a model, in bounded memory, under a temporary name that a rename makes the folder's.
     ///
-    /// - Returns: The model file's size in bytes.
+    /// - Returns: The bytes of its tensors.
     /// - Throws: `FileError`, and what reading the model's parameters throws; then nothing is left of the attempt.
     @discardableResult
     public static func write(_ model: StoredModel, to out: String) throws -> Int {
@@ -81,7 +105,10 @@ public struct ModelExport {
         let folder = out.withoutTrailingSlashes, partial = folder + ".partial"
         try Folder.createEmpty(partial)
         do {
-            let record = try write(model.parameters, toFile: "\(partial)/model.safetensors")
+            let record = try write(model.parameters, toFile: "\(partial)/\(modelName)")
+            let moments = try model.moments.map {
+                Moments(updates: $0.updates, file: try write($0.named, toFile: "\(partial)/\(momentsName)"))
+            }
             let tokenizer = try FileReader(path: model.tokenizer).contents(), configuration = model.configuration
             try FileWriter.write(tokenizer, to: "\(partial)/tokenizer.model")
             try FileWriter.write(configuration.yaml(), to: "\(partial)/config.yaml")
@@ -91,12 +118,12 @@ public struct ModelExport {
                 data: model.dataFingerprint, model: record, history: model.history.isEmpty ? nil : model.history,
                 experts: try model.experts().map {
                     Dictionary(uniqueKeysWithValues: zip(configuration.model.blockNames, $0))
-                })
+                }, moments: moments)
             let document = Document(facts: facts, configuration: configuration.form.write(configuration))
             try FileWriter.write(JSONText.pretty(document), to: "\(partial)/config.json")
             try Folder.sync(partial)
             try Folder.rename(partial, to: folder)
-            return record.size
+            return record.size + (moments?.file.size ?? 0)
         } catch {
             try? FileManager.default.removeItem(atPath: partial)
             throw error
@@ -128,7 +155,7 @@ extension StoredModel {
     /// - Throws: `CheckpointError.damaged`, or `FileError`.
     init(_ export: ModelExport, configuration: RunConfiguration) throws {
         self.init(
-            configuration: configuration, parameters: try export.tensors(), step: export.facts.step,
+            configuration: configuration, parameters: try export.tensors(ModelExport.modelName, export.facts.model), step: export.facts.step,
             dataFingerprint: export.facts.data, tokenizer: RunFolder(path: export.path).tokenizer,
             history: export.facts.history ?? [], path: export.path)
     }

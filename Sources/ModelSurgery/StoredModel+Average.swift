@@ -40,6 +40,7 @@ extension StoredModel {
         }
         var mean = latest
         mean.parameters = MeanTensors(models.map(\.parameters))
+        mean.moments = nil
         let steps = models.map { String($0.step) }
         mean.history.append("mean of the parameters after updates \(steps.joined(separator: ", "))")
         return mean

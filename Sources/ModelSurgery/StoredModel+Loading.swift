@@ -11,20 +11,16 @@ extension StoredModel {
     ///   not in the store; `FileError`.
     @discardableResult
     public func load(into store: ParameterStore, tokenizer: Tokenizer) throws -> Int {
-        let own = try Tokenizer(modelFile: self.tokenizer)
-        let ids = Dictionary(
-            (0..<Int32(own.vocabularySize)).map { (own.piece($0), $0) }, uniquingKeysWith: { first, _ in first })
-        let known = (0..<Int32(tokenizer.vocabularySize)).map { ids[tokenizer.piece($0)] }
+        let tokens = try KnownTokens(of: tokenizer, in: Tokenizer(modelFile: self.tokenizer))
         for placement in ParameterPlacement.allCases {
             let values = store.section(placement).values
             for location in store.locations(placement) {
-                let slice = location.slice, target = values.pointer + location.range.lowerBound
-                if slice.name == Self.embedding {
-                    try loadEmbedding(slice, known, rows: own.vocabularySize, into: target)
-                } else {
-                    try require(slice.name, slice.shape)
-                    try parameters.read(slice.name, 0..<location.range.count, into: target)
-                }
+                let slice = location.slice
+                try parameters.require(
+                    slice.name, slice.name == KnownTokens.embedding ? [tokens.rows, slice.shape[1]] : slice.shape, of: path,
+                    purpose: "to begin a training with it, ",
+                    advice: "the configuration's model must be that of \(path); strata convert makes other models of one")
+                try tokens.read(location, location.range, of: parameters, into: values.pointer + location.range.lowerBound)
             }
         }
         store.refresh()
@@ -35,28 +31,62 @@ extension StoredModel {
                 "\(path): to begin a training with it, the configuration's model must have its \(extra), but has no such "
                     + "parameter: take the model section of its config.yaml")
         }
-        return known.count { $0 != nil }
+        return tokens.known
     }
 
-    private static let embedding = "embedding.weight"
-
-    private func loadEmbedding(
-        _ slice: ParameterSlice, _ known: [Int32?], rows: Int, into target: UnsafeMutablePointer<Float>
-    ) throws {
-        let width = slice.shape[1]
-        try require(slice.name, [rows, width])
-        for (token, row) in known.enumerated() {
-            guard let row = row.map(Int.init) else { continue }
-            try parameters.read(slice.name, row * width..<(row + 1) * width, into: target + token * width)
+    /// Loads the moments, which were read, for a rank that the parameters were loaded for. What there are none of, new tokens included,
+    /// keeps those that it has.
+    ///
+    /// - Throws: `FileError`.
+    public func loadMoments(into state: RankState, tokenizer: Tokenizer) throws {
+        guard let moments else { preconditionFailure("moments are loaded where they were read") }
+        let tokens = try KnownTokens(of: tokenizer, in: Tokenizer(modelFile: self.tokenizer))
+        for placement in ParameterPlacement.allCases {
+            let own = state.moments[placement]
+            for location in state.store.locations(placement) where moments.first.shape(location.slice.name) != nil {
+                let held = location.range.clamped(to: own.elements)
+                guard !held.isEmpty else { continue }
+                for (tensors, target) in [(moments.first, own.first), (moments.second, own.second)] {
+                    try tokens.read(
+                        location, held, of: tensors, into: target.pointer + (held.lowerBound - own.elements.lowerBound))
+                }
+            }
         }
     }
+}
 
-    private func require(_ name: String, _ shape: [Int]) throws {
-        guard parameters.shape(name) == shape else {
-            let found = parameters.shape(name).map { "of shape \($0)" } ?? "absent"
-            throw SurgeryError(
-                "\(path): to begin a training with it, \(name) must be of shape \(shape), but is \(found): the configuration's "
-                    + "model must be that of \(path); strata convert makes other models of one")
+/// Which rows of a stored embedding are those of another tokenizer's tokens.
+private struct KnownTokens {
+    static let embedding = "embedding.weight"
+    /// Rows of the stored embedding.
+    let rows: Int
+    private let rowOfToken: [Int?]
+
+    init(of tokenizer: Tokenizer, in stored: Tokenizer) {
+        let ids = Dictionary(
+            (0..<Int32(stored.vocabularySize)).map { (stored.piece($0), Int($0)) }, uniquingKeysWith: { first, _ in first })
+        rows = stored.vocabularySize
+        rowOfToken = (0..<Int32(tokenizer.vocabularySize)).map { ids[tokenizer.piece($0)] }
+    }
+
+    /// Tokens that have a row.
+    var known: Int { rowOfToken.count { $0 != nil } }
+
+    /// Reads what belongs at the elements `held` of a section, which lie within `location`. Tokens without a row are passed over.
+    func read(
+        _ location: ParameterStore.Location, _ held: Range<Int>, of tensors: any NamedTensors,
+        into target: UnsafeMutablePointer<Float>
+    ) throws {
+        let slice = location.slice, start = location.range.lowerBound
+        let elements = held.lowerBound - start..<held.upperBound - start
+        guard slice.name == Self.embedding else { return try tensors.read(slice.name, elements, into: target) }
+        let width = slice.shape[1]
+        for token in elements.lowerBound / width..<(elements.upperBound + width - 1) / width {
+            guard let row = rowOfToken[token] else { continue }
+            let part = (token * width..<(token + 1) * width).clamped(to: elements)
+            let source = part.lowerBound + (row - token) * width
+            try tensors.read(
+                slice.name, source..<source + part.count, into: target + (part.lowerBound - elements.lowerBound))
         }
     }
 }

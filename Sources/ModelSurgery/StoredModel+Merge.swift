@@ -39,6 +39,7 @@ extension StoredModel {
         var result = self
         result.configuration.model.mixture?.strata = merging.groups
         result.parameters = try MergedTensors(parameters, mixture, blocks, path: path)
+        result.moments = nil
         result.history.append(
             "merged to strata \(merging.groups) by \(merging.metric.rawValue), weights by \(merging.weights.rawValue)")
         return result

@@ -106,6 +106,7 @@ extension StoredModel {
         var result = self
         result.configuration.model.mixture = try moefication.mixture(ffnDim: model.ffnDim)
         result.parameters = try SplitTensors(parameters, split, strata: moefication.strata)
+        result.moments = nil
         result.history.append(moefication.text)
         return result
     }
@@ -135,7 +136,7 @@ extension StoredModel {
         let (dim, hidden) = (configuration.model.dim, configuration.model.ffnDim)
         let weight = try values("\(name).ffn.fc1.weight", [hidden, dim]), bias = try values("\(name).ffn.fc1.bias", [hidden])
         for (other, shape) in [("fc2.weight", [dim, hidden]), ("fc2.bias", [dim])] {
-            try requireShape("\(name).ffn.\(other)", shape)
+            try parameters.require("\(name).ffn.\(other)", shape, of: path)
         }
         let units = unitRows(weight, dim: dim), tokens = rows.count / dim
         let activations = HiddenActivations(weight: weight, bias: bias, dim: dim)
@@ -180,16 +181,9 @@ extension StoredModel {
         return (SplitLayer(parts: parts, gates: gates), measured)
     }
 
-    private func requireShape(_ name: String, _ shape: [Int]) throws {
-        guard parameters.shape(name) == shape else {
-            let found = parameters.shape(name).map { "of shape \($0)" } ?? "absent"
-            throw SurgeryError("\(path): \(name) must be of shape \(shape), but is \(found): is it a model of Strata's?")
-        }
-    }
-
     /// All elements of a tensor.
     func values(_ name: String, _ shape: [Int]) throws -> [Float] {
-        try requireShape(name, shape)
+        try parameters.require(name, shape, of: path)
         return try parameters.values(name)
     }
 }

@@ -4,7 +4,7 @@ import MixtureOfExperts
 extension StoredModel {
     /// The model without the experts that are not kept; gates lose their rows, and the softmax is over the rest. `kept` are global
     /// ids by block, by the names that its parameters begin with (`encoder.layers.1.moe`); of every stratum as many in each block.
-    /// Experts that are kept are numbered anew in their order.
+    /// Experts that are kept are numbered anew in their order. Moments, if there are some, stay with what they are of.
     ///
     /// - Throws: `SurgeryError` if the model has no such experts.
     public func pruned(keeping kept: [String: [Int]], as text: String) throws -> StoredModel {
@@ -33,7 +33,14 @@ extension StoredModel {
         }
         var result = self
         result.configuration.model.mixture?.strata = size
-        result.parameters = try PrunedTensors(parameters, mixture, kept: kept, path: path)
+        let pruned = try PrunedTensors(parameters, mixture, kept: kept, path: path)
+        guard pruned.blocks == Set(kept.keys) else {
+            throw SurgeryError(
+                "\(path): has the blocks \(pruned.blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept: is the "
+                    + "analysis of another model? Run strata analyze on this one")
+        }
+        result.parameters = pruned
+        result.moments = try moments?.map { try PrunedTensors($0, mixture, kept: kept, path: path) }
         result.history.append(text)
         return result
     }
@@ -50,6 +57,8 @@ private struct PrunedTensors: NamedTensors {
 
     private let whole: any NamedTensors
     private let entries: [String: Entry]
+    /// What the names of the blocks' tensors begin with.
+    let blocks: Set<String>
     let names: [String]
 
     init(_ whole: any NamedTensors, _ mixture: MixtureConfiguration, kept: [String: [Int]], path: String) throws {
@@ -85,12 +94,7 @@ private struct PrunedTensors: NamedTensors {
                 entries[name] = Entry(source: name, shape: shape)
             }
         }
-        guard blocks == Set(kept.keys) else {
-            throw SurgeryError(
-                "\(path): has the blocks \(blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept: is the analysis of another model? Run strata analyze on this one"
-            )
-        }
-        self.entries = entries
+        (self.entries, self.blocks) = (entries, blocks)
         names = entries.keys.sorted()
     }
 

@@ -53,8 +53,11 @@ extension StoredModel {
     /// add up to 1; later rounds add 0. With adapters ("Parameter-Efficient Sparsity Crafting", arXiv 2401.02731) the network itself
     /// stays, shared, and experts add to what it makes: at first 0, whatever is routed or dropped.
     ///
-    /// - Throws: `SurgeryError` if the model is no dense one, or the mixture cannot be one.
+    /// Moments, if there are some, are copied as parameters are, noise left out; of what is drawn or made there are none.
+    ///
     /// `report` is told of each matrix that is made a chain of tensors, when it is read, and how far it is from what they make.
+    ///
+    /// - Throws: `SurgeryError` if the model is no dense one, or the mixture cannot be one.
     public func upcycled(
         _ upcycling: Upcycling, report: @escaping @Sendable (_ matrix: String, _ error: Double) -> Void = { _, _ in }
     ) throws -> StoredModel {
@@ -92,7 +95,9 @@ extension StoredModel {
             TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
         }[0]
         let chains = FactorisedMatrices(of: parameters, most: upcycling.truncation, report: report)
-        result.parameters = try UpcycledTensors(slices, of: parameters, upcycling, chains, path: path)
+        let upcycled = try UpcycledTensors(slices, of: parameters, upcycling, chains, path: path)
+        result.parameters = upcycled
+        result.moments = moments?.map { RenamedTensors($0, upcycled.sources) }
         result.history.append(upcycling.text)
         return result
     }
@@ -125,6 +130,14 @@ private struct UpcycledTensors: NamedTensors {
         case constant(Float)
         /// A tensor of a dense matrix as a chain, by its number.
         case chained(String, Int)
+
+        /// What it is a copy of.
+        var source: String? {
+            switch self {
+            case let .copy(name), let .noisyCopy(name): name
+            case .drawn, .constant, .chained: nil
+            }
+        }
     }
 
     private let tensors: [String: (shape: [Int], origin: Origin)]
@@ -143,8 +156,7 @@ private struct UpcycledTensors: NamedTensors {
         tensors = try Dictionary(
             uniqueKeysWithValues: slices.map { slice in
                 let origin = Self.origin(slice, upcycling)
-                if case let .copy(name) = origin { try Self.require(dense, name, slice.shape, path) }
-                if case let .noisyCopy(name) = origin { try Self.require(dense, name, slice.shape, path) }
+                if let source = origin.source { try dense.require(source, slice.shape, of: path) }
                 if case let .chained(name, tensor) = origin {
                     guard let shape = dense.shape(name), shape.count == 2,
                         MatrixChain(outputs: shape[0], inputs: shape[1], most: upcycling.truncation).shape(tensor)
@@ -160,12 +172,8 @@ private struct UpcycledTensors: NamedTensors {
         names = tensors.keys.sorted()
     }
 
-    private static func require(_ dense: any NamedTensors, _ name: String, _ shape: [Int], _ path: String) throws {
-        guard dense.shape(name) == shape else {
-            let found = dense.shape(name).map { "of shape \($0)" } ?? "absent"
-            throw SurgeryError("\(path): \(name) must be of shape \(shape), but is \(found): is it a model of Strata's?")
-        }
-    }
+    /// The names of the dense tensors that others are copies of, by theirs.
+    var sources: [String: String] { tensors.compactMapValues(\.origin.source) }
 
     /// `<layer>.moe.…` is made of `<layer>.ffn.…` and `<layer>.ffn_norm.…`; everything else stays.
     private static func origin(_ slice: ParameterSlice, _ upcycling: Upcycling) -> Origin {

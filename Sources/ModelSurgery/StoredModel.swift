@@ -11,6 +11,8 @@ public struct StoredModel: Sendable {
     public var configuration: RunConfiguration
     /// Parameters by the names that checkpoints use, experts by their global ids; without the optimizer's state.
     public var parameters: any NamedTensors
+    /// The optimizer's moments, where they were asked for.
+    public var moments: StoredMoments?
     /// Updates that it was trained for.
     public var step: Int
     /// The fingerprint of the prepared data that it was trained on.
@@ -23,11 +25,12 @@ public struct StoredModel: Sendable {
     public var path: String
 
     public init(
-        configuration: RunConfiguration, parameters: any NamedTensors, step: Int, dataFingerprint: String, tokenizer: String,
-        history: [String] = [], path: String
+        configuration: RunConfiguration, parameters: any NamedTensors, moments: StoredMoments? = nil, step: Int,
+        dataFingerprint: String, tokenizer: String, history: [String] = [], path: String
     ) {
         self.configuration = configuration
         self.parameters = parameters
+        self.moments = moments
         self.step = step
         self.dataFingerprint = dataFingerprint
         self.tokenizer = tokenizer
@@ -50,16 +53,21 @@ public struct StoredModel: Sendable {
     }
 
     /// A checkpoint of a run, or an export, verified. `report` is told of damaged checkpoints that are passed over. `averaged`: the
-    /// moving average of the parameters in their place.
+    /// moving average of the parameters in their place. `withMoments`: the optimizer's, too.
     ///
-    /// - Throws: `RunError` if a checkpoint or an average is chosen of an export, or the checkpoint has no average;
-    ///   `CheckpointError`, `ConfigurationError`, `FileError`.
+    /// - Throws: `RunError` if a checkpoint or an average is chosen of an export, the checkpoint has no average, or the export no
+    ///   moments; `CheckpointError`, `ConfigurationError`, `FileError`.
     public init(
-        _ run: RunFolder, _ choice: CheckpointChoice = .latest, averaged: Bool = false,
+        _ run: RunFolder, _ choice: CheckpointChoice = .latest, averaged: Bool = false, withMoments: Bool = false,
         report: (CheckpointError) -> Void = { _ in }
     ) throws {
         guard run.isExport else {
-            try self.init(CheckpointStore.open(run.checkpoints, choice, report: report), of: run, averaged: averaged)
+            let checkpoint = try CheckpointStore.open(run.checkpoints, choice, report: report)
+            try self.init(checkpoint, of: run, averaged: averaged)
+            if withMoments {
+                moments = try StoredMoments(
+                    checkpoint.tensors, of: parameters, updates: checkpoint.manifest.momentUpdates, path: path)
+            }
             return
         }
         guard choice == .latest else {
@@ -68,7 +76,9 @@ public struct StoredModel: Sendable {
         guard !averaged else {
             throw RunError(.usage, "--average is for the folder of a run, but \(run.path) is an export of one model")
         }
-        try self.init(ModelExport(path: run.path), configuration: RunConfiguration.load(file: run.configuration))
+        let export = try ModelExport(path: run.path)
+        try self.init(export, configuration: RunConfiguration.load(file: run.configuration))
+        if withMoments { moments = try export.moments(of: parameters) }
     }
 
     /// A checkpoint of a run.

@@ -168,7 +168,8 @@ public final class TrainingCoordinator {
         // A run that goes on from the checkpoint finds the lines of all updates before it.
         try log(report) { $0.sync() }
         try checkpoints.begin(
-            step: trainer.update, applied: trainer.applied, seed: trainer.configuration.seed,
+            step: trainer.update, applied: trainer.applied, earlierUpdates: trainer.earlierUpdates,
+            seed: trainer.configuration.seed,
             validationLoss: validation?.validLoss, patience: patience, pools: trainer.pools,
             state: RankState(store: trainer.model.store, optimizer: trainer.optimizer, average: trainer.average),
             isSound: isSound(validation), copying: copying)

@@ -17,6 +17,9 @@ public final class TrainingRun {
     /// The manifest of the checkpoint that the run goes on from; nil for one that begins.
     public private(set) var resumed: CheckpointManifest?
 
+    /// Updates before the run's first that had moved the moments which it begins with; 0 where those are 0.
+    private var earlierUpdates = 0
+
     /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. A collective operation.
     ///
     /// - Throws: `PlacementError` where the ranks cannot be laid out as configured; `PrecisionError` where the processor cannot
@@ -76,6 +79,9 @@ public final class TrainingRun {
         first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: experts)
     }
 
+    /// Takes note that the optimizer's moments were loaded, and that so many updates had moved them.
+    public func begin(withMomentsOf updates: Int) { earlierUpdates = updates }
+
     /// The last update done when the trainer is made.
     public var start: Int { resumed?.step ?? 0 }
 
@@ -108,6 +114,7 @@ public final class TrainingRun {
             throw CheckpointError.damaged(path: checkpoint.path, reason: "\(absent) may be chosen, but does not exist")
         }
         resumed = checkpoint.manifest
+        earlierUpdates = checkpoint.manifest.earlierUpdates ?? 0
     }
 
     /// What does the run's updates, with the groups of `source`; `peakFlops` as `Trainer` takes it. A collective operation.
@@ -117,7 +124,7 @@ public final class TrainingRun {
         let trainer = try Trainer(
             model: model, optimizer: optimizer, average: average, groups: groups, source: source,
             configuration: configuration.training,
-            startingAfter: start, applied: resumed?.applied, pools: resumed?.pools, bucketBytes: bucketBytes,
+            startingAfter: start, applied: resumed?.applied, earlierUpdates: earlierUpdates, pools: resumed?.pools, bucketBytes: bucketBytes,
             peakFlops: peakFlops)
         // What an update puts others in place of is not to stay in memory.
         (made, first) = (trainer, nil)

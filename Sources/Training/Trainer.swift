@@ -28,6 +28,8 @@ public final class Trainer {
     public private(set) var update: Int
     /// Updates that were applied: those that were not skipped.
     public private(set) var applied: Int
+    /// Updates before the run's first that had moved the moments which it began with: Adam corrects for them too.
+    public let earlierUpdates: Int
 
     /// The experts of each block that exist, and what is recorded of them; nil where they stay.
     public private(set) var pools: [ExpertPool]?
@@ -38,14 +40,14 @@ public final class Trainer {
     private static let mostSkipped = 10
 
     /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
-    /// up to it were not skipped; nil: all. `pools` are the model's, as they were then; nil: nothing is recorded yet. Gradients are
+    /// up to it were not skipped; nil: all. `earlierUpdates` had moved the moments before the run. `pools` are the model's, as they were then; nil: nothing is recorded yet. Gradients are
     /// summed in buckets of `bucketBytes`. `peakFlops` is what the world's processors reach with large products, operations a
     /// second, where updates are to say how much of it they use.
     public init(
         model: TranslationModel, optimizer: Adam, average: ParameterAverage? = nil, groups: ParallelGroups,
         source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
-        applied: Int? = nil, pools: [ExpertPool]? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes,
+        applied: Int? = nil, earlierUpdates: Int = 0, pools: [ExpertPool]? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes,
         peakFlops: Double? = nil
     ) throws {
         parts = TrainedParts(model: model, optimizer: optimizer, average: average)
@@ -56,6 +58,7 @@ public final class Trainer {
         self.configuration = configuration
         self.update = update
         self.applied = applied ?? update
+        self.earlierUpdates = earlierUpdates
         tree = TokenGroupTree(groups: source.groups)
         synchronizer = try GradientSynchronizer(
             groups: groups, store: model.store, context: model.context, tokenGroups: source.groups,
@@ -171,7 +174,7 @@ public final class Trainer {
         let scale = limit > 0 && norm > limit ? limit / norm : 1
         model.context.clock.measure(.optimizer, "adam") {
             optimizer.step(
-                update: applied, learningRate: schedule.rate(update: update), gradientScale: Float(scale),
+                update: earlierUpdates + applied, learningRate: schedule.rate(update: update), gradientScale: Float(scale),
                 leavingOut: model.store.derived.filter(isMasked).map(\.shared))
         }
         if optimizer.isSharded {

@@ -1,37 +1,12 @@
-import Autograd
-import Checkpoints
-import Collectives
-import DataPipeline
-import MixtureMethods
 import ModelSurgery
-import Runs
 import Testing
-import Training
 import _TestSupport
 import _TinyRuns
 
 /// Mixtures of experts that are made of a dense model.
 @Suite(.hangLimit) struct UpcycleTests {
     /// A dense model after a few updates, and its loss on held-out text.
-    private static let dense: (model: StoredModel, loss: Double) = {
-        let (tensors, loss, configuration) = try! SimulatedCluster.run(ranks: 1) { world in
-            let run = try TinyRun(world, TinyPlan(strata: []))
-            for _ in 1...5 { _ = try run.trainer.step() }
-            var tensors: [String: (shape: [Int], values: [Float])] = [:]
-            for location in run.model.store.locations(.replicated) {
-                let values = run.model.store.section(.replicated).values.buffer[location.range]
-                tensors[location.slice.name] = (location.slice.shape, Array(values))
-            }
-            return (tensors, try run.validate().validLoss, run.model.configuration)
-        }[0]
-        var full = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
-        full.model = configuration
-        return (
-            StoredModel(
-                configuration: full, parameters: MemoryTensors(tensors: tensors), step: 5, dataFingerprint: "d",
-                tokenizer: "none", path: "dense"), loss
-        )
-    }()
+    private static let dense = try! trainedModel(TinyPlan(strata: []), updates: 5)
 
     @Test(arguments: [[4], [4, 4], [2, 3, 2], [2, 2, 2, 2]], [1, 3])
     func theFunctionStays(strata: [Int], ranks: Int) throws {
@@ -75,14 +50,7 @@ import _TinyRuns
 
     @Test func noiseAndGatesFollowTheSeed() throws {
         func tensor(_ upcycling: Upcycling, _ name: String) throws -> [Float] {
-            let parameters = try Self.dense.model.upcycled(upcycling).parameters, count = parameters.count(name)
-            return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-                // In pieces: they are those of the whole.
-                for start in stride(from: 0, to: count, by: 37) {
-                    try parameters.read(name, start..<min(start + 37, count), into: buffer.baseAddress! + start)
-                }
-                initialized = count
-            }
+            try #require(try Self.dense.model.upcycled(upcycling).parameters.pieces(name))
         }
         var upcycling = Upcycling(strata: [2, 2])
         upcycling.noise = 0.1

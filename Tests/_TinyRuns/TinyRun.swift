@@ -15,7 +15,11 @@ import _TestSupport
 ///
 /// Its folder is gone once it is open: mapped files outlive their names.
 package enum TinyCorpus {
-    package static let shared: PreparedCorpus = {
+    package static var shared: PreparedCorpus { made.corpus }
+    /// The bytes of its tokenizer's file.
+    package static var tokenizerModel: Data { made.tokenizerModel }
+
+    private static let made: (corpus: PreparedCorpus, tokenizerModel: Data) = {
         let folder = TemporaryFolder()
         return withExtendedLifetime(folder) {
             var data = DataConfiguration(format: .numerals, prepared: "\(folder.path)/prepared")
@@ -25,7 +29,9 @@ package enum TinyCorpus {
             data.numerals.pairs = 200
             data.numerals.validation = 12
             data.numerals.test = 8
-            return try! PreparedCorpus(path: PreparedCorpus.prepare(configuration: data, threads: 1).path)
+            let corpus = try! PreparedCorpus(path: PreparedCorpus.prepare(configuration: data, threads: 1).path)
+            let file = URL(fileURLWithPath: "\(corpus.path)/\(PreparationManifest.modelName)")
+            return (corpus, try! Data(contentsOf: file))
         }
     }()
 }
@@ -84,14 +90,17 @@ package final class TinyRun {
     private let source: TokenGroupSampler
     private let heldOut: EvaluationGroups?
 
-    /// The run in `folder`, from its newest sound checkpoint if there is one.
-    package init(_ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere") throws {
+    /// The run in `folder`, from its newest sound checkpoint if there is one; else `begin` may load what it begins with.
+    package init(
+        _ world: any Communicator, _ plan: TinyPlan, in folder: String = "/nowhere",
+        begin: (TrainingRun) throws -> Void = { _ in }
+    ) throws {
         self.plan = plan
         let corpus = TinyCorpus.shared, configuration = plan.configuration(corpus.directions)
         run = try TrainingRun(
             configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: plan.threads))
         checkpoints = run.checkpoints(in: "\(folder)/checkpoints", identity: plan.identity)
-        if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) }
+        if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) } else { try begin(run) }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: run.start) : nil
         source = try configuration.sampler(of: corpus)
@@ -127,8 +136,8 @@ package final class TinyRun {
     package func save(step: Int, validationLoss: Double? = nil) throws -> String {
         let applied = step == trainer.update ? trainer.applied : nil
         return try checkpoints.save(
-            step: step, applied: applied, seed: plan.training.seed, validationLoss: validationLoss, pools: trainer.pools,
-            state: rankState)
+            step: step, applied: applied, earlierUpdates: trainer.earlierUpdates, seed: plan.training.seed,
+            validationLoss: validationLoss, pools: trainer.pools, state: rankState)
     }
 
     package var rankState: RankState { run.state }
@@ -150,12 +159,13 @@ extension CheckpointStore {
     /// - Returns: The checkpoint's folder.
     @discardableResult
     package func save(
-        step: Int, applied: Int? = nil, seed: UInt64, validationLoss: Double? = nil, pools: [ExpertPool]? = nil,
+        step: Int, applied: Int? = nil, earlierUpdates: Int = 0, seed: UInt64, validationLoss: Double? = nil,
+        pools: [ExpertPool]? = nil,
         state: RankState
     ) throws -> String {
         try begin(
-            step: step, applied: applied, seed: seed, validationLoss: validationLoss, pools: pools, state: state, copying: false
-        )
+            step: step, applied: applied, earlierUpdates: earlierUpdates, seed: seed, validationLoss: validationLoss,
+            pools: pools, state: state, copying: false)
         return try complete()!.get().path
     }
 }

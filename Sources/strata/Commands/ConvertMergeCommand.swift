@@ -76,7 +76,7 @@ struct ConvertMergeCommand: ParsableCommand {
         if verify { print(try verification(of: merged, from: model, folder, data: calibration.place.data, isExact: false)) }
         let bytes = try ModelExport.write(merged, to: out)
         print(
-            "strata \(merging.groups.map(String.init).joined(separator: "-")) of update \(model.step), "
-                + "\(NumberText.mebibytes(bytes)) MiB, in \(out)")
+            "strata \(merging.groups.map(String.init).joined(separator: "-")) of update \(model.step)"
+                + writtenText(merged, bytes: bytes, out))
     }
 }

@@ -89,6 +89,6 @@ struct ConvertMoefyCommand: ParsableCommand {
                 + "strata \(moefication.strata.map(String.init).joined(separator: "-")) of update \(model.step), "
                 + (moefication.isExact
                     ? "the same function to rounding" : "\(topK) of \(moefication.experts) experts at a gate")
-                + ", \(NumberText.mebibytes(bytes)) MiB, in \(out)")
+                + writtenText(split, bytes: bytes, out))
     }
 }

@@ -50,6 +50,9 @@ struct ConvertPruneCommand: ParsableCommand {
     @Flag(help: "Show which experts would go, and write nothing.")
     var dryRun = false
 
+    @Flag(help: .moments)
+    var moments = false
+
     @Flag(help: .verify)
     var verify = false
 
@@ -72,7 +75,7 @@ struct ConvertPruneCommand: ParsableCommand {
         if let out { try requirePath(out, of: "--out") }
         let run = try RunFolder(existing: folder), choice = try options.choice()
         if let out, !dryRun { try requireNew(out) }
-        let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
+        let model = try StoredModel(run, choice, averaged: options.average, withMoments: moments) { warn("\($0); using another one") }
         let prunings = try list.map { try listed($0, model) } ?? measured(metric, analysis ?? run.analysis, model)
         let strata = model.configuration.model.mixture?.strata ?? []
         print(Self.table(prunings, strata: strata).text, terminator: "")
@@ -85,7 +88,7 @@ struct ConvertPruneCommand: ParsableCommand {
         if verify { print(try verification(of: pruned, from: model, folder, data: place.data, isExact: keep == 1)) }
         let bytes = try ModelExport.write(pruned, to: out)
         let sizes = (pruned.configuration.model.mixture?.strata ?? []).map(String.init).joined(separator: "-")
-        print("strata \(sizes) of update \(model.step), \(NumberText.mebibytes(bytes)) MiB, in \(out)")
+        print("strata \(sizes) of update \(model.step)" + writtenText(pruned, bytes: bytes, out))
     }
 
     /// By what gates did on some text.

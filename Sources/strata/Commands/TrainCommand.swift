@@ -38,9 +38,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
 
     @Option(
         help: ArgumentHelp(
-            "Begin with the parameters of this run or export, of the same model; schedule and optimizer begin anew.",
+            "Begin with the parameters of this run or export, of the same model; the schedule begins anew, and without --moments "
+                + "so does the optimizer.",
             valueName: "run"))
     var from: String?
+
+    @Flag(help: "Begin with the optimizer's moments of what --from names, too.")
+    var moments = false
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
@@ -67,6 +71,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             guard ranks.isFirst else { return }
             try checkFolder(folder)
             if let from { try requirePath(from, of: "--from") }
+            guard from != nil || !moments else {
+                throw CommandFailure(.usage, "--moments needs --from, which names the model whose moments they are")
+            }
             if let profile { try TrainingProfile.check(profile) }
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
@@ -229,7 +236,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         _ run: TrainingRun, _ corpus: PreparedCorpus, _ folder: RunFolder, _ display: ProgressDisplay?
     ) throws -> BeginningFrom? {
         let recorded = try resume ? BeginningFrom(of: folder) : nil
-        guard let beginning = try from.map({ try BeginningFrom($0, as: recorded) }) ?? recorded else {
+        guard let beginning = try from.map({ try BeginningFrom($0, moments: moments, as: recorded) }) ?? recorded else {
             if resume, try folder.isBegun { display?.note("warning: there is no checkpoint to resume from: beginning") }
             return nil
         }
@@ -241,8 +248,15 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         if let absent = run.model.absentChoice {
             throw SurgeryError("\(model.path): must have the experts that its gates may choose, but \(absent) does not exist")
         }
+        if let moments = model.moments {
+            try model.loadMoments(into: run.state, tokenizer: corpus.tokenizer)
+            run.begin(withMomentsOf: moments.updates)
+        }
+        let carried = model.moments.map {
+            "; moments of \($0.coverage(of: model.parameters)), moved by \($0.updates) updates, are its"
+        }
         display?.note(
-            "beginning with update \(model.step) of \(model.path)"
+            "beginning with update \(model.step) of \(model.path)" + (carried ?? "")
                 + (known < corpus.vocabularySize
                     ? "; \(known) of \(corpus.vocabularySize) tokens have its embeddings, the others are new" : ""))
         // What changes no shape is no error.

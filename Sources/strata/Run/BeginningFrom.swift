@@ -12,23 +12,29 @@ struct BeginningFrom: Codable {
     /// The update of its model; nil where it is not known yet.
     private let update: Int?
     private let isExport: Bool?
+    /// Whether it begins with the optimizer's moments too; nil: no.
+    private let moments: Bool?
+    var takesMoments: Bool { moments ?? false }
 
     /// What is given; `recorded` is what the run began with before, if it did.
     ///
     /// - Throws: `CommandFailure` if that is another.
-    init(_ from: String, as recorded: BeginningFrom?) throws {
+    init(_ from: String, moments: Bool, as recorded: BeginningFrom?) throws {
         let path = URL(fileURLWithPath: from).standardizedFileURL.path
-        if let recorded, recorded.from != path {
+        if let recorded, recorded.from != path || recorded.takesMoments != moments {
             throw CommandFailure(
                 .usage,
-                "from.json: the run began with update \(recorded.update ?? 0) of \(recorded.from), but --from is \(from): leave --from "
-                    + "out to begin with that again, or begin a run in another folder")
+                "from.json: the run began with update \(recorded.update ?? 0) of \(recorded.from)"
+                    + (recorded.takesMoments ? " and its moments" : "") + ", but --from is \(from)"
+                    + (moments ? " --moments" : "")
+                    + ": leave --from out to begin with that again, or begin a run in another folder")
         }
         (self.from, update, isExport) = (path, recorded?.update, recorded?.isExport)
+        self.moments = moments ? true : nil
     }
 
     init(_ beginning: BeginningFrom, _ model: StoredModel) {
-        (from, update) = (beginning.from, model.step)
+        (from, update, moments) = (beginning.from, model.step, beginning.moments)
         isExport = RunFolder(path: beginning.from).isExport
     }
 
@@ -64,8 +70,9 @@ struct BeginningFrom: Codable {
     /// - Throws: `CommandFailure` where it is another now; what reading it throws.
     func model(report: (CheckpointError) -> Void) throws -> StoredModel {
         let run = try RunFolder(existing: from)
-        guard let update else { return try StoredModel(run, report: report) }
-        let model = try StoredModel(run, run.isExport ? .latest : .step(update), report: report)
+        guard let update else { return try StoredModel(run, withMoments: takesMoments, report: report) }
+        let model = try StoredModel(
+            run, run.isExport ? .latest : .step(update), withMoments: takesMoments, report: report)
         guard model.step == update, run.isExport == isExport else {
             throw CommandFailure(
                 .usage,
