@@ -5,6 +5,7 @@ public enum RowKernels {
         gather(context, x, indices[...], into: out)
     }
 
+    /// The same by some of many indices, the first of them for the first row.
     public static func gather(_ context: ComputeContext, _ x: Tensor, _ indices: ArraySlice<Int32>, into out: Tensor) {
         precondition(out.rows == indices.count && out.columns == x.columns)
         let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
