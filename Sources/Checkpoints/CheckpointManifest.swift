@@ -97,8 +97,8 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         if let applied = manifest.applied, applied < 0 || applied > manifest.step {
             throw damaged("applied must be at most the step, \(manifest.step), but is \(applied)")
         }
-        if let earlier = manifest.earlierUpdates, earlier < 0 {
-            throw damaged("earlierUpdates must be at least 0, but is \(earlier)")
+        if let earlier = manifest.earlierUpdates, earlier < 0 || earlier > Int.max - max(manifest.step, 0) {
+            throw damaged("earlierUpdates must be a number of updates, but is \(earlier)")
         }
         if let since = manifest.patience?.since, since < 0 || since > manifest.step {
             throw damaged("patience.since must be at most the step, \(manifest.step), but is \(since)")

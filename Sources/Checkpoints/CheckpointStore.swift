@@ -64,10 +64,11 @@ public final class CheckpointStore {
 
     var isFirst: Bool { groups.world.rank == 0 }
 
-    /// Begins to save the state after update `step`, in a copy, so that training may go on at once; without `copying` the state
-    /// must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all, and
-    /// `earlierUpdates` how many before the run had moved its moments. `pools` are the experts that exist, where they come and go. No other save is under way. Unless the state is known to be sound, no checkpoint is
-    /// removed because of this one before `confirm`.
+    /// Begins to save the state after update `step`, in a copy, so that training may go on at once; without `copying` the
+    /// state must not change until `complete`. `applied` is how many updates up to it were not skipped; nil: all, and
+    /// `earlierUpdates` how many before the run had moved its moments. `pools` are the experts that exist, where they come
+    /// and go. No other save is under way. Unless the state is known to be sound, no checkpoint is removed because of this
+    /// one before `confirm`.
     ///
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
     public func begin(

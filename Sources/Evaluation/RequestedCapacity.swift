@@ -8,9 +8,10 @@ public struct RequestedCapacity: Sendable, Equatable {
     public var encoder: RoutingStatistics
     public var decoder: RoutingStatistics
 
-    public init(strata: [Int]) {
+    /// `decoderStrata` nil: as the encoder's.
+    public init(strata: [Int], decoderStrata: [Int]? = nil) {
         encoder = RoutingStatistics(strata: strata)
-        decoder = RoutingStatistics(strata: strata)
+        decoder = RoutingStatistics(strata: decoderStrata ?? strata)
     }
 
     /// Runs the model over a group of sentence pairs and adds what its tokens asked for.

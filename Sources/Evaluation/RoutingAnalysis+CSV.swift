@@ -79,6 +79,7 @@ extension RoutingAnalysis {
     private static func csv(_ header: String, _ lines: [String]) -> String { ([header] + lines).map { $0 + "\n" }.joined() }
 
     private func loadLines(_ load: GateLoad, _ entropy: GateEntropy) -> [String] {
+        let strata = strata(of: load.side)
         let stratumOfExpert = strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
         let first = strata[..<load.gate].reduce(0, +)
         return (first..<first + entropy.experts).map { expert in

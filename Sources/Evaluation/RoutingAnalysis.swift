@@ -23,8 +23,10 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
     public var step: Int
     /// What was analysed: `test`, `valid`, `train`, or `files`.
     public var text: String
-    /// Experts of each stratum.
+    /// Experts of each stratum; of the encoder's blocks alone where the decoder's have others.
     public var strata: [Int]
+    /// Experts of each stratum of the decoder's blocks; nil: as the encoder's.
+    public var decoderStrata: [Int]?
     /// Experts that see a token at one gate: 1 or 2.
     public var topK: Int
     /// The capacity factor of training that `drops` applies; nil: training is dropless.
@@ -48,7 +50,8 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
     public var existingExperts: [BlockExperts]?
 
     public init(
-        step: Int, text: String, strata: [Int], topK: Int, capacityFactor: Double?, frequencySource: FrequencySource,
+        step: Int, text: String, strata: [Int], decoderStrata: [Int]? = nil, topK: Int, capacityFactor: Double?,
+        frequencySource: FrequencySource,
         minimumCount: Int, average: Sides = Sides(encoder: 0, decoder: 0), rcByDirection: [DirectionCapacity] = [],
         rcByBlock: [BlockCapacity] = [], tokenExtremes: [TokenExtremes] = [], expertLoad: [GateLoad] = [],
         coActivation: [CoActivation] = [], gateEntropy: [GateEntropy] = [], drops: [GateDrops] = []
@@ -56,6 +59,7 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         self.step = step
         self.text = text
         self.strata = strata
+        self.decoderStrata = decoderStrata
         self.topK = topK
         self.capacityFactor = capacityFactor
         self.frequencySource = frequencySource
@@ -70,8 +74,12 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         self.drops = drops
     }
 
+    /// Experts of each stratum of a side's blocks.
+    public func strata(of side: Side) -> [Int] { side == .decoder ? decoderStrata ?? strata : strata }
+
     enum CodingKeys: String, CodingKey {
         case version, step, text, strata, average, drops
+        case decoderStrata = "decoder_strata"
         case topK = "top_k"
         case capacityFactor = "capacity_factor"
         case frequencySource = "frequency_source"

@@ -29,13 +29,13 @@ public struct RoutingTally: Equatable, Sendable {
     /// Makes an empty tally for a model of this shape, which has mixture blocks.
     public init(_ configuration: ModelConfiguration, vocabulary: Int) {
         guard let mixture = configuration.mixture else { preconditionFailure("a dense model routes nothing") }
-        func side(blocks: Int) -> Side {
+        func side(_ mixture: MixtureConfiguration, blocks: Int) -> Side {
             Side(
                 counts: [Int64](repeating: 0, count: vocabulary),
                 blocks: [BlockTally](repeating: BlockTally(mixture, vocabulary: vocabulary), count: blocks))
         }
-        encoder = side(blocks: configuration.encoderBlocks)
-        decoder = side(blocks: configuration.decoderBlocks)
+        encoder = side(mixture.ofEncoder, blocks: configuration.encoderBlocks)
+        decoder = side(mixture.ofDecoder, blocks: configuration.decoderBlocks)
     }
 
     /// Runs the model over a group of sentence pairs, by the rules of evaluation, and adds what its gates did.

@@ -16,8 +16,10 @@ public struct ExpertMerging: Sendable {
         case uniform
     }
 
-    /// Groups that are left of each stratum.
+    /// Groups that are left of each stratum; of the encoder's blocks alone where others are left in the decoder's.
     public var groups: [Int]
+    /// Groups that are left of each stratum in the decoder's blocks; nil: as in the encoder's.
+    public var decoderGroups: [Int]?
     public var metric = Metric.cka
     public var weights = Weights.usage
 

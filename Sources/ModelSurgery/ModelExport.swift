@@ -155,7 +155,8 @@ extension StoredModel {
     /// - Throws: `CheckpointError.damaged`, or `FileError`.
     init(_ export: ModelExport, configuration: RunConfiguration) throws {
         self.init(
-            configuration: configuration, parameters: try export.tensors(ModelExport.modelName, export.facts.model), step: export.facts.step,
+            configuration: configuration, parameters: try export.tensors(ModelExport.modelName, export.facts.model),
+            step: export.facts.step,
             dataFingerprint: export.facts.data, tokenizer: RunFolder(path: export.path).tokenizer,
             history: export.facts.history ?? [], path: export.path)
     }

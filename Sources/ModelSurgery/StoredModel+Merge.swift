@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import MixtureOfExperts
+import TransformerModel
 
 extension StoredModel {
     /// The model whose similar experts are merged into one, group by group of each stratum: the weighted sum of their matrices, hidden
@@ -18,31 +19,39 @@ extension StoredModel {
         guard mixture.expertWidths == nil else {
             throw SurgeryError("\(path): experts of widths of their own cannot be merged; only equal ones can")
         }
-        guard merging.groups.count == mixture.strata.count,
-            zip(merging.groups, mixture.strata).allSatisfy({ (1...$1).contains($0) })
-        else {
-            throw SurgeryError(
-                "--groups must have a number from 1 to the experts for each of the strata \(mixture.strata), but is \(merging.groups)"
-            )
-        }
-        let needed = mixture.rule.readsTopK ? mixture.topK : 1
-        guard merging.groups.reduce(0, +) >= needed else {
-            throw SurgeryError(
-                "--groups must leave at least \(needed) experts, for model.moe.top_k is \(needed), but is \(merging.groups)")
-        }
+        let decoderGroups = merging.decoderGroups ?? merging.groups
+        try require(merging.groups, of: "--groups", mixture.ofEncoder)
+        try require(decoderGroups, of: merging.decoderGroups == nil ? "--groups" : "--decoder-groups", mixture.ofDecoder)
         var blocks: [String: [MergedExpert]] = [:]
         for block in try mergeableBlocks() {
-            let (groups, experts) = try merge(block, mixture, merging, rows: rows, usage: usage)
+            let isDecoder = block.hasPrefix("decoder.")
+            let (groups, experts) = try merge(
+                block, isDecoder ? mixture.ofDecoder : mixture.ofEncoder, to: isDecoder ? decoderGroups : merging.groups,
+                merging, rows: rows, usage: usage)
             blocks[block] = experts
             report(block, groups)
         }
         var result = self
-        result.configuration.model.mixture?.strata = merging.groups
-        result.parameters = try MergedTensors(parameters, mixture, blocks, path: path)
+        let merged = mixture.with(encoder: merging.groups, decoder: decoderGroups)
+        result.configuration.model.mixture = merged
+        result.parameters = try MergedTensors(parameters, configuration.model, blocks, path: path)
         result.moments = nil
         result.history.append(
-            "merged to strata \(merging.groups) by \(merging.metric.rawValue), weights by \(merging.weights.rawValue)")
+            "merged to strata \(merged.strataText) by \(merging.metric.rawValue), weights by \(merging.weights.rawValue)")
         return result
+    }
+
+    /// - Throws: `SurgeryError` unless blocks of the mixture can be merged to so many groups; `option` says how many.
+    private func require(_ groups: [Int], of option: String, _ mixture: MixtureConfiguration) throws {
+        guard groups.count == mixture.strata.count, zip(groups, mixture.strata).allSatisfy({ (1...$1).contains($0) }) else {
+            throw SurgeryError(
+                "\(option) must have a number from 1 to the experts for each of the strata \(mixture.strata), but is \(groups)")
+        }
+        let needed = mixture.rule.readsTopK ? mixture.topK : 1
+        guard groups.reduce(0, +) >= needed else {
+            throw SurgeryError(
+                "\(option) must leave at least \(needed) experts, for model.moe.top_k is \(needed), but is \(groups)")
+        }
     }
 
     /// The names that the blocks' parameters begin with, such as `encoder.layers.1.moe`.
@@ -60,8 +69,8 @@ extension StoredModel {
     }
 
     private func merge(
-        _ block: String, _ mixture: MixtureConfiguration, _ merging: ExpertMerging, rows: CalibrationRows,
-        usage: [String: [Int]]
+        _ block: String, _ mixture: MixtureConfiguration, to groupCounts: [Int], _ merging: ExpertMerging,
+        rows: CalibrationRows, usage: [String: [Int]]
     ) throws -> ([MergedGroup], [MergedExpert]) {
         let calibration = rows.rows[String(block.dropLast(4))] ?? [], used = usage[block] ?? []
         guard merging.metric == .parameters || calibration.count >= 2 * rows.dim else {
@@ -78,7 +87,7 @@ extension StoredModel {
                 merging.metric == .cka
                 ? ExpertSimilarity.alignments(networks.map { $0.outputs(calibration) }, dim: rows.dim)
                 : ExpertSimilarity.cosines(networks.map { $0.weight1 + $0.weight2 })
-            for members in ExpertSimilarity.groups(similarity, count: merging.groups[stratum]) {
+            for members in ExpertSimilarity.groups(similarity, count: groupCounts[stratum]) {
                 let counts = members.map { merging.weights == .uniform ? 0 : used[first + $0] }, sum = counts.reduce(0, +)
                 let weights = counts.map { sum > 0 ? Double($0) / Double(sum) : 1 / Double(members.count) }
                 // Of equal weights the lowest id.
@@ -182,14 +191,14 @@ private struct MergedTensors: NamedTensors {
     let names: [String]
 
     init(
-        _ whole: any NamedTensors, _ mixture: MixtureConfiguration, _ blocks: [String: [MergedExpert]], path: String
+        _ whole: any NamedTensors, _ model: ModelConfiguration, _ blocks: [String: [MergedExpert]], path: String
     ) throws {
         self.whole = whole
         var tensors: [String: (shape: [Int], origin: Origin)] = [:]
         for name in whole.names where !name.contains(".moe.experts.") {
             let shape = whole.shape(name)!
             guard let range = name.range(of: ".moe.gates."), let merged = blocks[String(name[..<range.lowerBound]) + ".moe"],
-                let gate = Int(name[range.upperBound...].prefix { $0 != "." })
+                let gate = Int(name[range.upperBound...].prefix { $0 != "." }), let mixture = model.mixture(ofBlock: name)
             else {
                 tensors[name] = (shape, .copy)
                 continue

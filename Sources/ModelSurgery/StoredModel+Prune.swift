@@ -1,9 +1,11 @@
 import Checkpoints
 import MixtureOfExperts
+import TransformerModel
 
 extension StoredModel {
     /// The model without the experts that are not kept; gates lose their rows, and the softmax is over the rest. `kept` are global
-    /// ids by block, by the names that its parameters begin with (`encoder.layers.1.moe`); of every stratum as many in each block.
+    /// ids by block, by the names that its parameters begin with (`encoder.layers.1.moe`); of every stratum as many in each block of a
+    /// side.
     /// Experts that are kept are numbered anew in their order. Moments, if there are some, stay with what they are of.
     ///
     /// - Throws: `SurgeryError` if the model has no such experts.
@@ -17,13 +19,31 @@ extension StoredModel {
         guard mixture.pool == nil else {
             throw SurgeryError("\(path): experts that come and go while training cannot be pruned: training removes them")
         }
+        let sides = Dictionary(grouping: kept.keys) { $0.hasPrefix("decoder.") }
+        let encoder = try sides[false].map { try sizes($0.map { kept[$0]! }, of: mixture.ofEncoder) }
+        let decoder = try sides[true].map { try sizes($0.map { kept[$0]! }, of: mixture.ofDecoder) }
+        var result = self
+        result.configuration.model.mixture = mixture.with(
+            encoder: encoder ?? decoder ?? [], decoder: decoder ?? encoder ?? [])
+        let pruned = try PrunedTensors(parameters, configuration.model, kept: kept, path: path)
+        guard pruned.blocks == Set(kept.keys) else {
+            throw SurgeryError(
+                "\(path): has the blocks \(pruned.blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept: is the "
+                    + "analysis of another model? Run strata analyze on this one")
+        }
+        result.parameters = pruned
+        result.moments = try moments?.map { try PrunedTensors($0, configuration.model, kept: kept, path: path) }
+        result.history.append(text)
+        return result
+    }
+
+    /// How many experts of each stratum stay in the blocks of a side.
+    private func sizes(_ kept: [[Int]], of mixture: MixtureConfiguration) throws -> [Int] {
         let strata = mixture.stratumOfExpert
         let sizes = Set(
-            kept.values.map { experts in
-                mixture.strata.indices.map { stratum in experts.count { strata[$0] == stratum } }
-            })
+            kept.map { experts in mixture.strata.indices.map { stratum in experts.count { strata[$0] == stratum } } })
         guard sizes.count == 1, let size = sizes.first, size.allSatisfy({ $0 > 0 }) else {
-            throw SurgeryError("\(path): of every stratum at least one expert must be kept, as many in each block")
+            throw SurgeryError("\(path): of every stratum at least one expert must be kept, as many in each block of a side")
         }
         let needed = mixture.rule.readsTopK ? mixture.topK : 1
         guard size.reduce(0, +) >= needed else {
@@ -31,18 +51,7 @@ extension StoredModel {
                 "\(path): at least \(needed) experts must be kept, for model.moe.top_k is \(needed), but "
                     + "\(size.reduce(0, +)) would be; keep more")
         }
-        var result = self
-        result.configuration.model.mixture?.strata = size
-        let pruned = try PrunedTensors(parameters, mixture, kept: kept, path: path)
-        guard pruned.blocks == Set(kept.keys) else {
-            throw SurgeryError(
-                "\(path): has the blocks \(pruned.blocks.sorted()), but experts of \(kept.keys.sorted()) are to be kept: is the "
-                    + "analysis of another model? Run strata analyze on this one")
-        }
-        result.parameters = pruned
-        result.moments = try moments?.map { try PrunedTensors($0, mixture, kept: kept, path: path) }
-        result.history.append(text)
-        return result
+        return size
     }
 }
 
@@ -61,7 +70,7 @@ private struct PrunedTensors: NamedTensors {
     let blocks: Set<String>
     let names: [String]
 
-    init(_ whole: any NamedTensors, _ mixture: MixtureConfiguration, kept: [String: [Int]], path: String) throws {
+    init(_ whole: any NamedTensors, _ model: ModelConfiguration, kept: [String: [Int]], path: String) throws {
         self.whole = whole
         var entries: [String: Entry] = [:], blocks: Set<String> = []
         for name in whole.names {
@@ -71,7 +80,7 @@ private struct PrunedTensors: NamedTensors {
                 continue
             }
             let block = parts[...place].joined(separator: ".")
-            guard let experts = kept[block] else {
+            guard let experts = kept[block], let mixture = model.mixture(ofBlock: block) else {
                 throw SurgeryError(
                     "\(path): which experts stay must be known of \(block), but is not: is the analysis, or the list, of another model?"
                 )

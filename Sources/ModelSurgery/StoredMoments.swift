@@ -29,7 +29,9 @@ public struct StoredMoments: Sendable {
     }
 
     /// What share of the parameters' tensors there are moments of, for people.
-    public func coverage(of parameters: any NamedTensors) -> String { "\(first.names.count) of \(parameters.names.count) parameters" }
+    public func coverage(of parameters: any NamedTensors) -> String {
+        "\(first.names.count) of \(parameters.names.count) parameters"
+    }
 
     /// As one file has them.
     var named: any NamedTensors { PrefixedTensors([(Self.prefixes[0], first), (Self.prefixes[1], second)]) }

@@ -7,7 +7,8 @@ import TransformerModel
 /// `training.tokens_per_group` tokens each, in sentences of 32 tokens.
 struct ActivationPlan {
     private let model: ModelConfiguration
-    private let routing: UniformRouting?
+    private let encoderKind: BlockPlan?
+    private let decoderKind: BlockPlan?
     private let training: TrainingConfiguration
     /// Whether experts are on other ranks too, so that the rows that arrive are kept.
     private let isSpread: Bool
@@ -17,7 +18,7 @@ struct ActivationPlan {
 
     init(_ plan: ModelPlan, _ training: TrainingConfiguration, isSpread: Bool) {
         model = plan.configuration
-        routing = plan.largestRouting
+        (encoderKind, decoderKind) = (plan.encoderKind, plan.decoderKind)
         vocabulary = plan.vocabulary
         self.training = training
         self.isSpread = isSpread
@@ -25,13 +26,15 @@ struct ActivationPlan {
 
     var bytes: Int {
         let d = Double(model.dim), tokens = Double(training.tokensPerGroup)
-        let encoder = 2 * d + Double(model.encoderLayers) * attention + feedForward(model.encoderLayers, model.encoderBlocks)
+        let encoder =
+            2 * d + Double(model.encoderLayers) * attention + feedForward(model.encoderLayers, model.encoderBlocks, encoderKind)
         let decoder =
             2 * d + Double(model.decoderLayers) * (attention + crossAttention)
-            + feedForward(model.decoderLayers, model.decoderBlocks)
+            + feedForward(model.decoderLayers, model.decoderBlocks, decoderKind)
         // The loss's chunk of logits, or what backward of a layer computes with, whichever is larger.
         let rows = min(training.tokensPerGroup, max(256, (1 << 23) / vocabulary))
-        let experts = wholeRows
+        let kinds = [encoderKind, decoderKind].compactMap(\.self)
+        let experts = kinds.map(self.wholeRows).max() ?? 0, hidden = kinds.map(self.hidden).max() ?? 0
         let layer = max(Double(model.ffnDim), hidden) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
         let passing = max(Double(rows * vocabulary), tokens * layer)
         return Int(clamped: (tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
@@ -40,14 +43,14 @@ struct ActivationPlan {
     // Floats a token, as the operations keep them.
 
     /// Rows of width d that go to experts: parts of one are as many floats.
-    private var wholeRows: Double { (routing?.rowsPerToken ?? 0) / Double(model.mixture?.rowsPerToken ?? 1) }
+    private func wholeRows(_ kind: BlockPlan) -> Double { kind.largestRouting.rowsPerToken / Double(kind.mixture.rowsPerToken) }
 
     /// Hidden activations of the experts.
-    private var hidden: Double {
-        guard let mixture = model.mixture, let routing else { return 0 }
+    private func hidden(_ kind: BlockPlan) -> Double {
+        let mixture = kind.mixture
         let kept = mixture.methods(for: (any ExpertMethod).self).lazy.compactMap { $0.keptFloats(mixture) }.first
         let widths = mixture.expertWidths ?? [Int](repeating: kept ?? model.ffnDim, count: mixture.experts)
-        return zip(routing.trainedRows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return zip(kind.largestRouting.trainedRows, widths).reduce(0) { $0 + $1.0 * Double($1.1) }
     }
 
     /// LayerNorm, projections, probabilities, what is attended to, the sum with the residual.
@@ -56,16 +59,15 @@ struct ActivationPlan {
     /// The floats of cross-attention: those of `attention`, with keys and values of a source token.
     private var crossAttention: Double { Double(6 * model.dim + model.heads * Self.sentence) }
 
-    private func feedForward(_ layers: Int, _ blocks: Int) -> Double {
+    private func feedForward(_ layers: Int, _ blocks: Int, _ kind: BlockPlan?) -> Double {
         let kept = training.recompute ? 0 : Double(model.ffnDim)
-        return Double(layers - blocks) * (2 * Double(model.dim) + kept) + Double(blocks) * block(kept)
+        return Double(layers - blocks) * (2 * Double(model.dim) + kept) + Double(blocks) * (kind.map { block($0, kept) } ?? 0)
     }
 
-    private func block(_ kept: Double) -> Double {
-        guard let mixture = model.mixture, let routing else { return 0 }
-        let d = Double(model.dim)
-        var floats = d + (training.recompute ? 0 : hidden) + wholeRows * d * (isSpread ? 2 : 1)
-        for (stratum, arrivals) in routing.arrivals.enumerated() {
+    private func block(_ kind: BlockPlan, _ kept: Double) -> Double {
+        let d = Double(model.dim), mixture = kind.mixture
+        var floats = d + (training.recompute ? 0 : hidden(kind)) + wholeRows(kind) * d * (isSpread ? 2 : 1)
+        for (stratum, arrivals) in kind.largestRouting.arrivals.enumerated() {
             let scores = Double(mixture.rowsPerToken * mixture.visibleExperts(atStratum: stratum).count)
             floats += arrivals * (scores + (stratum > 0 ? d : 0))
         }

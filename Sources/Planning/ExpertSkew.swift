@@ -22,6 +22,13 @@ public enum ExpertSkew: Equatable, Sendable {
         }
     }
 
+    /// The same for the experts of some blocks, where what was measured is of strata that are as large or larger.
+    func narrowed(to mixture: MixtureConfiguration, from wider: MixtureConfiguration) -> ExpertSkew {
+        guard case .measured(let load) = self, mixture.strata != wider.strata else { return self }
+        let places = expertPlaces(of: mixture.strata, in: wider.strata)
+        return .measured(load.map { row in places.map { $0 < row.count ? row[$0] : 0 } })
+    }
+
     /// Rows of a token for each expert, by stratum of the gate, in one block; `routing` says how many a gate sends. No expert has
     /// more than one for each of a token's rows at the gate: what goes beyond that goes to the others.
     func rows(_ routing: UniformRouting, rowsPerToken: Int, block: Int, key: RandomKey) -> [[Double]] {

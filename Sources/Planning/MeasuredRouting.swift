@@ -51,6 +51,6 @@ public struct MeasuredRouting {
     /// What a token may pass in a block.
     private static func path(_ model: ModelConfiguration) -> String {
         guard let mixture = model.mixture else { return "none (dense)" }
-        return mixture.strata.map(String.init).joined(separator: "-") + (mixture.strataOrder == .stacked ? " stacked" : "")
+        return mixture.strataText + (mixture.strataOrder == .stacked ? " stacked" : "")
     }
 }

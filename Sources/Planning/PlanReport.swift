@@ -37,8 +37,9 @@ public struct PlanReport {
         let memoryPerRankTotal: Int
         let allToAllBytesPerUpdate: Int
         let gradientBytesPerUpdate: Int
-        /// Experts by stratum, then by place.
+        /// Experts by stratum, then by place; of the encoder's blocks alone where the decoder's have others.
         let placement: [[[Int]]]
+        let decoderPlacement: [[[Int]]]?
         let predicted: StepTimeReport.Document?
     }
 
@@ -47,14 +48,14 @@ public struct PlanReport {
             parameters: model.parameters, initialParameters: model.initialParameters, trainedParameters: trainedParameters,
             activeParameters: model.activeParameters,
             flopsPerToken: model.flopsPerToken,
-            expectedRounds: model.configuration.mixture.map { UniformRouting($0).requestedCapacity },
-            measuredRounds: isMeasured ? model.routing?.requestedCapacity : nil,
-            expertsPerToken: model.routing?.expertsPerToken,
+            expectedRounds: model.expectedCapacity, measuredRounds: isMeasured ? model.requestedCapacity : nil,
+            expertsPerToken: model.expertsPerToken,
             wholeRowMixture: WholeRowMixture(model),
             ranks: rank.layout.ranks, expertParallel: rank.layout.expertParallel, replicas: rank.layout.replicas,
             memoryPerRank: rank.memory, memoryPerRankTotal: rank.memory.total,
             allToAllBytesPerUpdate: rank.allToAllBytesPerUpdate, gradientBytesPerUpdate: rank.gradientBytesPerUpdate,
-            placement: placement, predicted: time?.document)
+            placement: placements.first ?? [], decoderPlacement: placements.count > 1 ? placements[1] : nil,
+            predicted: time?.document)
         return try JSONText.pretty(document, keys: .convertToSnakeCase)
     }
 
@@ -62,11 +63,13 @@ public struct PlanReport {
         model.trainedParameters == model.parameters ? nil : model.trainedParameters
     }
 
-    private var placement: [[[Int]]] {
-        guard let placement = rank.placement, let mixture = model.configuration.mixture else { return [] }
-        let stratumOfExpert = mixture.stratumOfExpert
-        return mixture.strata.indices.map { stratum in
-            placement.expertsOfPlace.map { $0.filter { stratumOfExpert[$0] == stratum } }
+    /// Experts by kind of block, by stratum, then by place.
+    private var placements: [[[[Int]]]] {
+        zip(model.kinds, rank.placements).map { kind, placement in
+            let stratumOfExpert = kind.mixture.stratumOfExpert
+            return kind.mixture.strata.indices.map { stratum in
+                placement.expertsOfPlace.map { $0.filter { stratumOfExpert[$0] == stratum } }
+            }
         }
     }
 
@@ -78,11 +81,9 @@ public struct PlanReport {
         ]
         if let initial = model.initialParameters { facts.insert(["parameters at first", NumberText.count(initial)], at: 1) }
         if let trainedParameters { facts.insert(["parameters that are trained", NumberText.count(trainedParameters)], at: 1) }
-        if let routing = model.routing {
-            facts.append([
-                "\(isMeasured ? "measured" : "expected") requested capacity", NumberText.decimal(routing.requestedCapacity, 3),
-            ])
-            facts.append(["experts a token and block", NumberText.decimal(routing.expertsPerToken, 3)])
+        if let capacity = model.requestedCapacity, let experts = model.expertsPerToken {
+            facts.append(["\(isMeasured ? "measured" : "expected") requested capacity", NumberText.decimal(capacity, 3)])
+            facts.append(["experts a token and block", NumberText.decimal(experts, 3)])
         }
         if let whole = WholeRowMixture(model) {
             facts.append(["the same of whole rows: ffn_dim", NumberText.decimal(whole.ffnDim, 0)])
@@ -109,18 +110,18 @@ public struct PlanReport {
 
     /// Places as columns: the ranks of each, then its experts of every stratum.
     private var placementText: String {
-        guard let placement = rank.placement else { return "" }
         let layout = rank.layout
         func ranks(_ place: Int) -> String {
             let first = (0..<min(layout.replicas, 3)).map { "\(place + $0 * layout.expertParallel)" }
             return first.joined(separator: ", ") + (layout.replicas > 3 ? ", …" : "")
         }
-        let rows =
-            [["ranks"] + (0..<placement.places).map(ranks)]
-            + self.placement.enumerated().map { stratum, places in
-                ["stratum \(stratum)"] + places.map(Self.span)
-            }
-        return "\n" + Table(header: ["experts"] + (0..<placement.places).map { "place \($0)" }, rows: rows).text
+        return placements.enumerated().map { kind, strata in
+            let title = placements.count > 1 ? ["encoder", "decoder"][kind] : "experts"
+            let rows =
+                [["ranks"] + (0..<layout.expertParallel).map(ranks)]
+                + strata.enumerated().map { stratum, places in ["stratum \(stratum)"] + places.map(Self.span) }
+            return "\n" + Table(header: [title] + (0..<layout.expertParallel).map { "place \($0)" }, rows: rows).text
+        }.joined()
     }
 
     /// Experts of a place and stratum, a span of them where they stand one after another.

@@ -7,8 +7,8 @@ import Training
 /// What one rank of a run holds and sends: bytes, for the rank with most experts; where these come and go, if as many exist as may.
 public struct RankPlan {
     public let layout: ParallelLayout
-    /// Where experts live; nil for a dense model.
-    public let placement: ExpertPlacement?
+    /// Where experts live: of each kind of the plan's blocks.
+    let placements: [ExpertPlacement]
     public let memory: Memory
     /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.
     public let allToAllBytesPerUpdate: Int
@@ -51,14 +51,22 @@ public struct RankPlan {
         layout = try ParallelLayout(
             ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.fewestExperts ?? [])
         let places = layout.expertParallel
-        placement = mixture.map { ExpertPlacement(strata: $0.strata, places: places, widths: $0.expertWidths) }
+        let placements = plan.kinds.map {
+            ExpertPlacement(strata: $0.mixture.strata, places: places, widths: $0.mixture.expertWidths)
+        }
+        self.placements = placements
         let float = MemoryLayout<Float>.stride
-        let mostOfPlace = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.parametersOfExpert[$1] } }.max() ?? 0
-        let experts = plan.blocks * mostOfPlace
-        let mostTrained = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.trainedOfExpert[$1] } }.max() ?? 0
-        let (trained, trainedExperts) = (plan.trainedReplicated, plan.blocks * mostTrained)
-        let mostDerived = placement?.expertsOfPlace.map { $0.reduce(0) { $0 + plan.derivedOfExpert[$1] } }.max() ?? 0
-        let derived = plan.blocks * mostDerived
+        /// Of all blocks, of the place that has most.
+        func most(_ ofExpert: (BlockPlan) -> [Int]) -> Int {
+            (0..<places).map { place in
+                zip(plan.kinds, placements).reduce(0) { sum, kind in
+                    let numbers = ofExpert(kind.0)
+                    return sum + kind.0.count * kind.1.expertsOfPlace[place].reduce(0) { $0 + numbers[$1] }
+                }
+            }.max() ?? 0
+        }
+        let experts = most(\.parametersOfExpert), derived = most(\.derivedOfExpert)
+        let (trained, trainedExperts) = (plan.trainedReplicated, most(\.trainedOfExpert))
         let held = (plan.replicatedParameters + experts + derived) * float
         let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups) }
         let gradients = (trained * copies.replicated + (trainedExperts + derived) * copies.expert) * float
@@ -76,17 +84,18 @@ public struct RankPlan {
             remaking: mixture?.pool == nil ? nil : held + gradients + kept * moments * float)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         var perToken = 0.0
-        if places > 1, let mixture, let placement, let routing = plan.largestRouting {
+        for (kind, placement) in zip(plan.kinds, placements) where places > 1 {
+            let mixture = kind.mixture, routing = kind.largestRouting
             let traffic = RowTraffic(
                 mixture, placement, dim: plan.configuration.dim / mixture.rowsPerToken, wire: configuration.parallel.wire)
             for (stratum, rows) in routing.trainedRowsOfGate.enumerated() {
                 let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
-                perToken += traffic.bytes(rows, arriving: arriving, atStratum: stratum).reduce(0, +)
+                perToken += Double(kind.count) * traffic.bytes(rows, arriving: arriving, atStratum: stratum).reduce(0, +)
             }
         }
         // To the experts and back, in forward and in backward, of each token but what stays at its own place.
         allToAllBytesPerUpdate = Int(
-            clamped: tokens * Double(plan.blocks) * perToken * Double(places - 1) / Double(places))
+            clamped: tokens * perToken * Double(places - 1) / Double(places))
         // Of what n ranks add up, each sends the others their pieces of what it has, and the sum of its own: (n − 1) / n of each.
         let parts = ByPlacement { [layout] in layout.gradientParts($0, tokenGroups: training.tokenGroups) }
         func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {

@@ -34,7 +34,8 @@ extension StepTimeModel {
         let network = try network(layout), places = layout.layout.expertParallel, dim = plan.configuration.dim
         let busiest = places > 1 && layout.mostPlacesElsewhere() > 0 ? network.between : network.within
         let bytes = layout.mostPlacesElsewhere() > 0 ? min(network.linkBytes, busiest?.bytes ?? .infinity) : busiest?.bytes ?? 0
-        let rows = StepWork(plan, configuration).tokens * (plan.routing?.trainedRows.filter { $0 > 0 }.min() ?? .infinity)
+        let fewest = plan.kinds.flatMap(\.routing.trainedRows).filter { $0 > 0 }.min()
+        let rows = StepWork(plan, configuration).tokens * (fewest ?? .infinity)
         return Limit.allCases.filter { limit in
             switch limit {
             case .idleRanks: time.busyRanks < 1 && configuration.training.tokenGroups < ranks

@@ -113,18 +113,19 @@ public struct StepTimeModel {
         _ work: StepWork, _ rank: RankPlan, _ layout: HostLayout, _ network: Network, _ isActive: [Bool], rounds: Double,
         _ speed: Double, to time: inout StepTime
     ) {
-        guard let mixture = plan.configuration.mixture, let routing = plan.routing, let placement = rank.placement else {
-            return
-        }
-        let places = placement.places, ranks = layout.layout.ranks
+        guard let mixture = plan.configuration.mixture else { return }
+        let places = layout.layout.expertParallel, ranks = layout.layout.ranks
         let activeOfGroup = (0..<layout.layout.replicas).map { group in
             isActive[group * places..<(group + 1) * places].count { $0 }
         }
         let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
         let rowBytes = Double(configuration.parallel.wire.rowBytes(dim)), key = RandomKey(seed: seed).derived("loads")
         let elsewhere = layout.mostPlacesElsewhere()
-        let rowTraffic = RowTraffic(mixture, placement, dim: dim, wire: configuration.parallel.wire)
-        for block in 0..<plan.blocks {
+        let kinds = plan.kinds.indices.flatMap { kind in (0..<plan.kinds[kind].count).map { _ in kind } }
+        for (block, kind) in kinds.enumerated() {
+            let routing = plan.kinds[kind].routing, placement = rank.placements[kind]
+            let rowTraffic = RowTraffic(plan.kinds[kind].mixture, placement, dim: dim, wire: configuration.parallel.wire)
+            let skew = skew.narrowed(to: plan.kinds[kind].mixture, from: mixture.widest)
             let gates = skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key)
             for (stratum, rows) in gates.enumerated() {
                 var seconds = [Double](repeating: 0, count: places)
@@ -133,7 +134,7 @@ public struct StepTimeModel {
                         let count = work.tokens * rows[expert]
                         time.rowMessageBytes = max(time.rowMessageBytes, count * rowBytes)
                         seconds[place] +=
-                            busiest * count * work.ofRow[expert]
+                            busiest * count * work.ofRow[kind][expert]
                             / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
                     }
                 }

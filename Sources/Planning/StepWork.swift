@@ -12,8 +12,8 @@ struct StepWork {
     let attention: Double
     /// Bytes read and written by what is bound by memory.
     let passes: Double
-    /// Operations of a row, by expert.
-    let ofRow: [Double]
+    /// Operations of a row, by kind of block, then by expert.
+    let ofRow: [[Double]]
     /// How far the work of single groups is from the mean: standard deviation over mean. Groups hold sentences of like length:
     /// longer ones have more attention.
     let spread: Double
@@ -30,15 +30,17 @@ struct StepWork {
         let tokens = Self.fill * Double(training.tokensPerGroup), blocks = Double(plan.blocks)
         let output = Double(plan.vocabulary) * d
         let layers = Double(model.encoderLayers + model.decoderLayers)
-        let gates = zip(plan.routing?.arrivals ?? [], plan.gateProducts).reduce(0) { $0 + $1.0 * $1.1 }
+        let gates = plan.kinds.reduce(0) { sum, kind in
+            sum + Double(kind.count) * zip(kind.routing.arrivals, kind.gateProducts).reduce(0) { $0 + $1.0 * $1.1 }
+        }
         // Forward, and twice as much backward; what is computed again, once.
         let again = training.recompute ? (layers - blocks) * d * Double(model.ffnDim) : 0
-        dense = tokens * (6 * (plan.denseProducts - output + blocks * gates) + 2 * again)
+        dense = tokens * (6 * (plan.denseProducts - output + gates) + 2 * again)
         loss = tokens * 6 * output
         let attentions = Double(model.encoderLayers + 2 * model.decoderLayers)
         attention = tokens * attentions * 12 * Self.sentence * d
         // Half of an expert's products are those of its first layer, whose results may be computed again.
-        ofRow = plan.productsOfExpert.map { Double($0) * (training.recompute ? 7 : 6) }
+        ofRow = plan.kinds.map { $0.productsOfExpert.map { Double($0) * (training.recompute ? 7 : 6) } }
         passes = tokens * Self.passedFloats(plan, configuration) * 4
         let whole = dense + loss + attention
         spread = (Self.fillSpread * Self.fillSpread + pow2(Self.sentenceSpread * attention / max(whole, 1))).squareRoot()
@@ -52,10 +54,11 @@ struct StepWork {
     private static func passedFloats(_ plan: ModelPlan, _ configuration: RunConfiguration) -> Double {
         let model = plan.configuration, d = Double(model.dim)
         let sublayers = Double(2 * model.encoderLayers + 3 * model.decoderLayers)
-        guard let mixture = model.mixture, let routing = plan.routing else { return sublayers * 16 * d }
-        let rows = routing.rowsPerToken / Double(mixture.rowsPerToken), later = routing.requestedCapacity - 1
         let rounded = configuration.parallel.wire == .bfloat16 ? 12.0 : 0
-        return d * (sublayers * 16 + Double(plan.blocks) * (rows * (10 + rounded) + later * 16))
+        return plan.kinds.reduce(sublayers * 16 * d) { sum, kind in
+            let rows = kind.routing.rowsPerToken / Double(kind.mixture.rowsPerToken), later = kind.routing.requestedCapacity - 1
+            return sum + d * Double(kind.count) * (rows * (10 + rounded) + later * 16)
+        }
     }
 }
 

@@ -17,13 +17,15 @@ struct WholeRowMixture: Encodable, Equatable {
         self.experts = (Double(experts) * width / Double(heads) + layers) / ffnDim
     }
 
-    /// nil for a model whose rows pass the strata whole.
+    /// nil for a model whose rows pass the strata whole, or whose sides have other strata.
     init?(_ plan: ModelPlan) {
         let model = plan.configuration
-        guard let mixture = model.mixture, mixture.rowsPerToken > 1, let routing = plan.routing else { return nil }
+        guard let mixture = model.mixture, mixture.rowsPerToken > 1, mixture.decoderStrata == nil,
+            let choices = plan.expertsPerToken
+        else { return nil }
         let widths = mixture.expertWidths ?? [Int](repeating: model.ffnDim, count: mixture.experts)
         self.init(
             dim: model.dim, heads: mixture.rowsPerToken, width: Double(widths.reduce(0, +)) / Double(widths.count),
-            experts: mixture.experts, choices: routing.expertsPerToken / Double(mixture.rowsPerToken))
+            experts: mixture.experts, choices: choices / Double(mixture.rowsPerToken))
     }
 }

@@ -66,11 +66,11 @@ extension Report {
     /// A map a block; none for a single stratum.
     private func coActivationMaps(_ index: Int, _ analysis: RoutingAnalysis) -> [HeatMap] {
         guard analysis.strata.count > 1 else { return [] }
-        let experts = analysis.strata.reduce(0, +)
         let rows = Dictionary(grouping: analysis.coActivation) { BlockName(side: $0.side, layer: $0.layer) }
         return rows.keys.sorted().map { block in
+            let strata = analysis.strata(of: block.side), experts = strata.reduce(0, +)
             // No later gate sees the experts of the first stratum.
-            let later = analysis.strata[0]..<experts
+            let later = strata[0]..<experts
             var counts = [[Int]](repeating: [Int](repeating: 0, count: later.count), count: experts)
             for row in rows[block] ?? [] {
                 for (first, line) in row.counts.prefix(experts).enumerated() {

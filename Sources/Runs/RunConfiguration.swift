@@ -80,7 +80,8 @@ public struct RunConfiguration: Equatable, Sendable {
             if let mixture = configuration.model.mixture, let ranks = configuration.parallel.expertParallel {
                 let smallest = mixture.fewestExperts.min() ?? 0
                 problems.require(
-                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata", "model.moe.expert_pool.minimum",
+                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata", "model.moe.decoder_strata",
+                    "model.moe.expert_pool.minimum",
                     text: mixture.pool == nil
                         ? "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
                             + "every rank hosts an expert of every stratum"
@@ -93,7 +94,8 @@ public struct RunConfiguration: Equatable, Sendable {
     /// A token group's choices of experts are counted in 32 bits.
     private func requireCountableChoices(_ problems: ConfigurationProblems) {
         guard let mixture = model.mixture else { return }
-        let each = mixture.rule.choicesQueue && mixture.rule.readsTopK ? min(mixture.topK, mixture.experts) : mixture.experts
+        let experts = mixture.widest.experts
+        let each = mixture.rule.choicesQueue && mixture.rule.readsTopK ? min(mixture.topK, experts) : experts
         let most = Int(Int32.max) / max(each, 1)
         problems.require(
             training.tokensPerGroup <= most, "training.tokens_per_group", "model.moe.top_k", "model.moe.strata",

@@ -124,7 +124,8 @@ public final class TrainingRun {
         let trainer = try Trainer(
             model: model, optimizer: optimizer, average: average, groups: groups, source: source,
             configuration: configuration.training,
-            startingAfter: start, applied: resumed?.applied, earlierUpdates: earlierUpdates, pools: resumed?.pools, bucketBytes: bucketBytes,
+            startingAfter: start, applied: resumed?.applied, earlierUpdates: earlierUpdates, pools: resumed?.pools,
+            bucketBytes: bucketBytes,
             peakFlops: peakFlops)
         // What an update puts others in place of is not to stay in memory.
         (made, first) = (trainer, nil)

@@ -39,15 +39,17 @@ public final class Trainer {
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
-    /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of those
-    /// up to it were not skipped; nil: all. `earlierUpdates` had moved the moments before the run. `pools` are the model's, as they were then; nil: nothing is recorded yet. Gradients are
-    /// summed in buckets of `bucketBytes`. `peakFlops` is what the world's processors reach with large products, operations a
-    /// second, where updates are to say how much of it they use.
+    /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of
+    /// those up to it were not skipped; nil: all. `earlierUpdates` had moved the moments before the run. `pools` are the
+    /// model's, as they were then; nil: nothing is recorded yet. Gradients are summed in buckets of `bucketBytes`.
+    /// `peakFlops` is what the world's processors reach with large products, operations a second, where updates are to say
+    /// how much of it they use.
     public init(
         model: TranslationModel, optimizer: Adam, average: ParameterAverage? = nil, groups: ParallelGroups,
         source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
-        applied: Int? = nil, earlierUpdates: Int = 0, pools: [ExpertPool]? = nil, bucketBytes: Int = GradientSynchronizer.bucketBytes,
+        applied: Int? = nil, earlierUpdates: Int = 0, pools: [ExpertPool]? = nil,
+        bucketBytes: Int = GradientSynchronizer.bucketBytes,
         peakFlops: Double? = nil
     ) throws {
         parts = TrainedParts(model: model, optimizer: optimizer, average: average)
@@ -87,7 +89,7 @@ public final class Trainer {
         let existing = model.blocks.map { Set($0.placement.existing) }
         let isRecorded = mixture?.pool?.records(update: update) == true
         var sums = Sums(
-            strata: mixture?.strata ?? [], blocks: model.mixtureBlocks,
+            strata: mixture?.widest.strata ?? [], blocks: model.blocks.map(\.configuration.strata),
             records: isRecorded ? model.blocks.map(\.emptyRecords) : [])
         let totalTokens = max(targetTokens.reduce(0, +), 1)
         let rounds = (source.groups + groups.world.size - 1) / groups.world.size
@@ -121,10 +123,10 @@ public final class Trainer {
             learningRate: Double(schedule.rate(update: update)), gradientNorm: norm, targetTokens: totalTokens,
             tokensPerSecond: Double(totalTokens) / elapsed, requestedCapacity: sums.statistics.requestedCapacity,
             droppedFraction: sums.statistics.droppedFraction, load: sums.statistics.load,
-            loadViolation: zip(sums.blocks, existing).map { block, existing in
-                block.load.indices.map { stratum in
-                    let visible = mixture?.visibleExperts(atStratum: stratum) ?? 0..<0
-                    return RoutingStatistics.busiestOverMean(visible.filter(existing.contains).map { block.load[stratum][$0] })
+            loadViolation: zip(sums.blocks, zip(model.blocks, existing)).map { sums, block in
+                sums.load.indices.map { stratum in
+                    let visible = block.0.configuration.visibleExperts(atStratum: stratum).filter(block.1.contains)
+                    return RoutingStatistics.busiestOverMean(visible.map { sums.load[stratum][$0] })
                 }
             },
             flopsUtilization: peakFlops.map { Double(sums.flops) / elapsed / $0 },
@@ -240,7 +242,7 @@ public final class Trainer {
     }
 
     private func measure(_ heldOut: EvaluationGroups, _ afterRound: () throws -> Void) throws -> ValidationMetrics {
-        var sums = Sums(strata: model.configuration.mixture?.strata ?? [])
+        var sums = Sums(strata: model.configuration.mixture?.widest.strata ?? [])
         let ranks = groups.world.size
         for round in 0..<(heldOut.count + ranks - 1) / ranks {
             let index = round * ranks + groups.world.rank
@@ -277,10 +279,10 @@ private struct Sums {
     /// Records of each block's gates, likewise.
     private(set) var records: [[GateRecord]]
 
-    /// `records`: those of no tokens, where somebody asks.
-    init(strata: [Int], blocks: Int = 0, records: [[GateRecord]] = []) {
+    /// `strata` are at least as large as those of each of the `blocks`. `records`: those of no tokens, where somebody asks.
+    init(strata: [Int], blocks: [[Int]] = [], records: [[GateRecord]] = []) {
         statistics = RoutingStatistics(strata: strata)
-        self.blocks = Array(repeating: statistics, count: blocks)
+        self.blocks = blocks.map(RoutingStatistics.init(strata:))
         self.records = records
     }
 

@@ -11,7 +11,7 @@ enum FeedForwardSublayer {
     init(
         layer name: String, configuration: ModelConfiguration, dispatcher: (any TokenDispatcher)?, store: ParameterStore
     ) {
-        if let mixture = configuration.mixture, let dispatcher {
+        if let mixture = configuration.mixture(ofBlock: name), let dispatcher {
             self = .mixture(
                 StratifiedBlock(
                     name: "\(name).moe", configuration: mixture, dim: configuration.dim, ffnDim: configuration.ffnDim,

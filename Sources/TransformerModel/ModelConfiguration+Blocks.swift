@@ -17,6 +17,11 @@ extension ModelConfiguration {
         return index / mixture.every
     }
 
+    /// The mixture that a block is of, whose name is as in `blockNames`; nil in a dense model.
+    public func mixture(ofBlock name: String) -> MixtureConfiguration? {
+        name.hasPrefix("decoder.") ? mixture?.ofDecoder : mixture?.ofEncoder
+    }
+
     /// The global ids of the experts that exist in each block, encoder's first, as the names of parameters say; nil where the
     /// experts of the configuration do not come and go. It may be none that a model can be made of.
     public func experts(among names: [String]) -> [[Int]]? {
@@ -32,16 +37,19 @@ extension ModelConfiguration {
         return blockNames.map { found[$0, default: []].sorted() }
     }
 
-    /// What moves the rows of each block. Where all blocks have the same experts they share it.
+    /// What moves the rows of each block. Blocks that have the same experts share it.
     func dispatchers(_ expertGroup: any Communicator, experts: [[Int]]?, wire: WireFormat) -> [any TokenDispatcher] {
         guard let mixture else { return [] }
-        func dispatcher(_ existing: [Int]?) -> any TokenDispatcher {
+        func dispatcher(_ mixture: MixtureConfiguration, _ existing: [Int]?) -> any TokenDispatcher {
             makeTokenDispatcher(
                 communicator: expertGroup, strata: mixture.strata, widths: mixture.expertWidths, existing: existing,
                 wire: wire)
         }
-        if let experts { return experts.map(dispatcher) }
-        return [any TokenDispatcher](
-            repeating: dispatcher(mixture.pool == nil ? nil : mixture.initialExperts), count: encoderBlocks + decoderBlocks)
+        if let experts {
+            return experts.enumerated().map { dispatcher($0 < encoderBlocks ? mixture.ofEncoder : mixture.ofDecoder, $1) }
+        }
+        let inEncoder = dispatcher(mixture.ofEncoder, mixture.pool == nil ? nil : mixture.initialExperts)
+        let inDecoder = mixture.decoderStrata == nil ? inEncoder : dispatcher(mixture.ofDecoder, nil)
+        return (0..<encoderBlocks).map { _ in inEncoder } + (0..<decoderBlocks).map { _ in inDecoder }
     }
 }

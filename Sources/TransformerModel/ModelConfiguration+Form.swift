@@ -32,8 +32,15 @@ extension ModelConfiguration {
     private var approximateParameters: Double {
         let d = Double(dim), network = 2 * d * Double(ffnDim), blocks = encoderBlocks + decoderBlocks
         let attention = 4 * d * d * Double(encoderLayers + 2 * decoderLayers)
-        let networks = Double(encoderLayers + decoderLayers - blocks) + Double(mixture?.experts ?? 0) * Double(blocks)
+        let networks = Double(encoderLayers + decoderLayers - blocks) + experts
         return attention + networks * network
+    }
+
+    /// Of all blocks.
+    private var experts: Double {
+        guard let mixture else { return 0 }
+        return Double(mixture.ofEncoder.experts) * Double(encoderBlocks) + Double(mixture.ofDecoder.experts)
+            * Double(decoderBlocks)
     }
 
     public func validate(_ path: String, _ problems: ConfigurationProblems) {
@@ -45,7 +52,6 @@ extension ModelConfiguration {
             parameters <= Self.mostParameters, path, "\(path).moe.strata", "\(path).dim", "\(path).ffn_dim",
             text: "must have at most \(Self.mostParameters) parameters beside the embedding, but has about \(parameters)")
         guard let mixture else { return }
-        let experts = Double(mixture.experts) * Double(encoderBlocks + decoderBlocks)
         problems.require(
             experts <= Self.mostExperts, "\(path).moe.strata", "\(path).moe.every", "\(path).encoder_layers",
             "\(path).decoder_layers",
@@ -55,9 +61,11 @@ extension ModelConfiguration {
         problems.require(
             mixture.every <= layers, "\(path).moe.every", "\(path).encoder_layers", "\(path).decoder_layers",
             text: "must be between 1 and the layers, \(layers), but is \(mixture.every): no layer would be a mixture")
+        let fewest = min(mixture.ofEncoder.experts, mixture.ofDecoder.experts)
         problems.require(
-            !mixture.rule.readsTopK || mixture.experts >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
-            text: "must be at most the number of experts, \(mixture.experts), but is \(mixture.topK)")
+            !mixture.rule.readsTopK || fewest >= mixture.topK, "\(path).moe.top_k", "\(path).moe.strata",
+            "\(path).moe.decoder_strata",
+            text: "must be at most the number of experts, \(fewest), but is \(mixture.topK)")
         let rows = mixture.rowsPerToken
         problems.require(
             rows == 1 || dim % (16 * rows) == 0, "\(path).dim", "\(path).moe.heads",

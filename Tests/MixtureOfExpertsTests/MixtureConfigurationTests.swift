@@ -30,6 +30,32 @@ import _TestSupport
 
     private static let methods: [any MixtureMethod] = [TestBalance(), BestChoice(), Example(), Unordered()]
 
+    @Test func sidesHaveStrataOfTheirOwn() {
+        var mixture = MixtureConfiguration(strata: [4, 2], methods: Self.methods)
+        #expect(mixture.ofDecoder == mixture && mixture.widest == mixture && mixture.strataText == "4-2")
+        mixture.decoderStrata = [1, 3]
+        #expect(
+            mixture.ofEncoder.strata == [4, 2] && mixture.ofDecoder.strata == [1, 3] && mixture.ofDecoder.decoderStrata == nil)
+        #expect(mixture.widest.strata == [4, 3] && mixture.fewestExperts == [1, 2])
+        #expect(mixture.strataText == "4-2, decoder 1-3" && mixture.ofDecoder.visibleExperts(atStratum: 1) == 1..<4)
+        #expect(mixture.with(encoder: [2, 2], decoder: [2, 2]).decoderStrata == nil)
+        #expect(mixture.with(encoder: [2, 2], decoder: [2, 1]).decoderStrata == [2, 1])
+        #expect(expertPlaces(of: [1, 3], in: [4, 3]) == [0, 4, 5, 6])
+    }
+
+    /// What blocks of other strata did is added up by the experts' places in their strata.
+    @Test func statisticsOfOtherStrataAddUp() {
+        var sum = RoutingStatistics(strata: [2, 2]), one = RoutingStatistics(strata: [2, 1]),
+            two = RoutingStatistics(strata: [1, 2])
+        (one.tokens, one.strataPassed, one.choices, one.dropped) = (5, 7, 9, 1)
+        (one.load, one.chosen) = ([[1, 2, 3], [0, 0, 4]], [[1, 2, 4], [0, 0, 4]])
+        (two.load, two.chosen) = ([[5, 6, 7], [0, 8, 9]], [[5, 6, 7], [0, 8, 9]])
+        sum += one
+        sum += two
+        #expect(sum.load == [[6, 2, 9, 7], [0, 0, 12, 9]] && sum.chosen == [[6, 2, 10, 7], [0, 0, 12, 9]])
+        #expect([sum.tokens, sum.strataPassed, sum.choices, sum.dropped] == [5, 7, 9, 1])
+    }
+
     @Test func aMethodsValuesAreFoundByItsType() {
         var configuration = MixtureConfiguration(strata: [2, 3], methods: Self.methods)
         #expect(configuration[Example.self].amount == 0.5)

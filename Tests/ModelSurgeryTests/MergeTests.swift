@@ -94,7 +94,7 @@ import _TestSupport
         #expect(try merged.parameters.values("\(Self.block).experts.0.fc2.weight") == [2, 1])
         #expect(try merged.parameters.values("\(Self.block).experts.0.fc2.bias") == [1.5])
         #expect(merged.configuration.model.mixture?.strata == [1] && merged.parameters.names.count == 6)
-        #expect(merged.history == ["merged to strata [1] by cka, weights by usage"])
+        #expect(merged.history == ["merged to strata 1 by cka, weights by usage"])
         let unused = try Self.merged(model, [1], usage: [0, 0])
         #expect(try unused.parameters.values("\(Self.block).gates.0.weight") == [3], "unused ones weigh alike")
     }

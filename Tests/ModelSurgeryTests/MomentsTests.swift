@@ -29,7 +29,8 @@ import _TinyRuns
             #expect(try after.pieces("embedding.weight") == before.pieces("embedding.weight"))
             #expect(after.names.allSatisfy { after.shape($0) == upcycled.parameters.shape($0) })
             let without = Set(upcycled.parameters.names).subtracting(after.names)
-            #expect(without.count == 6 && without.allSatisfy { $0.contains(".gates.") || $0.contains(".scales.") }, "\(without)")
+            #expect(
+                without.count == 6 && without.allSatisfy { $0.contains(".gates.") || $0.contains(".scales.") }, "\(without)")
         }
     }
 

@@ -7,6 +7,7 @@ import ModelSurgery
 import Runs
 import Testing
 import _TestSupport
+import _TinyRuns
 
 /// Models that lose experts.
 @Suite struct PruneTests {
@@ -114,6 +115,26 @@ import _TestSupport
             }
             #expect(values == tensor.values, "\(key)")
         }
+    }
+
+    /// Sides may keep other numbers; where they keep as many there is one list of strata.
+    @Test func sidesShrinkEachByItself() throws {
+        let model = try trainedModel(TinyPlan(strata: [3, 3]), updates: 2).model
+        func pruned(_ model: StoredModel, _ encoder: [Int], _ decoder: [Int]) throws -> StoredModel {
+            try model.pruned(keeping: ["encoder.layers.1.moe": encoder, "decoder.layers.1.moe": decoder], as: "pruned")
+        }
+        let sides = try pruned(model, [0, 2, 4], [1, 3, 4, 5]), mixture = try #require(sides.configuration.model.mixture)
+        #expect(mixture.strata == [2, 1] && mixture.decoderStrata == [1, 3])
+        #expect(sides.parameters.shape("encoder.layers.1.moe.gates.0.weight") == [3, 16])
+        #expect(sides.parameters.shape("decoder.layers.1.moe.gates.1.weight") == [3, 16])
+        // Again, from a model whose sides differ already; and it computes.
+        let alike = try pruned(sides, [1, 2], [0, 2])
+        #expect(alike.configuration.model.mixture?.strata == [1, 1] && alike.configuration.model.mixture?.decoderStrata == nil)
+        let name = "decoder.layers.1.moe.experts"
+        #expect(try alike.parameters.pieces("\(name).1.fc1.weight") == model.parameters.pieces("\(name).4.fc1.weight"))
+        let losses = try [1, 2].map { try heldOutLoss(of: sides, ranks: $0) }
+        #expect(losses[0] == losses[1] && losses[0].isFinite)
+        #expect(throws: SurgeryError.self) { try pruned(sides, [0, 2], [0]) }
     }
 
     @Test func whatCannotBePrunedIsRefused() {

@@ -127,10 +127,41 @@ import TransformerModel
         (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (4, 6, 2, 2, 2)
         model.mixture = MixtureConfiguration(strata: [2, 2])
         let plan = try ModelPlan(model, vocabulary: 10)
-        #expect(plan.parametersOfExpert[0] == 58 && plan.expertParameters == 2 * 4 * 58)
+        #expect(plan.kinds[0].parametersOfExpert[0] == 58 && plan.expertParameters == 2 * 4 * 58)
         #expect(plan.activeParameters == plan.replicatedParameters + 2 * 3 * 58)
         // Half of the tokens enter the second stratum. 6 attentions, 2 dense networks, output; then gates and experts of 2 blocks.
         #expect(plan.flopsPerToken == Double(2 * (6 * 64 + 2 * 48 + 40)) + 2 * 2 * (16 + 0.5 * 8 + 3 * 48))
+    }
+
+    /// Strata 2-2 in the encoder's block, 1-1 in the decoder's: a plan of either kind, and their sum.
+    @Test func sidesByHand() throws {
+        var model = ModelConfiguration()
+        (model.dim, model.ffnDim, model.heads, model.encoderLayers, model.decoderLayers) = (4, 6, 2, 2, 2)
+        model.mixture = MixtureConfiguration(strata: [2, 2])
+        model.mixture?.decoderStrata = [1, 1]
+        let plan = try ModelPlan(model, vocabulary: 10)
+        #expect(plan.expertParameters == (4 + 2) * 58 && plan.kinds.map(\.count) == [1, 1])
+        #expect(plan.requestedCapacity == 1.5 && plan.expertsPerToken == 2.75)
+        // Of the decoder's two experts a token meets both at the first gate, and half of the tokens one more at the second.
+        #expect(plan.activeParameters == plan.replicatedParameters + Int((3.0 * 58 + 2.5 * 58).rounded()))
+        let dense = Double(2 * (6 * 64 + 2 * 48 + 40)), inEncoder = 2 * (16 + 0.5 * 8 + 3.0 * 48)
+        let inDecoder = 2 * (8 + 0.5 * 4 + 2.5 * 48)
+        #expect(plan.flopsPerToken == dense + inEncoder + inDecoder)
+        let configuration = Self.run(model)
+        let rank = try RankPlan(plan, configuration, ranks: 1)
+        #expect(rank.memory.parameters == 4 * plan.parameters)
+        let report = PlanReport(model: plan, rank: rank, isMeasured: false)
+        #expect(report.text.contains("\nencoder ") && report.text.contains("\ndecoder "), "\(report.text)")
+        #expect(try report.json().contains("decoder_placement"))
+        #expect(throws: PlacementError.self) {
+            var spread = configuration
+            spread.parallel.expertParallel = 2
+            _ = try RankPlan(plan, spread, ranks: 2)
+        }
+        // What was measured of both together is told apart by the experts' places.
+        let skew = ExpertSkew.measured([[1, 2, 3, 4], [0, 0, 5, 6]])
+        #expect(skew.narrowed(to: model.mixture!.ofDecoder, from: model.mixture!.widest) == .measured([[1, 3], [0, 5]]))
+        #expect(skew.narrowed(to: model.mixture!.ofEncoder, from: model.mixture!.widest) == skew)
     }
 
     /// A gate of top-any choice has d + 1 parameters an expert beside the mark of the active ones, and half of the experts at first.
@@ -161,7 +192,7 @@ import TransformerModel
         }
         let one = try plan(1, 8, k: 1, width: 96), two = try plan(2, 8, k: 1, width: 96)
         #expect(two.replicatedParameters - one.replicatedParameters == 2 * (2 * 64 * (64 + 1) - 8 * 32))
-        #expect(two.parametersOfExpert[0] == 2 * 32 * 96 + 96 + 32)
+        #expect(two.kinds[0].parametersOfExpert[0] == 2 * 32 * 96 + 96 + 32)
         // Two halves of a row each meet an expert of half its width; head, merge; gates of half the width, twice.
         #expect(two.flopsPerToken - one.flopsPerToken == Double(2 * 2 * (2 * 64 * 64)))
         #expect(try RankPlan(two, Self.run(model), ranks: 1).memory.parameters == 4 * two.parameters)
@@ -252,7 +283,7 @@ import TransformerModel
         try expect(configuration, 6000 * ((wanted + 3 * 1.5) * 2 * 512 + 1.5 * 2 * 4))
         configuration.parallel.wire = .float32
         // 3 / 4 of what is dense and 1 / 2 of a place's experts, four bytes each: to be summed, and as sums.
-        #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.parametersOfExpert[0])
+        #expect(rank.gradientBytesPerUpdate == 6 * plan.replicatedParameters + 4 * 6 * 4 * plan.kinds[0].parametersOfExpert[0])
         #expect(rank.layout.replicas == 2)
         // Parameters and two moments: a quarter of what is dense, and the experts of a place.
         #expect(
@@ -310,8 +341,11 @@ import TransformerModel
         parts[MultiHead.self].heads = 4
         var adapted = MixtureConfiguration(strata: [4, 4])
         adapted[Adapters.self].settings = .init()
+        var sides = MixtureConfiguration(strata: [4, 4])
+        sides.decoderStrata = [2, 2]
         return [
             nil, MixtureConfiguration(strata: [4]), MixtureConfiguration(strata: [4, 4]), shared, chosen, wide, parts, adapted,
+            sides,
         ]
     }()
 

@@ -44,6 +44,36 @@ import _TestSupport
     }
 
     @Test(arguments: [
+        ("decoder_strata: [2]", "decoder_strata must have as many strata as model.moe.strata, 2, but has 1"),
+        ("decoder_strata: [1, 1], top_k: 3", "top_k must be at most the number of experts, 2, but is 3"),
+        ("decoder_strata: [2, 2], expert_widths: 8", "decoder_strata must be none where experts are of widths of their own"),
+        (
+            "decoder_strata: [2, 2], routing: top_any, expert_pool: {initial: [2, 2]}",
+            "decoder_strata must be none where experts come and go"
+        ),
+        (
+            "decoder_strata: [3, 3], expert_groups: {count: 2, chosen: 1}",
+            "must divide every stratum of model.moe.strata, [3, 3]"
+        ),
+    ])
+    func strataOfTheDecoderThatCannotBe(keys: String, problem: String) throws {
+        let found = try problems("model: {moe: {strata: [4, 4], \(keys)}}\n" + minimalData)
+        #expect(found.contains { $0.contains(problem) }, "\(found)")
+    }
+
+    @Test func strataOfTheDecoderAreWritten() throws {
+        let text = "model: {moe: {strata: [4, 4], decoder_strata: [2, 1]}}\n" + minimalData
+        let configuration = try RunConfiguration.parse(text, source: "a.yaml")
+        #expect(configuration.model.mixture?.decoderStrata == [2, 1])
+        #expect(try RunConfiguration.parse(configuration.yaml(), source: "b.yaml") == configuration)
+        #expect(configuration.identity(vocabulary: 9, dataFingerprint: "d")["model.moe.decoder_strata"] == "[2, 1]")
+        let found = try problems(text + "parallel: {expert_parallel: 2}\n")
+        #expect(
+            found.contains { $0.contains("expert_parallel must be at most the experts of the smallest stratum, 1") }, "\(found)"
+        )
+    }
+
+    @Test(arguments: [
         ("{}", "", "expert_pool.initial is required"),
         ("{initial: 2}", "", "expert_pool.initial must be a number for each of the 2 strata, but are 1"),
         ("{initial: [2, 5]}", "", "expert_pool.initial must be at most model.moe.strata, [4, 4]"),

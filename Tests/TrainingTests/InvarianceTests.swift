@@ -41,6 +41,8 @@ import _TinyRuns
         ]
         plans["conditional"] = .stratified()
         plans["conditional"]!.model.mixture?[ConditionalRouting.self].settings = .init()
+        plans["other strata in the decoder"] = .stratified()
+        plans["other strata in the decoder"]!.model.mixture?.decoderStrata = [2, 3]
         plans["expert choice"] = .stratified()
         plans["expert choice"]!.model.mixture?.routing = ExpertChoice.routing
         plans["rounded rows"] = .stratified()

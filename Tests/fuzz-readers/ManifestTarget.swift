@@ -34,12 +34,13 @@ enum ManifestTarget {
 
     private static func change(_ manifest: inout CheckpointManifest, _ record: FileRecord, _ random: inout Mutator) {
         let numbers = [-1, 0, 1, 2, 3, Int.max, Int.min, 1 << 40]
-        switch random.below(6) {
+        switch random.below(7) {
         case 0: (manifest.step, manifest.applied) = (random.pick(numbers), random.pick(numbers))
         case 1: manifest.formatVersion = random.pick(numbers)
         case 2: (manifest.ranks, manifest.expertParallel) = (random.pick(numbers), random.pick(numbers))
-        case 3: manifest.files = Array(repeating: record, count: random.below(2000))
-        case 4:
+        case 3: manifest.earlierUpdates = random.pick(numbers)
+        case 4: manifest.files = Array(repeating: record, count: random.below(2000))
+        case 5:
             let name = String(decoding: random.changed(Data(record.name.utf8), tokens: tokens), as: UTF8.self)
             manifest.files = [FileRecord(name: name, size: random.pick(numbers), checksum: record.checksum)]
         default: manifest.files = []

@@ -155,6 +155,9 @@ import _TestSupport
             try merge("--groups", "3,1", "--weights", "uniform", "--dry-run"), 64,
             "--groups must have a number from 1 to the experts")
         expectError(
+            try merge("--groups", "1,1", "--decoder-groups", "3,1", "--weights", "uniform", "--dry-run"), 64,
+            "--decoder-groups must have a number from 1 to the experts")
+        expectError(
             try merge("--groups", "1,1", "--metric", "best", "--dry-run"), 64, "--metric must be one of cka, parameters")
     }
 
@@ -188,6 +191,34 @@ import _TestSupport
         #expect(history.contains("experts by importance for eng-cat, kept"))
         expectError(
             try prune("--keep", "0.5", "--direction", "eng-xxx", "--dry-run"), 64, "--direction must be one of the analysis, ")
+        // Sides of their own: a mixture for every command.
+        let sides = try prune("--keep", "0.5", "--decoder-keep", "1", "--out", "\(folder.path)/sides", "--verify")
+        #expect(sides.status == 0 && sides.stdout.contains("strata 1-1, decoder 2-2 of update 12, "), "\(sides)")
+        let goesOn = try Launch.mpirun(2).strata([
+            "train", "\(folder.path)/sides/config.yaml", "--from", "\(folder.path)/sides", "--out", "\(folder.path)/on",
+            "--set",
+            "training.updates=2",
+        ])
+        #expect(goesOn.status == 0 && goesOn.stderr.contains("strata 1-1, decoder 2-2, top-2"), "\(goesOn)")
+        for arguments in [
+            ["analyze", "\(folder.path)/on"], ["evaluate", "\(folder.path)/on", "--beam", "1", "--limit", "2"],
+            ["report", "\(folder.path)/on", "--out", "\(folder.path)/report.html"], ["plan", "\(folder.path)/on/config.yaml"],
+            [
+                "convert", "merge", "\(folder.path)/on", "--groups", "1,1", "--decoder-groups", "2,1", "--calibration-tokens",
+                "200",
+                "--out", "\(folder.path)/merged",
+            ],
+            ["translate", "\(folder.path)/merged", "--direction", "eng-cat", "--beam", "1"],
+        ] {
+            let outcome = try Launch.alone.strata(arguments, input: "seven\n")
+            #expect(outcome.status == 0, "\(arguments): \(outcome)")
+        }
+        #expect(try String(decoding: folder.data("merged/config.yaml"), as: UTF8.self).contains("decoder_strata: [2, 1]"))
+        expectError(
+            try prune("--keep", "0.5", "--analysis", "\(folder.path)/on/analysis/analysis.json", "--dry-run"), 64,
+            "must be of strata [2, 2], but is of [1, 1], decoder [2, 2]")
+        expectError(
+            try prune("--keep", "1", "--decoder-keep", "2", "--dry-run"), 64, "--decoder-keep must be above 0 and at most 1")
         // A list of one's own.
         try Data(#"{"encoder.layers.1.moe": [0, 3], "decoder.layers.1.moe": [1, 2]}"#.utf8).write(
             to: URL(fileURLWithPath: "\(folder.path)/list.json"))

@@ -17,7 +17,10 @@ import _TestSupport
 
     private func trainDense() throws {
         _ = try strata(
-            ["train", TinyCommandLine.configuration, "--out", path("dense"), "--set", "model.moe=none", "--set", "training.updates=4"])
+            [
+                "train", TinyCommandLine.configuration, "--out", path("dense"), "--set", "model.moe=none", "--set",
+                "training.updates=4",
+            ])
     }
 
     /// How a model is made of the dense one, how it is trained, and a parameter that it has.
@@ -70,12 +73,17 @@ import _TestSupport
         try trainDense()
         let upcycled = try strata(
             ["convert", "upcycle", path("dense"), "--strata", "2,2", "--moments", "--out", path("upcycled")])
-        #expect(upcycled.stdout.contains(", with moments of ") && folder.exists("upcycled/optimizer.safetensors"), "\(upcycled)")
+        #expect(
+            upcycled.stdout.contains(", with moments of ") && folder.exists("upcycled/optimizer.safetensors"), "\(upcycled)")
         let shard = try SafeTensorsFile(path: path("dense/checkpoints/step-00000004/shard-00000.safetensors"))
-        func moments(_ export: String) throws -> SafeTensorsFile { try SafeTensorsFile(path: path("\(export)/optimizer.safetensors")) }
+        func moments(_ export: String) throws -> SafeTensorsFile {
+            try SafeTensorsFile(path: path("\(export)/optimizer.safetensors"))
+        }
         for moment in ["adam.m", "adam.v"] {
             let expected = shard.floats("\(moment).decoder.layers.1.ffn.fc2.weight")
-            #expect(try expected != nil && moments("upcycled").floats("\(moment).decoder.layers.1.moe.experts.3.fc2.weight") == expected)
+            #expect(
+                try expected != nil
+                    && moments("upcycled").floats("\(moment).decoder.layers.1.moe.experts.3.fc2.weight") == expected)
         }
         // Another expert of each stratum in either block.
         try folder.write("list.json", Data(#"{"encoder.layers.1.moe": [1, 2], "decoder.layers.1.moe": [0, 3]}"#.utf8))
@@ -86,14 +94,19 @@ import _TestSupport
         #expect(
             after.floats("adam.v.encoder.layers.1.moe.experts.0.fc1.bias")
                 == before.floats("adam.v.encoder.layers.1.moe.experts.1.fc1.bias"))
-        let run = ["train", path("half/config.yaml"), "--from", path("half"), "--out", path("run"), "--set", "training.updates=2"]
+        let run = [
+            "train", path("half/config.yaml"), "--from", path("half"), "--out", path("run"), "--set", "training.updates=2",
+        ]
         #expect(try strata(run + ["--moments"]).stderr.contains("moved by 4 updates, are its"))
         // A run knows that it began with them.
         try FileManager.default.removeItem(atPath: path("run/checkpoints"))
-        #expect(try strata(["train", path("run/config.yaml"), "--out", path("run"), "--resume"]).stderr.contains("moved by 4 updates"))
+        #expect(
+            try strata(["train", path("run/config.yaml"), "--out", path("run"), "--resume"]).stderr.contains(
+                "moved by 4 updates"))
         try FileManager.default.removeItem(atPath: path("run/checkpoints"))
         expectError(
-            try Launch.alone.strata(run + ["--resume"]), 64, "from.json: the run began with update 4 of ", "and its moments, but --from")
+            try Launch.alone.strata(run + ["--resume"]), 64, "from.json: the run began with update 4 of ",
+            "and its moments, but --from")
         // No moments.
         _ = try strata(["convert", "upcycle", path("dense"), "--strata", "2,2", "--out", path("without")])
         #expect(!folder.exists("without/optimizer.safetensors"))
@@ -102,7 +115,8 @@ import _TestSupport
             ["train", path("without/config.yaml"), "--from", path("without"), "--moments", "--out", path("no")],
         ] {
             expectError(
-                try Launch.alone.strata(arguments), 64, "--moments needs the optimizer's moments, which \(path("without")) has not")
+                try Launch.alone.strata(arguments), 64,
+                "--moments needs the optimizer's moments, which \(path("without")) has not")
         }
         expectError(
             try Launch.alone.strata(["train", TinyCommandLine.configuration, "--moments", "--out", path("no")]), 64,
@@ -140,7 +154,10 @@ import _TestSupport
         try trainDense()
         _ = try strata(["convert", "upcycle", path("dense"), "--strata", "4,4", "--moments", "--out", path("upcycled")])
         _ = try strata(
-            ["train", path("upcycled/config.yaml"), "--from", path("upcycled"), "--moments", "--out", path("run"), "--set", "training.updates=4"],
+            [
+                "train", path("upcycled/config.yaml"), "--from", path("upcycled"), "--moments", "--out", path("run"), "--set",
+                "training.updates=4",
+            ],
             .mpirun(2))
         _ = try strata(["analyze", path("run"), "--split", "valid"])
         let pruned = try strata(["convert", "prune", path("run"), "--keep", "0.5", "--moments", "--out", path("half")])
@@ -148,7 +165,8 @@ import _TestSupport
         _ = try strata(["evaluate", path("half"), "--limit", "2", "--beam", "1"])
         let files = [
             "dense/checkpoints/step-00000004/shard-00000", "upcycled/model", "upcycled/optimizer",
-            "run/checkpoints/step-00000004/shard-00000", "run/checkpoints/step-00000004/shard-00001", "half/model", "half/optimizer",
+            "run/checkpoints/step-00000004/shard-00000", "run/checkpoints/step-00000004/shard-00001", "half/model",
+            "half/optimizer",
         ].map { path("\($0).safetensors") }
         let outcome = try Subprocess.run(Self.python!, ["-c", Self.reader] + files, timeout: 60)
         try #require(outcome.status == 0, "\(outcome)")

@@ -8,6 +8,9 @@ extension MixtureConfiguration {
             .init("every", \.every, .integer(1...1024)),
             .init("strata", \.strata, .listOrOne(of: .integer(1...65_536), count: 1...64), isRequired: true),
             .init(
+                "decoder_strata", \.decoderStrata, .either("none", or: .listOrOne(of: .integer(1...65_536), count: 1...64)),
+                isWritten: { $0.decoderStrata != nil }),
+            .init(
                 "routing", \.routing, .name(among: initial.routings), isWritten: { $0.routing != initial.routing }),
             .init("top_k", \.topK, .integer(1...65_536), isWritten: { $0.rule.readsTopK }),
             .init("capacity_factor", \.capacityFactor, .either("none", or: .number(.above(0)))),
@@ -63,6 +66,17 @@ extension MixtureConfiguration {
                 users.count == 1, path,
                 text: "must not have \(users.joined(separator: " and ")) together: the parameters of each are named \(name)")
         }
-        for method in methods { method.validate(self, path, problems) }
+        for method in methods { method.validate(ofEncoder, path, problems) }
+        guard let decoderStrata else { return }
+        problems.require(
+            decoderStrata.count == strata.count, "\(path).decoder_strata", "\(path).strata",
+            text: "must have as many strata as \(path).strata, \(strata.count), but has \(decoderStrata.count)")
+        problems.require(
+            pool == nil, "\(path).decoder_strata", "\(path).expert_pool",
+            text: "must be none where experts come and go (\(path).expert_pool): each block has its own then")
+        problems.require(
+            expertWidths == nil, "\(path).decoder_strata", "\(path).expert_widths",
+            text: "must be none where experts are of widths of their own (\(path).expert_widths)")
+        for method in methods { method.validate(ofDecoder, path, problems) }
     }
 }

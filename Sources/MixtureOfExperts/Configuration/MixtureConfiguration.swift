@@ -21,8 +21,10 @@ public enum StrataOrder: Sendable {
 public struct MixtureConfiguration: Sendable {
     /// Every how many layers the feed-forward network is a mixture: 2 means layers 2, 4, 6, …
     public var every = 2
-    /// The number of experts in each stratum, first to last.
+    /// The number of experts in each stratum, first to last; of the encoder's blocks alone where the decoder's have others.
     public var strata: [Int]
+    /// The same of the decoder's blocks, of as many strata; nil: as the encoder's.
+    public var decoderStrata: [Int]?
     /// The name of the routing rule among the methods: `RoutingRule.routing`.
     public var routing: String
     /// k, the choices of a token at a gate, where its rule does not say otherwise: at most the experts that the gate sees.
@@ -106,7 +108,8 @@ public struct MixtureConfiguration: Sendable {
 
 extension MixtureConfiguration: Equatable {
     public static func == (left: MixtureConfiguration, right: MixtureConfiguration) -> Bool {
-        left.every == right.every && left.strata == right.strata && left.routing == right.routing
+        left.every == right.every && left.strata == right.strata && left.decoderStrata == right.decoderStrata
+            && left.routing == right.routing
             && left.topK == right.topK && left.capacityFactor == right.capacityFactor
             && left.evaluationCapacityFactor == right.evaluationCapacityFactor
             && left.capacityPriority == right.capacityPriority && left.gateNormalization == right.gateNormalization

@@ -50,8 +50,11 @@ extension MixtureConfiguration {
         }
     }
 
-    /// The fewest experts of each stratum that exist at any time.
-    public var fewestExperts: [Int] { pool.map { pool in strata.map { min($0, pool.fewestExperts) } } ?? strata }
+    /// The fewest experts of each stratum that exist at any time in any block.
+    public var fewestExperts: [Int] {
+        let fewest = decoderStrata.map { zip($0, strata).map { min($0, $1) } } ?? strata
+        return pool.map { pool in fewest.map { min($0, pool.fewestExperts) } } ?? fewest
+    }
 
     /// Whether these global ids are experts of the configuration, as many of each stratum as must exist at least.
     public func hasEveryStratum(_ ids: [Int]) -> Bool {

@@ -11,7 +11,10 @@ public struct RoutingStatistics: Equatable, Sendable {
     /// What the gates wanted, as `load`: with the choices that exceeded a capacity.
     public var chosen: [[Int]]
 
+    private let strata: [Int]
+
     public init(strata: [Int]) {
+        self.strata = strata
         load = strata.map { _ in [Int](repeating: 0, count: strata.reduce(0, +)) }
         chosen = load
     }
@@ -35,8 +38,19 @@ public struct RoutingStatistics: Equatable, Sendable {
         }
     }
 
+    /// What is added may be of smaller strata.
     public static func += (left: inout RoutingStatistics, right: RoutingStatistics) {
-        left.counts = zip(left.counts, right.counts).map(+)
+        left.tokens += right.tokens
+        left.strataPassed += right.strataPassed
+        left.choices += right.choices
+        left.dropped += right.dropped
+        let places = expertPlaces(of: right.strata, in: left.strata)
+        for stratum in right.strata.indices {
+            for (expert, place) in places.enumerated() {
+                left.load[stratum][place] += right.load[stratum][expert]
+                left.chosen[stratum][place] += right.chosen[stratum][expert]
+            }
+        }
     }
 
     /// All counts in a fixed order, to be added up with those of other ranks; as many come back.

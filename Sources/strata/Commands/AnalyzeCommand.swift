@@ -111,7 +111,8 @@ struct AnalyzeCommand: ParsableCommand, RunsOnRanks {
         }
         defer { report?.removePartial() }
         var analysis = RoutingAnalysis(
-            step: trained.step, text: text.name, strata: mixture.strata, topK: mixture.topK,
+            step: trained.step, text: text.name, strata: mixture.strata, decoderStrata: mixture.decoderStrata,
+            topK: mixture.topK,
             capacityFactor: mixture.trainingCapacityFactor.map(Double.init),
             frequencySource: training == nil ? .analysed : .training, minimumCount: minimumCount)
         if mixture.pool != nil { analysis.existingExperts = existingExperts(trained, every: mixture.every) }

@@ -24,6 +24,10 @@ struct ConvertMergeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The experts of each stratum that are left, such as 2,2.", valueName: "n,n"))
     var groups: String
 
+    @Option(
+        help: ArgumentHelp("The same of the decoder's blocks, where they are others (default: as --groups).", valueName: "n,n"))
+    var decoderGroups: String?
+
     @Option(help: ArgumentHelp("What is similar: cka, of outputs, or parameters.", valueName: "measure"))
     var metric = ExpertMerging.Metric.cka.rawValue
 
@@ -50,6 +54,7 @@ struct ConvertMergeCommand: ParsableCommand {
         guard dryRun || out != nil else { throw CommandFailure(.usage, "--out must name the folder to be made; or --dry-run") }
         if let out { try requirePath(out, of: "--out") }
         var merging = ExpertMerging(groups: try strataSizes(groups, of: "--groups"))
+        merging.decoderGroups = try decoderGroups.map { try strataSizes($0, of: "--decoder-groups") }
         merging.metric = try namedChoice(metric, of: "--metric")
         merging.weights = try namedChoice(weights, of: "--weights")
         let run = try RunFolder(existing: folder), choice = try options.choice()
@@ -76,7 +81,7 @@ struct ConvertMergeCommand: ParsableCommand {
         if verify { print(try verification(of: merged, from: model, folder, data: calibration.place.data, isExact: false)) }
         let bytes = try ModelExport.write(merged, to: out)
         print(
-            "strata \(merging.groups.map(String.init).joined(separator: "-")) of update \(model.step)"
+            "strata \(merged.configuration.model.mixture?.strataText ?? "") of update \(model.step)"
                 + writtenText(merged, bytes: bytes, out))
     }
 }

@@ -13,11 +13,13 @@ struct ConvertPruneCommand: ParsableCommand {
         abstract: "Leave out the experts that matter least.",
         discussion: """
             How much an expert matters is read from what strata analyze found (by default on the test split). Of every \
-            stratum the same share stays in each block, at least one expert. --dry-run shows what would go, and writes nothing.
+            stratum the same share stays in each block of a side, at least one expert. --dry-run shows what would go, and writes \
+            nothing.
 
             Example:
               strata analyze runs/quickstart --split valid
               strata convert prune runs/quickstart --keep 0.5 --out exports/half
+              strata convert prune runs/six --keep 0.75 --decoder-keep 0.25 --out less
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run, or of an export.", valueName: "run"))
@@ -25,6 +27,11 @@ struct ConvertPruneCommand: ParsableCommand {
 
     @Option(parsing: .unconditional, help: ArgumentHelp("The share of each stratum's experts that stays.", valueName: "share"))
     var keep: Double?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("The same in the decoder's blocks, where it is another (default: as --keep).", valueName: "share"))
+    var decoderKeep: Double?
 
     @Option(
         help: ArgumentHelp(
@@ -64,8 +71,12 @@ struct ConvertPruneCommand: ParsableCommand {
         guard (keep == nil) != (list == nil) else {
             throw CommandFailure(.usage, "--keep or --list must say which experts stay, and not both")
         }
-        if let keep, !(keep > 0 && keep <= 1) {
-            throw CommandFailure(.usage, "--keep must be above 0 and at most 1, but is \(keep)")
+        guard decoderKeep == nil || list == nil else {
+            throw CommandFailure(.usage, "--decoder-keep is for --keep; --list says which experts of the decoder's blocks stay")
+        }
+        for (name, share) in [("--keep", keep), ("--decoder-keep", decoderKeep)] {
+            guard let share, !(share > 0 && share <= 1) else { continue }
+            throw CommandFailure(.usage, "\(name) must be above 0 and at most 1, but is \(share)")
         }
         guard let metric = PruningMetric(rawValue: by) else {
             let names = PruningMetric.allCases.map(\.rawValue).joined(separator: ", ")
@@ -75,20 +86,27 @@ struct ConvertPruneCommand: ParsableCommand {
         if let out { try requirePath(out, of: "--out") }
         let run = try RunFolder(existing: folder), choice = try options.choice()
         if let out, !dryRun { try requireNew(out) }
-        let model = try StoredModel(run, choice, averaged: options.average, withMoments: moments) { warn("\($0); using another one") }
+        let model = try StoredModel(run, choice, averaged: options.average, withMoments: moments) {
+            warn("\($0); using another one")
+        }
         let prunings = try list.map { try listed($0, model) } ?? measured(metric, analysis ?? run.analysis, model)
-        let strata = model.configuration.model.mixture?.strata ?? []
-        print(Self.table(prunings, strata: strata).text, terminator: "")
+        print(Self.table(prunings, model).text, terminator: "")
         let of = direction.isEmpty ? "" : " for \(direction.joined(separator: ", "))"
-        let way = keep.map { "to \($0) of each stratum's experts by \(metric.rawValue)" + of } ?? "by a list"
+        let share = keep.map { "\($0)" + (decoderKeep.map { " (decoder \($0))" } ?? "") }
+        let way = share.map { "to \($0) of each stratum's experts by \(metric.rawValue)" + of } ?? "by a list"
         let kept = prunings.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.kept)" }.joined(separator: ", ")
         let text = "pruned \(way), kept \(kept)"
         let pruned = try model.pruned(keeping: prunings.mapValues(\.kept), as: text)
         guard let out, !dryRun else { return }
-        if verify { print(try verification(of: pruned, from: model, folder, data: place.data, isExact: keep == 1)) }
+        if verify {
+            print(
+                try verification(of: pruned, from: model, folder, data: place.data, isExact: keep == 1 && decoderKeep ?? 1 == 1)
+            )
+        }
         let bytes = try ModelExport.write(pruned, to: out)
-        let sizes = (pruned.configuration.model.mixture?.strata ?? []).map(String.init).joined(separator: "-")
-        print("strata \(sizes) of update \(model.step)" + writtenText(pruned, bytes: bytes, out))
+        print(
+            "strata \(pruned.configuration.model.mixture?.strataText ?? "") of update \(model.step)"
+                + writtenText(pruned, bytes: bytes, out))
     }
 
     /// By what gates did on some text.
@@ -96,10 +114,10 @@ struct ConvertPruneCommand: ParsableCommand {
         let found = try ExpertUse(path, for: model, folder, directions: direction)
         return Dictionary(
             uniqueKeysWithValues: found.gates.map { block, gates in
-                (
+                let strata = Self.strata(of: block, model), share = block.hasPrefix("decoder.") ? decoderKeep ?? keep : keep
+                return (
                     block,
-                    BlockPruning(
-                        gates, strata: found.strata, keep: keep ?? 1, by: metric, random: random(block, found.strata))
+                    BlockPruning(gates, strata: strata, keep: share ?? 1, by: metric, random: random(block, strata))
                 )
             })
     }
@@ -108,16 +126,22 @@ struct ConvertPruneCommand: ParsableCommand {
     ///
     /// - Throws: `CommandFailure` for a file that is no such list, or names experts that there are not; `FileError`.
     private func listed(_ path: String, _ model: StoredModel) throws -> [String: BlockPruning] {
-        let strata = model.configuration.model.mixture?.strata ?? [], experts = 0..<strata.reduce(0, +)
         guard let list = try? JSONDecoder().decode([String: [Int]].self, from: FileReader(path: path).contents()) else {
             throw CommandFailure(
                 .data, "\(path): must be a JSON map from blocks to lists of experts, but cannot be read as that")
         }
-        for (block, kept) in list where Set(kept).count != kept.count || !kept.allSatisfy(experts.contains) {
+        for (block, kept) in list {
+            let experts = 0..<Self.strata(of: block, model).reduce(0, +)
+            guard Set(kept).count != kept.count || !kept.allSatisfy(experts.contains) else { continue }
             throw CommandFailure(
                 .data, "\(path): \(block) must have different experts from 0 to \(experts.upperBound - 1), but has \(kept)")
         }
-        return list.mapValues { BlockPruning(kept: $0, strata: strata) }
+        return Dictionary(
+            uniqueKeysWithValues: list.map { ($0, BlockPruning(kept: $1, strata: Self.strata(of: $0, model))) })
+    }
+
+    private static func strata(of block: String, _ model: StoredModel) -> [Int] {
+        model.configuration.model.mixture(ofBlock: block)?.strata ?? []
     }
 
     private func random(_ block: String, _ strata: [Int]) -> [Double] {
@@ -125,12 +149,12 @@ struct ConvertPruneCommand: ParsableCommand {
         return (0..<strata.reduce(0, +)).map { Double(key.uniform($0)) }
     }
 
-    private static func table(_ prunings: [String: BlockPruning], strata: [Int]) -> Table {
+    private static func table(_ prunings: [String: BlockPruning], _ model: StoredModel) -> Table {
         Table(
             header: ["block", "stratum", "kept", "pruned", "share of what is kept"],
             rows: prunings.sorted { $0.key < $1.key }.flatMap { block, pruning -> [[String]] in
                 var first = 0
-                return strata.enumerated().map { stratum, size in
+                return strata(of: block, model).enumerated().map { stratum, size in
                     let experts = first..<first + size, kept = pruning.kept.filter(experts.contains)
                     first += size
                     let text = { (ids: [Int]) in ids.isEmpty ? "-" : ids.map(String.init).joined(separator: " ") }

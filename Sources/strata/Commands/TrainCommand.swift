@@ -77,7 +77,6 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             if let profile { try TrainingProfile.check(profile) }
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
-        let strata = configuration.model.mixture?.strata ?? []
         try ranks.together {
             try requireMemory(configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size)
             try configuration.requireTrainable(vocabulary: corpus.vocabularySize)
@@ -126,9 +125,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         let events = try ranks.together { () -> TensorBoardLog? in
             guard ranks.isFirst else { return nil }
-            let gates = strata.indices.compactMap { configuration.model.mixture?.visibleExperts(atStratum: $0) }
+            let gates = configuration.model.mixture.map { mixture in
+                mixture.strata.indices.map(mixture.widest.visibleExperts(atStratum:))
+            }
             return try TensorBoardLog(
-                folder: folder.path, continuingAfter: start, gates: gates,
+                folder: folder.path, continuingAfter: start, gates: gates ?? [],
                 expertsStay: configuration.model.mixture?.pool == nil)
         }
         let peak = try ranks.world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute, .glance), .sum)
@@ -291,7 +292,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let experts =
             mixture.map { mixture in
                 let choice = mixture.rule.readsTopK ? "top-\(mixture.topK)" : mixture.routing
-                return "strata \(mixture.strata.map(String.init).joined(separator: "-")), \(choice)"
+                return "strata \(mixture.strataText), \(choice)"
             } ?? "dense"
         display.note(
             "\(experts); \(NumberText.count(run.model.store.count)) parameters on this rank"

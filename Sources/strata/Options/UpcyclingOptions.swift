@@ -24,7 +24,8 @@ struct UpcyclingOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: ArgumentHelp("The scale that strata after the first begin with.", valueName: "x"))
     var scale: Float = 0
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("What gates, and all else that is random, are drawn by.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("What gates, and all else that is random, are drawn by.", valueName: "n"))
     var seed: UInt64 = 1
 
     @Flag(help: .moments)
@@ -57,7 +58,9 @@ struct UpcyclingOptions: ParsableArguments {
     func model() throws -> StoredModel {
         let run = try RunFolder(existing: folder), choice = try checkpoint.choice()
         try requireNew(out)
-        return try StoredModel(run, choice, averaged: checkpoint.average, withMoments: moments) { warn("\($0); using another one") }
+        return try StoredModel(run, choice, averaged: checkpoint.average, withMoments: moments) {
+            warn("\($0); using another one")
+        }
     }
 
     /// Writes what was made of the model, compared with it before where that is asked for.

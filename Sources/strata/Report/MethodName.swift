@@ -15,9 +15,9 @@ extension MixtureConfiguration {
     fileprivate var baseName: String {
         let isSwitch = rule.readsTopK && topK == 1
         let choices = rule.readsTopK && topK > 2 ? ", top-\(topK)" : ""
-        guard strata.count > 1 else { return isSwitch ? "Switch (\(experts))" : "vanilla MoE (\(experts))\(choices)" }
+        guard strata.count > 1 else { return isSwitch ? "Switch (\(strataText))" : "vanilla MoE (\(strataText))\(choices)" }
         let ordering = methods(for: (any OrderingMethod).self).first { $0.strataOrder != nil }
-        let name = ordering?.name(strata: strata) ?? "SMoE-\(strata.map(String.init).joined(separator: "-"))"
+        let name = ordering?.name(strata: strata) ?? "SMoE-\(strataText)"
         return isSwitch ? "\(name), top-1" : name + choices
     }
 }

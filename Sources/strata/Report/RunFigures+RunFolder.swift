@@ -13,7 +13,7 @@ extension RunFigures {
     /// - Throws: `CommandFailure` if the folder is not a run's, `ConfigurationError` if its configuration cannot be used.
     init(_ folder: RunFolder, name: String) throws {
         let configuration = try RunConfiguration.load(file: folder.configuration)
-        let mixture = configuration.model.mixture
+        let mixture = configuration.model.mixture?.widest
         // The tokenizer is there before the first update; the vocabulary asked for may be larger than the text allowed.
         let vocabulary = try? Tokenizer(modelFile: folder.tokenizer).vocabularySize
         let plan = try vocabulary.map { try ModelPlan(configuration.model, vocabulary: $0) }

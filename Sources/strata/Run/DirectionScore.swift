@@ -22,7 +22,8 @@ struct DirectionScore {
     /// The ranks share the groups; the sum is the same on all.
     mutating func measureCapacity(_ trained: TrainedModel, _ text: ReferenceText, on ranks: RankWorld) throws {
         let groups = try ranks.together { try text.groups(direction, trained, limit: nil, leavingOutLonger: true) }
-        var capacity = RequestedCapacity(strata: trained.configuration.model.mixture?.strata ?? [])
+        let mixture = trained.configuration.model.mixture
+        var capacity = RequestedCapacity(strata: mixture?.strata ?? [], decoderStrata: mixture?.decoderStrata)
         for (number, index) in groups.indices.enumerated() where number % ranks.world.size == ranks.world.rank {
             try capacity.add(groups[index], trained.model)
         }

@@ -5,7 +5,6 @@ import ModelSurgery
 
 /// What the gates of a model did on some text, as strata analyze found it.
 struct ExpertUse {
-    let strata: [Int]
     /// By block, such as `encoder.layers.1.moe`, then by gate, over the directions.
     let gates: [String: [GateUse]]
 
@@ -25,20 +24,24 @@ struct ExpertUse {
         guard let found = try? JSONDecoder().decode(RoutingAnalysis.self, from: FileReader(path: path).contents()) else {
             throw CommandFailure(.data, "\(path): must be what strata analyze wrote, but cannot be read as that")
         }
-        guard found.strata == model.configuration.model.mixture?.strata else {
+        let mixture = model.configuration.model.mixture
+        guard found.strata == mixture?.strata, found.decoderStrata == mixture?.decoderStrata else {
+            func text(_ strata: [Int]?, _ decoder: [Int]?) -> String {
+                "\(strata ?? [])" + (decoder.map { ", decoder \($0)" } ?? "")
+            }
             throw CommandFailure(
                 .usage,
-                "\(path): must be of strata \(model.configuration.model.mixture?.strata ?? []), but is of \(found.strata)")
+                "\(path): must be of strata \(text(mixture?.strata, mixture?.decoderStrata)), but is of "
+                    + text(found.strata, found.decoderStrata))
         }
-        let experts = found.strata.reduce(0, +)
         let isWhole = found.expertLoad.allSatisfy { load in
-            [load.first.count, load.second.count, load.confidence?.count ?? experts].allSatisfy { $0 == experts }
+            let experts = found.strata(of: load.side).reduce(0, +)
+            return [load.first.count, load.second.count, load.confidence?.count ?? experts].allSatisfy { $0 == experts }
                 && found.strata.indices.contains(load.gate)
         }
         guard isWhole, !found.expertLoad.isEmpty else {
             throw CommandFailure(
-                .data, "\(path): must have the load of \(experts) experts for every gate, but has not: run strata analyze again"
-            )
+                .data, "\(path): must have the load of every expert for every gate, but has not: run strata analyze again")
         }
         guard found.expertLoad.allSatisfy({ $0.confidence != nil }) else {
             throw CommandFailure(
@@ -50,7 +53,6 @@ struct ExpertUse {
             throw CommandFailure(
                 .usage, "--direction must be one of the analysis, \(known.sorted().joined(separator: ", ")), but is \(absent)")
         }
-        strata = found.strata
         var uses: [String: [GateUse]] = [:]
         for load in found.expertLoad where directions.isEmpty || directions.contains(load.direction) {
             let use = GateUse(tokens: load.tokens, first: load.first, second: load.second, confidence: load.confidence!)
