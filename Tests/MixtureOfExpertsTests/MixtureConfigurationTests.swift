@@ -127,7 +127,8 @@ import _TestSupport
     @Test func keysAreTheFramesThenThoseOfMethods() {
         #expect(
             MixtureConfiguration.form(methods: Self.methods).keys("") == [
-                "every", "strata", "routing", "top_k", "capacity_factor", "evaluation_capacity_factor", "capacity_priority",
+                "every", "strata", "decoder_strata", "routing", "top_k", "capacity_factor", "evaluation_capacity_factor",
+                "capacity_priority",
                 "batch_prioritized", "gate_normalization", "stratum_scale", "example_amount",
             ])
     }
