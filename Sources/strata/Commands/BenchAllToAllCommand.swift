@@ -9,9 +9,9 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
         commandName: "alltoall",
         abstract: "The dispatcher's ways to the experts and back against a bare row exchange.",
         discussion: """
-            Forward and backward. The bare exchange sends a row of floats for each choice
-            of a token. The dispatcher also exchanges counts and sorts rows by expert; a
-            row that several experts of one rank want it sends once. Run it under mpirun.
+            Forward and backward. The bare exchange sends a row of floats for each choice of a token. \
+            The dispatcher also exchanges counts and sorts rows by expert; a row that several experts of one rank want \
+            it sends once. Run it under mpirun.
 
             Example:
               mpirun -n 2 strata bench alltoall
