@@ -73,6 +73,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         self.files = files
     }
 
+    /// As many as anybody can do, of which some can be added up.
+    public static let updates = 0...1 << 40
+
     /// Updates that have moved the moments, those included that did so before the run.
     public var momentUpdates: Int { (earlierUpdates ?? 0) + (applied ?? step) }
 
@@ -97,7 +100,7 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         if let applied = manifest.applied, applied < 0 || applied > manifest.step {
             throw damaged("applied must be at most the step, \(manifest.step), but is \(applied)")
         }
-        if let earlier = manifest.earlierUpdates, earlier < 0 || earlier > Int.max - max(manifest.step, 0) {
+        if let earlier = manifest.earlierUpdates, !Self.updates.contains(earlier) {
             throw damaged("earlierUpdates must be a number of updates, but is \(earlier)")
         }
         if let since = manifest.patience?.since, since < 0 || since > manifest.step {

@@ -35,8 +35,7 @@ public struct Checksum: ~Copyable {
     ///
     /// - Throws: `FileError`.
     public static func text(ofFile path: String) throws -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError(path: path, while: "opening") }
+        let (descriptor, _) = try FileReader.open(path)
         defer { close(descriptor) }
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { chunk.deallocate() }

@@ -10,25 +10,28 @@ public final class FileReader: Sendable {
     /// - Throws: `FileError`, as do all reads.
     public init(path: String) throws {
         self.path = path
-        // Opening a pipe would otherwise wait for its writer.
-        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            size = 0
-            throw FileError(path: path, while: "opening")
-        }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
-            size = 0
-            throw FileError(path: path, while: "examining")
-        }
-        size = Int(status.st_size)
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw FileError(path: path, reason: "must be a regular file, but is a folder, a device or a pipe")
-        }
+        (descriptor, size) = try Self.open(path)
     }
 
-    // Also runs where `init` throws: by then all properties are set.
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit { close(descriptor) }
+
+    /// A regular file, which the caller closes, and its bytes.
+    static func open(_ path: String) throws -> (descriptor: Int32, size: Int) {
+        // Opening a pipe would otherwise wait for its writer.
+        let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw FileError(path: path, while: "opening") }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let error = FileError(path: path, while: "examining")
+            close(descriptor)
+            throw error
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw FileError(path: path, reason: "must be a regular file, but is a folder, a device or a pipe")
+        }
+        return (descriptor, Int(status.st_size))
+    }
 
     /// Fills `destination` with the bytes from `offset` on. A file that ends before is an error.
     public func read(at offset: Int, into destination: UnsafeMutableRawBufferPointer) throws {

@@ -26,8 +26,7 @@ extension FileWriter {
         if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
             throw FileError(path: path, reason: "must be a file, but is a folder, a device or a pipe; name another")
         }
-        // Others may be writing the same file.
-        let partial = "\(path).\(getpid()).partial"
+        let partial = Folder.partial(path)
         do {
             try write(content, to: partial)
             try Folder.rename(partial, to: path)

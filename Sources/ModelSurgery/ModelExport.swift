@@ -66,6 +66,9 @@ public struct ModelExport {
             throw CheckpointError.damaged(
                 path: file, reason: "must be what strata export wrote, format version \(Self.version)")
         }
+        for updates in [facts.step, facts.moments?.updates ?? 0] where !CheckpointManifest.updates.contains(updates) {
+            throw CheckpointError.damaged(path: file, reason: "it must tell a number of updates, but tells \(updates)")
+        }
         self.facts = facts
     }
 
@@ -102,7 +105,7 @@ public struct ModelExport {
     @discardableResult
     public static func write(_ model: StoredModel, to out: String) throws -> Int {
         // A shell would have expanded what it is to: the path is taken as it is, but for slashes at its end.
-        let folder = out.withoutTrailingSlashes, partial = folder + ".partial"
+        let folder = out.withoutTrailingSlashes, partial = Folder.partial(folder)
         try Folder.createEmpty(partial)
         do {
             let record = try write(model.parameters, toFile: "\(partial)/\(modelName)")

@@ -19,9 +19,16 @@ extension StoredModel {
         guard mixture.expertWidths == nil else {
             throw SurgeryError("\(path): experts of widths of their own cannot be merged; only equal ones can")
         }
+        guard mixture.pool == nil else {
+            throw SurgeryError("\(path): experts that come and go while training cannot be merged: training removes them")
+        }
         let decoderGroups = merging.decoderGroups ?? merging.groups
         try require(merging.groups, of: "--groups", mixture.ofEncoder)
-        try require(decoderGroups, of: merging.decoderGroups == nil ? "--groups" : "--decoder-groups", mixture.ofDecoder)
+        try require(
+            decoderGroups,
+            of: merging.decoderGroups == nil
+                ? "--groups, which the decoder's blocks take without --decoder-groups," : "--decoder-groups",
+            mixture.ofDecoder)
         var blocks: [String: [MergedExpert]] = [:]
         for block in try mergeableBlocks() {
             let isDecoder = block.hasPrefix("decoder.")

@@ -1,11 +1,9 @@
 import Autograd
 import Checkpoints
-import Collectives
 import ConfigurationForms
 import MixtureMethods
 import MixtureOfExperts
 import TensorCore
-import TransformerModel
 
 /// How a dense model becomes one with experts.
 public struct Upcycling: Sendable {
@@ -90,10 +88,7 @@ extension StoredModel {
         (mixture.every, mixture.topK) = (upcycling.every, upcycling.topK)
         mixture.scalesStrata = upcycling.strata.count > 1 && upcycling.adapters == nil
         result.configuration.model.mixture = mixture
-        let (model, vocabulary) = (result.configuration.model, parameters.shape("embedding.weight")?.first ?? 0)
-        let slices = try SimulatedCluster.run(ranks: 1) { alone in
-            TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
-        }[0]
+        let slices = try slices(of: result.configuration.model)
         let chains = FactorisedMatrices(of: parameters, most: upcycling.truncation, report: report)
         let upcycled = try UpcycledTensors(slices, of: parameters, upcycling, chains, path: path)
         result.parameters = upcycled

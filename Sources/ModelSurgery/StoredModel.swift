@@ -1,6 +1,9 @@
+import Autograd
 import Checkpoints
+import Collectives
 import DataPipeline
 import Runs
+import TransformerModel
 
 /// A trained model as it is stored, in a checkpoint of a run or in an export, or as surgery makes it of others: its configuration,
 /// and its parameters, which are read as they are asked for.
@@ -79,6 +82,25 @@ public struct StoredModel: Sendable {
         let export = try ModelExport(path: run.path)
         try self.init(export, configuration: RunConfiguration.load(file: run.configuration))
         if withMoments { moments = try export.moments(of: parameters) }
+    }
+
+    /// The parameters that a model of this one's vocabulary has.
+    func slices(of model: ModelConfiguration) throws -> [ParameterSlice] {
+        let vocabulary = parameters.shape("embedding.weight")?.first ?? 0
+        return try SimulatedCluster.run(ranks: 1) { alone in
+            TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
+        }[0]
+    }
+
+    /// - Throws: `SurgeryError` unless the parameters are those that the configuration's model has; of experts that come and go nothing is
+    ///   known.
+    public func requireItsParameters() throws {
+        guard configuration.model.mixture?.pool == nil else { return }
+        for slice in try slices(of: configuration.model) {
+            try parameters.require(
+                slice.name, slice.shape, of: path, purpose: "for its config.yaml, ",
+                advice: "the two must be of one model")
+        }
     }
 
     /// A checkpoint of a run.

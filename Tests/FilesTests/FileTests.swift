@@ -41,6 +41,9 @@ import Testing
             }
             try #require(mkfifo("\(folder)/pipe", 0o600) == 0)
             #expect(throws: FileError.self) { try FileReader(path: "\(folder)/pipe") }
+            #expect(throws: FileError.self) { try MappedFile(path: "\(folder)/pipe") }
+            #expect(throws: FileError.self) { try Checksum.text(ofFile: "\(folder)/pipe") }
+            #expect(throws: FileError.self) { try Checksum.text(ofFile: "/dev/zero") }
             #expect(throws: FileError.self) { try FileReader(path: "\(folder)/none") }
         }
     }

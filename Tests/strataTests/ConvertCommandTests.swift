@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import _TestSupport
 
@@ -226,10 +227,65 @@ import _TestSupport
         #expect(listed.status == 0 && listed.stdout.contains("logits differ by up to"), "\(listed)")
         expectError(
             try prune("--list", "\(run)/config.yaml", "--dry-run"), 65, "must be a JSON map from blocks to lists of experts")
+        try folder.write("list.json", Data(#"{"encoder.layers.1.moe": [0, 3], "x": [1, 2]}"#.utf8))
+        expectError(
+            try prune("--list", "\(folder.path)/list.json", "--dry-run"), 65,
+            "must name the model's blocks, encoder.layers.1.moe, decoder.layers.1.moe, but names encoder.layers.1.moe, x")
         expectError(try prune("--dry-run"), 64, "--keep or --list must say which experts stay")
         expectError(try prune("--keep", "0", "--out", out), 64, "--keep must be above 0 and at most 1, but is 0.0")
         expectError(try prune("--keep", "0.5"), 64, "--out must name the folder to be made")
         expectError(try prune("--keep", "0.5", "--by", "best", "--dry-run"), 64, "--by must be one of importance, top1")
+    }
+
+    /// An export whose parts do not belong together, or say what cannot be, is refused with the file's name.
+    @Test func exportsThatWereChanged() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let export = "\(folder.path)/export", run = "\(folder.path)/run"
+        #expect(try Launch.alone.strata(["analyze", run]).status == 0)
+        let made = try Launch.alone.strata(["convert", "prune", run, "--keep", "1", "--moments", "--out", export])
+        #expect(made.status == 0 && made.stdout.contains("with moments of "), "\(made)")
+        func changed(_ file: String, _ old: String, _ new: String, _ arguments: [String]) throws -> Subprocess.Outcome {
+            let whole = try folder.data("export/\(file)"), text = String(decoding: whole, as: UTF8.self)
+            try #require(text.contains(old), "\(text)")
+            try folder.write("export/\(file)", Data(text.replacingOccurrences(of: old, with: new).utf8))
+            defer { try? folder.write("export/\(file)", whole) }
+            return try Launch.alone.strata(arguments)
+        }
+        let begin = [
+            "train", "\(export)/config.yaml", "--from", export, "--moments", "--out", "\(folder.path)/begun", "--set",
+            "training.updates=1",
+        ]
+        for updates in ["-5", "9223372036854775807"] {
+            expectError(
+                try changed("config.json", "\"updates\" : 12", "\"updates\" : \(updates)", begin), 65,
+                "config.json: it must tell a number of updates, but tells \(updates)")
+        }
+        let prune = [
+            "convert", "prune", export, "--keep", "0.5", "--by", "top1", "--analysis", "\(run)/analysis/analysis.json", "--out",
+            "\(folder.path)/none",
+        ]
+        expectError(
+            try changed("config.yaml", "ffn_dim: ", "ffn_dim: 1", prune), 64, "for its config.yaml, ")
+        #expect(!folder.exists("none"))
+        let pipe = "\(export)/optimizer.safetensors"
+        try FileManager.default.removeItem(atPath: pipe)
+        try #require(mkfifo(pipe, 0o600) == 0)
+        expectError(try Launch.alone.strata(begin), 74, "optimizer.safetensors: must be a regular file")
+    }
+
+    /// Two conversions of one name: one of them is there, whole, and the other says that it is not.
+    @Test func twoConversionsAtOnce() throws {
+        try folder.copy(TinyCommandLine.run, to: "run")
+        let run = "\(folder.path)/run", out = "\(folder.path)/out", outcomes = Mutex<[Int32]>([])
+        #expect(try Launch.alone.strata(["analyze", run]).status == 0)
+        DispatchQueue.concurrentPerform(iterations: 2) { _ in
+            let outcome = try? Launch.alone.strata(["convert", "prune", run, "--keep", "0.5", "--moments", "--out", out])
+            outcomes.withLock { $0.append(outcome?.status ?? -1) }
+        }
+        #expect(outcomes.withLock { $0.count { $0 == 0 } } == 1)
+        let translated = try Launch.alone.strata(["translate", out, "--direction", "eng-cat", "--beam", "1"], input: "seven\n")
+        #expect(translated.status == 0, "\(translated)")
+        #expect(try folder.names(".").allSatisfy { !$0.hasSuffix(".partial") })
     }
 
     @Test func whatDoesNotFitIsNamed() throws {

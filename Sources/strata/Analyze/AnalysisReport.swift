@@ -13,7 +13,7 @@ struct AnalysisReport {
     /// Creates the folder if need be, and begins the table that grows with every direction.
     init(folder: String) throws {
         self.folder = folder
-        partial = folder.withoutTrailingSlashes + ".partial"
+        partial = Folder.partial(folder.withoutTrailingSlashes)
         try Folder.create(folder)
         try Folder.createEmpty(partial)
         tokens = try FileWriter(path: "\(partial)/\(RoutingAnalysis.tokenFile)")

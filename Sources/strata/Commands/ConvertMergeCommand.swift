@@ -60,6 +60,7 @@ struct ConvertMergeCommand: ParsableCommand {
         let run = try RunFolder(existing: folder), choice = try options.choice()
         if let out, !dryRun { try requireNew(out) }
         let model = try StoredModel(run, choice, averaged: options.average) { warn("\($0); using another one") }
+        try model.requireItsParameters()
         let usage = merging.weights == .usage ? try ExpertUse(analysis ?? run.analysis, for: model, folder).first : [:]
         let rows =
             merging.metric == .cka

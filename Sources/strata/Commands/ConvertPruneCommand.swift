@@ -89,6 +89,7 @@ struct ConvertPruneCommand: ParsableCommand {
         let model = try StoredModel(run, choice, averaged: options.average, withMoments: moments) {
             warn("\($0); using another one")
         }
+        try model.requireItsParameters()
         let prunings = try list.map { try listed($0, model) } ?? measured(metric, analysis ?? run.analysis, model)
         print(Self.table(prunings, model).text, terminator: "")
         let of = direction.isEmpty ? "" : " for \(direction.joined(separator: ", "))"
@@ -129,6 +130,13 @@ struct ConvertPruneCommand: ParsableCommand {
         guard let list = try? JSONDecoder().decode([String: [Int]].self, from: FileReader(path: path).contents()) else {
             throw CommandFailure(
                 .data, "\(path): must be a JSON map from blocks to lists of experts, but cannot be read as that")
+        }
+        let blocks = model.configuration.model.mixture == nil ? [] : model.configuration.model.blockNames
+        guard Set(list.keys) == Set(blocks) || blocks.isEmpty else {
+            throw CommandFailure(
+                .data,
+                "\(path): must name the model's blocks, \(blocks.joined(separator: ", ")), but names "
+                    + (list.isEmpty ? "none" : list.keys.sorted().joined(separator: ", ")))
         }
         for (block, kept) in list {
             let experts = 0..<Self.strata(of: block, model).reduce(0, +)

@@ -17,6 +17,9 @@ struct ExpertUse {
     ///
     /// - Throws: `CommandFailure` where there is no analysis, or one of another model or without a direction; `folder` is the model's.
     init(_ path: String, for model: StoredModel, _ folder: String, directions: [String] = []) throws {
+        guard model.configuration.model.mixture != nil else {
+            throw CommandFailure(.usage, "\(folder): must have experts, but is a dense model")
+        }
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandFailure(
                 .data, "\(path): must be what strata analyze wrote, but is absent: run strata analyze \(folder) first")
