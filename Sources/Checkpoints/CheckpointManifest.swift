@@ -73,7 +73,7 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
         self.files = files
     }
 
-    /// As many as anybody can do, of which some can be added up.
+    /// Numbers of updates that a file may tell: more than anybody does, and so few that sums of them are numbers.
     public static let updates = 0...1 << 40
 
     /// Updates that have moved the moments, those included that did so before the run.

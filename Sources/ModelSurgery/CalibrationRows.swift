@@ -24,10 +24,11 @@ public struct CalibrationRows: Sendable {
         _ model: StoredModel, groups: some Sequence<TokenGroup>, tokens: Int, threads: Int, alone: any Communicator,
         progress: (Int) -> Void = { _ in }
     ) throws {
-        let configuration = model.configuration.model, vocabulary = model.parameters.shape("embedding.weight")?.first ?? 0
+        let configuration = model.configuration.model
         dim = configuration.dim
         let network = TranslationModel(
-            forInference: configuration, vocabulary: vocabulary, context: ComputeContext(threads: threads), expertGroup: alone)
+            forInference: configuration, vocabulary: model.vocabulary, context: ComputeContext(threads: threads),
+            expertGroup: alone)
         try model.parameters.load(into: network.store, path: model.path)
         network.packForInference()
         var rows: [String: [Float]] = [:]

@@ -48,7 +48,7 @@ extension StoredModel {
 
     /// What the parameters' meaning depends on, by name.
     private var meaning: [String: String] {
-        configuration.identity(vocabulary: parameters.shape("embedding.weight")?.first ?? 0, dataFingerprint: dataFingerprint)
+        configuration.identity(vocabulary: vocabulary, dataFingerprint: dataFingerprint)
     }
 }
 

@@ -17,7 +17,7 @@ extension StoredModel {
             for location in store.locations(placement) {
                 let slice = location.slice
                 try parameters.require(
-                    slice.name, slice.name == KnownTokens.embedding ? [tokens.rows, slice.shape[1]] : slice.shape, of: path,
+                    slice.name, slice.name == Self.embedding ? [tokens.rows, slice.shape[1]] : slice.shape, of: path,
                     purpose: "to begin a training with it, ",
                     advice: "the configuration's model must be that of \(path); strata convert makes other models of one")
                 try tokens.read(location, location.range, of: parameters, into: values.pointer + location.range.lowerBound)
@@ -57,7 +57,6 @@ extension StoredModel {
 
 /// Which rows of a stored embedding are those of another tokenizer's tokens.
 private struct KnownTokens {
-    static let embedding = "embedding.weight"
     /// Rows of the stored embedding.
     let rows: Int
     private let rowOfToken: [Int?]
@@ -79,7 +78,7 @@ private struct KnownTokens {
     ) throws {
         let slice = location.slice, start = location.range.lowerBound
         let elements = held.lowerBound - start..<held.upperBound - start
-        guard slice.name == Self.embedding else { return try tensors.read(slice.name, elements, into: target) }
+        guard slice.name == StoredModel.embedding else { return try tensors.read(slice.name, elements, into: target) }
         let width = slice.shape[1]
         for token in elements.lowerBound / width..<(elements.upperBound + width - 1) / width {
             guard let row = rowOfToken[token] else { continue }

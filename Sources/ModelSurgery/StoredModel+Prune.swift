@@ -5,8 +5,7 @@ import TransformerModel
 extension StoredModel {
     /// The model without the experts that are not kept; gates lose their rows, and the softmax is over the rest. `kept` are global
     /// ids by block, by the names that its parameters begin with (`encoder.layers.1.moe`); of every stratum as many in each block of a
-    /// side.
-    /// Experts that are kept are numbered anew in their order. Moments, if there are some, stay with what they are of.
+    /// side. Experts that are kept are numbered anew in their order. Moments, if there are some, stay with what they are of.
     ///
     /// - Throws: `SurgeryError` if the model has no such experts.
     public func pruned(keeping kept: [String: [Int]], as text: String) throws -> StoredModel {

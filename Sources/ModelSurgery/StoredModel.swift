@@ -84,9 +84,15 @@ public struct StoredModel: Sendable {
         if withMoments { moments = try export.moments(of: parameters) }
     }
 
+    /// The tensor that has a row for each token.
+    static let embedding = "embedding.weight"
+
+    /// Tokens; 0 where there is no embedding.
+    var vocabulary: Int { parameters.shape(Self.embedding)?.first ?? 0 }
+
     /// The parameters that a model of this one's vocabulary has.
     func slices(of model: ModelConfiguration) throws -> [ParameterSlice] {
-        let vocabulary = parameters.shape("embedding.weight")?.first ?? 0
+        let vocabulary = vocabulary
         return try SimulatedCluster.run(ranks: 1) { alone in
             TranslationModel.parameters(configuration: model, vocabulary: vocabulary, expertGroup: alone).flatMap(\.slices)
         }[0]

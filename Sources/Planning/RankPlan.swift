@@ -85,12 +85,10 @@ public struct RankPlan {
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
         var perToken = 0.0
         for (kind, placement) in zip(plan.kinds, placements) where places > 1 {
-            let mixture = kind.mixture, routing = kind.largestRouting
-            let traffic = RowTraffic(
-                mixture, placement, dim: plan.configuration.dim / mixture.rowsPerToken, wire: configuration.parallel.wire)
+            let traffic = RowTraffic(kind, placement, dim: plan.configuration.dim, wire: configuration.parallel.wire)
+            let routing = kind.largestRouting
             for (stratum, rows) in routing.trainedRowsOfGate.enumerated() {
-                let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
-                perToken += Double(kind.count) * traffic.bytes(rows, arriving: arriving, atStratum: stratum).reduce(0, +)
+                perToken += Double(kind.count) * traffic.bytes(rows, routing, atStratum: stratum).reduce(0, +)
             }
         }
         // To the experts and back, in forward and in backward, of each token but what stays at its own place.

@@ -6,14 +6,15 @@ import MixtureOfExperts
 struct RowTraffic {
     private let placement: ExpertPlacement
     private let mixture: MixtureConfiguration
-    private let rowBytes: Double
+    /// Bytes of a row that is sent.
+    let rowBytes: Double
     private let isRounded: Bool
 
-    /// `dim` is the width of the rows that experts see.
-    init(_ mixture: MixtureConfiguration, _ placement: ExpertPlacement, dim: Int, wire: WireFormat) {
-        self.mixture = mixture
+    /// Of blocks of a kind in a model of width `dim`.
+    init(_ kind: BlockPlan, _ placement: ExpertPlacement, dim: Int, wire: WireFormat) {
+        mixture = kind.mixture
         self.placement = placement
-        rowBytes = Double(wire.rowBytes(dim))
+        rowBytes = Double(wire.rowBytes(dim / mixture.rowsPerToken))
         isRounded = wire != .float32
     }
 
@@ -29,10 +30,10 @@ struct RowTraffic {
         placement.sharesRows(mixture, visible: mixture.visibleExperts(atStratum: stratum))
     }
 
-    /// Bytes between a token and each place, of all four ways, at the gate of a stratum. `rows` of a token are for each expert, `arriving` of
-    /// its rows are at the gate.
-    func bytes(_ rows: [Double], arriving: Double, atStratum stratum: Int) -> [Double] {
-        let choices = rows.reduce(0, +)
+    /// Bytes between a token and each place, of all four ways, at the gate of a stratum, to which tokens come as `routing` says. `rows`
+    /// of a token are for each expert.
+    func bytes(_ rows: [Double], _ routing: UniformRouting, atStratum stratum: Int) -> [Double] {
+        let choices = rows.reduce(0, +), arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
         let isShared = isShared(atStratum: stratum)
         return placement.expertsOfPlace.map { experts in
             let own = experts.map { rows[$0] }, count = own.reduce(0, +)

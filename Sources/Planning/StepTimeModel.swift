@@ -119,12 +119,13 @@ public struct StepTimeModel {
             isActive[group * places..<(group + 1) * places].count { $0 }
         }
         let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
-        let rowBytes = Double(configuration.parallel.wire.rowBytes(dim)), key = RandomKey(seed: seed).derived("loads")
+        let key = RandomKey(seed: seed).derived("loads")
         let elsewhere = layout.mostPlacesElsewhere()
         let kinds = plan.kinds.indices.flatMap { kind in (0..<plan.kinds[kind].count).map { _ in kind } }
         for (block, kind) in kinds.enumerated() {
             let routing = plan.kinds[kind].routing, placement = rank.placements[kind]
-            let rowTraffic = RowTraffic(plan.kinds[kind].mixture, placement, dim: dim, wire: configuration.parallel.wire)
+            let rowTraffic = RowTraffic(
+                plan.kinds[kind], placement, dim: plan.configuration.dim, wire: configuration.parallel.wire)
             let skew = skew.narrowed(to: plan.kinds[kind].mixture, from: mixture.widest)
             let gates = skew.rows(routing, rowsPerToken: mixture.rowsPerToken, block: block, key: key)
             for (stratum, rows) in gates.enumerated() {
@@ -132,7 +133,7 @@ public struct StepTimeModel {
                 for (place, experts) in placement.expertsOfPlace.enumerated() {
                     for expert in experts where rows[expert] > 0 {
                         let count = work.tokens * rows[expert]
-                        time.rowMessageBytes = max(time.rowMessageBytes, count * rowBytes)
+                        time.rowMessageBytes = max(time.rowMessageBytes, count * rowTraffic.rowBytes)
                         seconds[place] +=
                             busiest * count * work.ofRow[kind][expert]
                             / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
@@ -142,8 +143,7 @@ public struct StepTimeModel {
                 time.experts += rounds * mean
                 if !machine.sharesCores { time.waiting += rounds * ((seconds.max() ?? 0) - mean) }
                 guard places > 1 else { continue }
-                let arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
-                let bytes = rowTraffic.bytes(rows, arriving: arriving, atStratum: stratum).map { work.tokens * $0 }
+                let bytes = rowTraffic.bytes(rows, routing, atStratum: stratum).map { work.tokens * $0 }
                 let traffic = layout.rows(bytes, isActive: isActive)
                 // How many rows come is one message to each peer; rows are one for each expert there.
                 let experts = placement.expertsOfPlace.map { $0.count { rows[$0] > 0 } }.max() ?? 0

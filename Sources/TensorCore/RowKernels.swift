@@ -118,41 +118,29 @@ public enum RowKernels {
     /// x[tokens[t]] += Σ over choices of weight · dropout(outputs[slot]).
     public static func addWeightedSum(_ context: ComputeContext, _ sum: WeightedSum, outputs: Tensor, to x: Tensor) {
         let (xp, op, d, mask) = (x.pointer, UnsafePointer(outputs.pointer), x.columns, sum.mask)
-        withPointers(sum) { slots, weights, offsets, tokens, draws in
-            context.pool.parallelRanges(tokens.count, grain: 64) { range in
-                for t in range {
-                    let target = xp + Int(tokens[t]) * d
-                    for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
-                        let slot = Int(slots[choice])
-                        if slot < 0 { continue }
-                        let (source, weight, row) = (op + slot * d, weights[choice], Int(draws[choice]))
-                        var column = 0
-                        if mask.dropsNothing {
-                            while column + 16 <= d {
-                                target.store(
-                                    target.vector(at: column).addingProduct(
-                                        source.vector(at: column), Vector(repeating: weight)),
-                                    at: column)
-                                column += 16
-                            }
-                        } else {
-                            while column + 32 <= d {
-                                let (low, high) = mask.factors(row: row, column: column, columns: d)
-                                target.store(
-                                    target.vector(at: column).addingProduct(source.vector(at: column), low * weight), at: column
-                                )
-                                target.store(
-                                    target.vector(at: column + 16)
-                                        .addingProduct(source.vector(at: column + 16), high * weight), at: column + 16)
-                                column += 32
-                            }
-                        }
-                        while column < d {
-                            target[column] += weight * source[column] * mask.factor(row: row, column: column, columns: d)
-                            column += 1
-                        }
-                    }
+        forEachChoice(context, sum) { choice in
+            let (target, source, weight, row) = (xp + choice.token * d, op + choice.slot * d, choice.weight, choice.drawRow)
+            var column = 0
+            if mask.dropsNothing {
+                while column + 16 <= d {
+                    target.store(
+                        target.vector(at: column).addingProduct(source.vector(at: column), Vector(repeating: weight)),
+                        at: column)
+                    column += 16
                 }
+            } else {
+                while column + 32 <= d {
+                    let (low, high) = mask.factors(row: row, column: column, columns: d)
+                    target.store(target.vector(at: column).addingProduct(source.vector(at: column), low * weight), at: column)
+                    target.store(
+                        target.vector(at: column + 16).addingProduct(source.vector(at: column + 16), high * weight),
+                        at: column + 16)
+                    column += 32
+                }
+            }
+            while column < d {
+                target[column] += weight * source[column] * mask.factor(row: row, column: column, columns: d)
+                column += 1
             }
         }
     }
@@ -169,20 +157,11 @@ public enum RowKernels {
         dweights.withUnsafeMutableBufferPointer { dweights in
             let dw = dweights.baseAddress
             (doutputSlots ?? sum.slots).withUnsafeBufferPointer { doutputSlots in
-                withPointers(sum) { slots, weights, offsets, tokens, draws in
-                    context.pool.parallelRanges(tokens.count, grain: 64) { range in
-                        for t in range {
-                            let g = gp + Int(tokens[t]) * d
-                            for choice in Int(offsets[t])..<Int(offsets[t + 1]) {
-                                let slot = Int(slots[choice])
-                                if slot < 0 { continue }
-                                let target = Int(doutputSlots[choice])
-                                dw![choice] = choiceBackward(
-                                    g, op + slot * d, into: target < 0 ? nil : dop + target * d, d, weight: weights[choice],
-                                    mask: mask, row: Int(draws[choice]))
-                            }
-                        }
-                    }
+                forEachChoice(context, sum) { choice in
+                    let target = Int(doutputSlots[choice.index])
+                    dw![choice.index] = choiceBackward(
+                        gp + choice.token * d, op + choice.slot * d, into: target < 0 ? nil : dop + target * d, d,
+                        weight: choice.weight, mask: mask, row: choice.drawRow)
                 }
             }
         }
@@ -262,18 +241,35 @@ public enum RowKernels {
         return sum
     }
 
-    private static func withPointers(
-        _ sum: WeightedSum,
-        _ body: (
-            _ slots: UnsafeBufferPointer<Int32>, _ weights: UnsafeBufferPointer<Float>, _ offsets: UnsafeBufferPointer<Int32>,
-            _ tokens: UnsafeBufferPointer<Int32>, _ draws: UnsafeBufferPointer<Int32>
-        ) -> Void
-    ) {
+    /// A choice that has an output.
+    private struct Choice {
+        let index: Int
+        let slot: Int
+        let weight: Float
+        /// The row of its token.
+        let token: Int
+        let drawRow: Int
+    }
+
+    /// Calls `body` for each choice that has an output, on all threads: those of a token on one, in their order.
+    @inline(__always)
+    private static func forEachChoice(_ context: ComputeContext, _ sum: WeightedSum, _ body: (Choice) -> Void) {
         sum.slots.withUnsafeBufferPointer { slots in
             sum.weights.withUnsafeBufferPointer { weights in
                 sum.offsets.withUnsafeBufferPointer { offsets in
                     sum.tokens.withUnsafeBufferPointer { tokens in
-                        sum.drawRows.withUnsafeBufferPointer { body(slots, weights, offsets, tokens, $0) }
+                        sum.drawRows.withUnsafeBufferPointer { draws in
+                            context.pool.parallelRanges(tokens.count, grain: 64) { range in
+                                for t in range {
+                                    for index in Int(offsets[t])..<Int(offsets[t + 1]) where slots[index] >= 0 {
+                                        body(
+                                            Choice(
+                                                index: index, slot: Int(slots[index]), weight: weights[index],
+                                                token: Int(tokens[t]), drawRow: Int(draws[index])))
+                                    }
+                                }
+                            }
+                        }
                     }
                 }
             }

@@ -81,8 +81,6 @@ struct ConvertMergeCommand: ParsableCommand {
         guard let out, !dryRun else { return }
         if verify { print(try verification(of: merged, from: model, folder, data: calibration.place.data, isExact: false)) }
         let bytes = try ModelExport.write(merged, to: out)
-        print(
-            "strata \(merged.configuration.model.mixture?.strataText ?? "") of update \(model.step)"
-                + writtenText(merged, bytes: bytes, out))
+        print(writtenText(merged, bytes: bytes, out))
     }
 }

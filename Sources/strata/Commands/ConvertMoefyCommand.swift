@@ -84,11 +84,8 @@ struct ConvertMoefyCommand: ParsableCommand {
         let table = Table(
             header: ["layer", "activations of the chosen", "at best"],
             rows: layers.map { [$0.name, percent($0.share), percent($0.bestShare)] })
-        print(
-            table.text
-                + "strata \(moefication.strata.map(String.init).joined(separator: "-")) of update \(model.step), "
-                + (moefication.isExact
-                    ? "the same function to rounding" : "\(topK) of \(moefication.experts) experts at a gate")
-                + writtenText(split, bytes: bytes, out))
+        let remark =
+            moefication.isExact ? "the same function to rounding" : "\(topK) of \(moefication.experts) experts at a gate"
+        print(table.text + writtenText(split, remark, bytes: bytes, out))
     }
 }

@@ -105,9 +105,7 @@ struct ConvertPruneCommand: ParsableCommand {
             )
         }
         let bytes = try ModelExport.write(pruned, to: out)
-        print(
-            "strata \(pruned.configuration.model.mixture?.strataText ?? "") of update \(model.step)"
-                + writtenText(pruned, bytes: bytes, out))
+        print(writtenText(pruned, bytes: bytes, out))
     }
 
     /// By what gates did on some text.

@@ -71,8 +71,7 @@ struct UpcyclingOptions: ParsableArguments {
     ) throws -> String {
         if verify { print(try verification(of: made, from: model, folder, data: place.data, isExact: upcycling.isExact)) }
         let bytes = try ModelExport.write(made, to: out)
-        return "strata \(upcycling.strata.map(String.init).joined(separator: "-")) of update \(model.step), "
-            + (upcycling.isExact ? "the same function to rounding" : "another function (\(options))")
-            + writtenText(made, bytes: bytes, out)
+        let remark = upcycling.isExact ? "the same function to rounding" : "another function (\(options))"
+        return writtenText(made, remark, bytes: bytes, out)
     }
 }
