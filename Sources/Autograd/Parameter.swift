@@ -84,7 +84,7 @@ public final class Parameter {
     public internal(set) var isTrained = true
     /// Whether it is a matrix that is computed of others (`DerivedWeight`).
     public internal(set) var isDerived = false
-    private var storage: (value: Tensor, gradients: [Tensor])?
+    private var storage: (value: Tensor, gradients: [Tensor], lanes: GradientLanes)?
     /// Where the store is packed for inference and the parameter is a factor of products: what they are computed with.
     public private(set) var packed: PackedWeights?
 
@@ -135,13 +135,14 @@ public final class Parameter {
     public var count: Int { rows * columns }
     public var value: Tensor { materialized.value }
     public var gradient: Tensor { gradient(source: 0) }
-    /// The gradient of what comes from one source, of an expert's parameter; dense parameters have one source, 0.
+    /// The gradient of what comes from one source, of an expert's parameter, in the lane that is at work; dense parameters have one
+    /// source, 0.
     public func gradient(source: Int) -> Tensor {
-        let gradients = materialized.gradients
+        let (_, gradients, lanes) = materialized, index = source * lanes.count + lanes.current
         precondition(
-            gradients.indices.contains(source),
-            "\(slices[0].name) has gradients of \(gradients.count) sources, but source \(source) is asked for")
-        return gradients[source]
+            gradients.indices.contains(index),
+            "\(slices[0].name) has gradients of \(gradients.count / lanes.count) sources, but source \(source) is asked for")
+        return gradients[index]
     }
     /// Where an operation that cannot leave a small gradient out adds it: the gradient or, of a frozen parameter, memory that is
     /// forgotten.
@@ -149,15 +150,16 @@ public final class Parameter {
     /// The elements of its placement's section.
     public var elements: Range<Int> { value.offset..<value.offset + count }
 
-    private var materialized: (value: Tensor, gradients: [Tensor]) {
+    private var materialized: (value: Tensor, gradients: [Tensor], lanes: GradientLanes) {
         guard let storage else {
             preconditionFailure("\(slices[0].name) must be materialized, and not packed, where its values are used")
         }
         return storage
     }
 
-    func materialize(value: Tensor, gradients: [Tensor]) {
-        storage = (value, gradients)
+    /// `gradients` by source, then by lane.
+    func materialize(value: Tensor, gradients: [Tensor], _ lanes: GradientLanes) {
+        storage = (value, gradients, lanes)
     }
 
     /// Packs the values if `use` says that products need them so: in 32 bits in their place, in 8 elsewhere, and the store's memory
@@ -169,8 +171,8 @@ public final class Parameter {
         }
         switch (use, precision) {
         case (.factor, _): storage = nil
-        case (_, .float32): storage = (value, [])
-        case (_, .int8): storage = (context.copy(value), [])
+        case (_, .float32): storage = (value, [], GradientLanes(1))
+        case (_, .int8): storage = (context.copy(value), [], GradientLanes(1))
         }
     }
 

@@ -9,11 +9,11 @@ public final class ParameterStore {
         public let values: Tensor
         /// Elements of the parameters that are trained, which are first.
         public let trained: Int
-        /// Gradients of each source of rows: of experts as many as there are ranks whose rows they see, so that what comes from
-        /// different token groups is added up later, in an order of its own; of dense parameters one. None in a store for
-        /// inference.
-        public let sources: [Tensor]
-        /// Gradients of source 0, and of all sources when they are added up; empty in a store for inference.
+        /// Gradients of each source of rows, and of each the store's lanes: of experts there are as many sources as ranks whose rows
+        /// they see, so that what comes from different token groups is added up later, in an order of its own; of dense parameters
+        /// one. None in a store for inference.
+        public let leaves: [Tensor]
+        /// The first of the leaves, and the sum when they are added up; empty in a store for inference.
         public let gradients: Tensor
     }
 
@@ -29,6 +29,7 @@ public final class ParameterStore {
     /// Matrices that are computed of them.
     public private(set) var derived: [any DerivedWeight] = []
     private var sections: ByPlacement<Section>?
+    private var lanes = GradientLanes(1)
     private let precision: GEMM.Precision
     private var pool: WorkerPool?
 
@@ -70,12 +71,15 @@ public final class ParameterStore {
     public var summed: [Parameter] { parameters.filter(\.isTrained) + derived.map(\.matrix).filter(\.isTrained) }
 
     /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
-    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see;
-    /// `isTrained` says of a slice's name whether training changes it, of all slices of a parameter alike.
+    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see, `lanes` that
+    /// of token groups that a rank runs in turns; `isTrained` says of a slice's name whether training changes it, of all slices of a
+    /// parameter alike.
     public func materialize(
-        _ context: ComputeContext, seed: UInt64?, expertSources: Int = 1, isTrained: (String) -> Bool = { _ in true }
+        _ context: ComputeContext, seed: UInt64?, expertSources: Int = 1, lanes: Int = 1,
+        isTrained: (String) -> Bool = { _ in true }
     ) {
         precondition(sections == nil, "a store is materialized once")
+        self.lanes = GradientLanes(lanes)
         for parameter in parameters {
             let trained = Set(parameter.slices.map { isTrained($0.name) })
             precondition(trained.count == 1, "\(parameter.slices[0].name): a parameter is trained as a whole, or not at all")
@@ -87,7 +91,7 @@ public final class ParameterStore {
         precondition(Set(names).count == names.count, "every slice has a name of its own")
         sections = ByPlacement { placement in
             let sources = placement == .expert ? expertSources : 1
-            return materialize(context, placement, seed, sources: seed == nil ? 0 : sources)
+            return materialize(context, placement, seed, leaves: seed == nil ? 0 : sources * lanes)
         }
         if seed != nil { refresh() }
     }
@@ -98,6 +102,15 @@ public final class ParameterStore {
         refresh()
         for parameter in parameters + derived.map(\.matrix) { parameter.packForInference(context, precision) }
         sections = nil
+    }
+
+    /// Token groups that a rank runs in turns, each with gradients of its own.
+    public var laneCount: Int { lanes.count }
+
+    /// The one at work: operations add to its gradients.
+    public var lane: Int {
+        get { lanes.current }
+        set { lanes.current = newValue }
     }
 
     public func section(_ placement: ParameterPlacement) -> Section {
@@ -132,23 +145,23 @@ public final class ParameterStore {
     /// The number of parameters that this rank holds.
     public var count: Int { parameters.reduce(0) { $0 + $1.count } }
 
-    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?, sources: Int)
+    private func materialize(_ context: ComputeContext, _ placement: ParameterPlacement, _ seed: UInt64?, leaves: Int)
         -> Section
     {
         let members = members(placement)
         let offsets = Self.offsets(members)
         let total = offsets.last ?? 0, trained = offsets[members.count { $0.isTrained && !$0.isDerived }]
         let summed = offsets[members.count(where: \.isTrained)]
-        let gradients = (0..<sources).map { _ in context.zeros(1, summed) }
+        let gradients = (0..<leaves).map { _ in context.zeros(1, summed) }
         let section = Section(
             values: seed == nil ? context.uninitialized(1, total) : context.zeros(1, total), trained: trained,
-            sources: gradients, gradients: gradients.first ?? context.zeros(1, 0))
+            leaves: gradients, gradients: gradients.first ?? context.zeros(1, 0))
         for (parameter, offset) in zip(members, offsets) {
             func view(_ tensor: Tensor) -> Tensor {
                 Tensor(storage: tensor.storage, offset: offset, rows: parameter.rows, columns: parameter.columns)
             }
             parameter.materialize(
-                value: view(section.values), gradients: parameter.isTrained ? gradients.map(view) : [])
+                value: view(section.values), gradients: parameter.isTrained ? gradients.map(view) : [], lanes)
             if let seed, !parameter.isDerived { parameter.initialize(seed: seed) }
         }
         return section

@@ -1,4 +1,4 @@
-import Glibc
+import Synchronization
 
 /// A communicator among threads of one process. Data is really exchanged, from one rank's memory to another's.
 ///
@@ -12,7 +12,7 @@ public final class SimulatedCommunicator: Communicator {
     public var movesWhileComputing: Bool { true }
 
     let group: SimulatedGroup
-    private let owner = pthread_self()
+    private let isCalled = Atomic<Bool>(false)
     private var sequence = 0
 
     init(group: SimulatedGroup, position: Int) {
@@ -157,8 +157,11 @@ public final class SimulatedCommunicator: Communicator {
         plan: ([Rendezvous.Contribution]) throws -> Rendezvous.Work
     ) throws -> Rendezvous {
         precondition(
-            pthread_equal(owner, pthread_self()) != 0, "\(signature.name): a communicator belongs to one thread")
-        defer { sequence += 1 }
+            !isCalled.exchange(true, ordering: .acquiring), "\(signature.name): a communicator is one thread's at a time")
+        defer {
+            sequence += 1
+            isCalled.store(false, ordering: .releasing)
+        }
         return try group.world.arrive(
             group, position: rank, sequence: sequence, signature, contribution, plan: plan)
     }

@@ -28,8 +28,6 @@ final class MPIService: @unchecked Sendable {
     private var request: Request?
     private var answer: Result<Void, any Error>?
     private var isEnding = false
-    /// The thread that computes: written by it before it asks for anything.
-    private var computing: pthread_t?
 
     init(_ session: MPISession) {
         self.session = session
@@ -51,15 +49,11 @@ final class MPIService: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Whether the calling thread is the one that computes.
-    var isComputing: Bool { computing.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
-
     /// Runs `body` on a thread of its own and serves it until it returns, whatever is under way then.
     func run<Value>(_ body: () throws -> Value) throws -> Value {
         try withoutActuallyEscaping(body) { body in
             let computation = Computation(body)
             let thread = SystemThread(stackSize: SystemThread.rankStackSize) { [self] in
-                computing = pthread_self()
                 computation.run()
                 locked { isEnding = true }
                 pthread_cond_signal(requested)

@@ -7,7 +7,7 @@ import Synchronization
 /// operations under way.
 ///
 /// MPI was asked for MPI_THREAD_FUNNELED: only the thread that initialised it may call it. That is also the thread that
-/// computes, unless there is a service: then another thread does, and the service calls MPI for it.
+/// computes, unless there is a service: then others do, one at a time, and the service calls MPI for them.
 final class MPISession {
     let rank: Int
     /// Memory for what peers contribute to reductions.
@@ -30,8 +30,8 @@ final class MPISession {
 
     func requireUsable(_ operation: String) {
         precondition(
-            isOwner || service?.isComputing == true,
-            "\(operation): communicators are the main thread's, or that of the thread that computes while it serves")
+            isOwner || isServed,
+            "\(operation): communicators are the main thread's, or those of the threads that compute in turns while it serves")
         precondition(!isFinalized, "\(operation): MPI has been finalised")
     }
 

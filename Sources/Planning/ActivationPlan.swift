@@ -3,7 +3,7 @@ import TensorCore
 import Training
 import TransformerModel
 
-/// An estimate of the memory that one full token group takes between forward and backward: source and target of
+/// An estimate of the memory that full token groups take between forward and backward: source and target of
 /// `training.tokens_per_group` tokens each, in sentences of 32 tokens.
 struct ActivationPlan {
     private let model: ModelConfiguration
@@ -12,11 +12,14 @@ struct ActivationPlan {
     private let training: TrainingConfiguration
     /// Whether experts are on other ranks too, so that the rows that arrive are kept.
     private let isSpread: Bool
+    /// Those that run at a time.
+    private let groups: Int
     private let vocabulary: Int
 
     private static let sentence = 32
 
-    init(_ plan: ModelPlan, _ training: TrainingConfiguration, isSpread: Bool) {
+    init(_ plan: ModelPlan, _ training: TrainingConfiguration, isSpread: Bool, groups: Int) {
+        self.groups = groups
         model = plan.configuration
         (encoderKind, decoderKind) = (plan.encoderKind, plan.decoderKind)
         vocabulary = plan.vocabulary
@@ -37,7 +40,7 @@ struct ActivationPlan {
         let experts = kinds.map(self.wholeRows).max() ?? 0, hidden = kinds.map(self.hidden).max() ?? 0
         let layer = max(Double(model.ffnDim), hidden) * (training.recompute ? 2 : 1) + (4 + 3 * experts) * d
         let passing = max(Double(rows * vocabulary), tokens * layer)
-        return Int(clamped: (tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
+        return Int(clamped: (Double(groups) * tokens * (encoder + decoder + d) + passing) * Double(MemoryLayout<Float>.stride))
     }
 
     // Floats a token, as the operations keep them.

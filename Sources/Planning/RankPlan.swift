@@ -29,7 +29,7 @@ public struct RankPlan {
         public let gradients: Int
         /// Adam's two moments, and the moving average where one is kept.
         public let optimizerState: Int
-        /// What forward keeps of one token group, and the largest that is computed with it.
+        /// What forward keeps of the token groups that run, and the largest that is computed with one.
         public let activations: Int
         /// The copy of its part of a checkpoint, if that is written while training goes on.
         public let snapshot: Int
@@ -45,8 +45,12 @@ public struct RankPlan {
         }
     }
 
+    /// `movesWhileComputing`: whether messages do, so that ranks may run token groups in turns.
+    ///
     /// - Throws: `PlacementError` if the experts cannot be spread over so many ranks.
-    public init(_ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int) throws {
+    public init(
+        _ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int, movesWhileComputing: Bool = false
+    ) throws {
         let mixture = plan.configuration.mixture, training = configuration.training
         layout = try ParallelLayout(
             ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.fewestExperts ?? [])
@@ -68,7 +72,9 @@ public struct RankPlan {
         let experts = most(\.parametersOfExpert), derived = most(\.derivedOfExpert)
         let (trained, trainedExperts) = (plan.trainedReplicated, most(\.trainedOfExpert))
         let held = (plan.replicatedParameters + experts + derived) * float
-        let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups) }
+        let lanes = configuration.parallel.lanes(
+            layout, tokenGroups: training.tokenGroups, movesWhileComputing: movesWhileComputing)
+        let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups, lanes: lanes) }
         let gradients = (trained * copies.replicated + (trainedExperts + derived) * copies.expert) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
@@ -77,7 +83,7 @@ public struct RankPlan {
         let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
             parameters: held, gradients: gradients, optimizerState: kept * moments * float,
-            activations: ActivationPlan(plan, training, isSpread: places > 1).bytes,
+            activations: ActivationPlan(plan, training, isSpread: places > 1, groups: lanes).bytes,
             // Parameters with their moments and averages: dense ones are dealt out, experts are the first replica's.
             snapshot: configuration.checkpoint.asynchronous
                 ? (plan.replicatedParameters / ranks + experts + kept * (trained / ranks + trainedExperts)) * float : 0,

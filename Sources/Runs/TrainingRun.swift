@@ -11,6 +11,8 @@ import TransformerModel
 public final class TrainingRun {
     public let configuration: RunConfiguration
     public let groups: ParallelGroups
+    /// Token groups that a rank runs in turns.
+    private let lanes: Int
     /// What the trainer begins with: until it is made.
     private var first: State?
     private var made: Trainer?
@@ -23,7 +25,8 @@ public final class TrainingRun {
     /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. A collective operation.
     ///
     /// - Throws: `PlacementError` where the ranks cannot be laid out as configured; `PrecisionError` where the processor cannot
-    ///   compute as configured; `RunError` where parameters are to be trained that the model does not have.
+    ///   compute as configured; `RunError` where parameters are to be trained that the model does not have, or groups to be run in turns
+    ///   where that gains nothing.
     public init(
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
@@ -32,7 +35,8 @@ public final class TrainingRun {
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel,
             strata: configuration.model.mixture?.fewestExperts ?? [])
-        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: nil)
+        lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)
+        first = State(configuration, vocabulary: vocabulary, context: context, groups, lanes: lanes, experts: nil)
     }
 
     /// Model, optimizer and average.
@@ -43,13 +47,14 @@ public final class TrainingRun {
 
         /// `experts` that exist, by block; nil: those that do at first.
         init(
-            _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups,
+            _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups, lanes: Int,
             experts: [[Int]]?
         ) {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-                seed: training.seed, experts: experts, wire: configuration.parallel.wire, isTrained: training.trained.contains)
+                seed: training.seed, experts: experts, wire: configuration.parallel.wire, lanes: lanes,
+                isTrained: training.trained.contains)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
                 epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
@@ -76,7 +81,7 @@ public final class TrainingRun {
         guard experts != model.blocks.map(\.placement.existing) else { return }
         let (vocabulary, context) = (model.vocabulary, model.context)
         first = nil
-        first = State(configuration, vocabulary: vocabulary, context: context, groups, experts: experts)
+        first = State(configuration, vocabulary: vocabulary, context: context, groups, lanes: lanes, experts: experts)
     }
 
     /// Takes note that the optimizer's moments were loaded, and that so many updates had moved them.

@@ -3,10 +3,21 @@ public final class ComputeContext {
     public let pool: WorkerPool
     public let allocator: TensorAllocator
     public let clock = PhaseClock()
+    /// The work that takes turns on this rank, while there is any.
+    public var turns: Turns?
 
     public init(threads: Int = 1) {
         pool = WorkerPool(threads: threads)
         allocator = TensorAllocator()
+    }
+
+    /// To be called where this rank is about to wait for its peers: other work of its goes on meanwhile, if there is any.
+    ///
+    /// - Throws: `Turns.Abandoned`.
+    public func handOver() throws {
+        guard let turns else { return }
+        precondition(!clock.isMeasuring, "what is measured is one piece's")
+        try turns.handOver()
     }
 
     /// A tensor whose elements are not initialised.

@@ -36,7 +36,7 @@ public final class PhaseClock {
     public private(set) var events: [Event] = []
     public var isTracing = false
     private let origin = ContinuousClock.now
-    private var isMeasuring = false
+    private(set) var isMeasuring = false
 
     public init() {}
 

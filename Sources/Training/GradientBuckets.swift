@@ -67,7 +67,8 @@ final class GradientBuckets {
         self.communicator = communicator
         self.tree = tree
         self.context = context
-        partials = GradientPartials(store.section(placement), sources: sources[communicator.rank], of: tree, context)
+        partials = GradientPartials(
+            store.section(placement), sources: sources[communicator.rank], lanes: store.laneCount, of: tree, context)
         let nodes = sources.map { tree.nodes(of: $0[0].lowerBound..<$0[$0.count - 1].upperBound) }
         let (steps, parts) = tree.merging(nodes.flatMap { $0 })
         order = ReductionOrder(counts: nodes.map(\.count), steps: steps, result: parts[0].buffer)

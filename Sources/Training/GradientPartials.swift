@@ -2,8 +2,8 @@ import Autograd
 import Collectives
 import TensorCore
 
-/// The gradients of one placement while an update goes on: those of the token groups that run now, source by source, and the sums
-/// of earlier ones, as nodes of the update's tree. There are at most two sums for each level of the tree and source.
+/// The gradients of one placement while an update goes on: those of the token groups that run now, source by source and lane by lane, and
+/// the sums of earlier ones, as nodes of the update's tree. There are at most two sums for each level of the tree and source.
 final class GradientPartials {
     /// A sum of earlier groups.
     private struct Sum {
@@ -15,45 +15,54 @@ final class GradientPartials {
     private static let block = 4096
 
     private let tree: TokenGroupTree
-    /// The groups of each source, one in a round, from the first on.
+    /// The groups of each source, from the first on as many in a round as there are lanes.
     private let sources: [Range<Int>]
-    /// By source, gradients of its group of this round.
+    /// By source, then by lane, gradients of its groups of this round.
     private let leaves: [Tensor]
+    private let lanes: Int
     private let context: ComputeContext
     /// By source, from the first groups on.
     private var sums: [[Sum]]
     /// Memory of sums that have been merged, for others.
     private var free: [Tensor] = []
-    private var round = 0
+    /// Groups of a source, or rounds without one, that have been added to the sums.
+    private var done = 0
 
     /// `sources` in the order of their groups.
-    init(_ section: ParameterStore.Section, sources: [Range<Int>], of tree: TokenGroupTree, _ context: ComputeContext) {
-        precondition(section.sources.count == sources.count, "a section has gradients of every source")
+    init(
+        _ section: ParameterStore.Section, sources: [Range<Int>], lanes: Int, of tree: TokenGroupTree, _ context: ComputeContext
+    ) {
+        precondition(section.leaves.count == sources.count * lanes, "a section has gradients of every source and lane")
         self.tree = tree
         self.sources = sources
-        leaves = section.sources
+        leaves = section.leaves
+        self.lanes = lanes
         self.context = context
         sums = sources.map { _ in [] }
     }
 
-    private func group(of source: Int) -> Int? {
-        round < sources[source].count ? sources[source].lowerBound + round : nil
+    /// The groups of a source that run now, by lane, and their gradients.
+    private func running(_ source: Int) -> [(group: Int, leaf: Tensor)] {
+        zip(sources[source].dropFirst(done), leaves[source * lanes..<(source + 1) * lanes]).map { ($0, $1) }
     }
 
     /// To be called when a round's gradients are complete, unless it is the update's last: adds them to the sums of earlier
     /// rounds, and makes them zero.
     func endRound() {
         for source in sources.indices {
-            guard let group = group(of: source) else { continue }
-            let (steps, parts) = tree.merging(sums[source].map(\.node) + [tree.leaf(group)])
-            // The leaf is the last buffer: it is added to what it meets, from the last sum on.
-            let merged = sums[source].suffix(steps.count).map(\.elements),
-                target = merged.first ?? free.popLast() ?? uninitialized()
-            add(leaves[source], to: merged.reversed(), into: target)
-            free += merged.dropFirst()
-            sums[source] = sums[source].dropLast(steps.count) + [Sum(node: parts[parts.count - 1].node, elements: target)]
+            for (group, leaf) in running(source) { add(leaf, of: group, source) }
         }
-        round += 1
+        done += lanes
+    }
+
+    private func add(_ leaf: Tensor, of group: Int, _ source: Int) {
+        let (steps, parts) = tree.merging(sums[source].map(\.node) + [tree.leaf(group)])
+        // The leaf is the last buffer: it is added to what it meets, from the last sum on.
+        let merged = sums[source].suffix(steps.count).map(\.elements),
+            target = merged.first ?? free.popLast() ?? uninitialized()
+        add(leaf, to: merged.reversed(), into: target)
+        free += merged.dropFirst()
+        sums[source] = sums[source].dropLast(steps.count) + [Sum(node: parts[parts.count - 1].node, elements: target)]
     }
 
     private func uninitialized() -> Tensor { context.uninitialized(1, leaves[0].count) }
@@ -77,18 +86,18 @@ final class GradientPartials {
     func nodes() -> [(node: TokenGroupTree.Node, elements: UnsafeMutableBufferPointer<Float>)] {
         sources.indices.flatMap { source in
             sums[source].map { ($0.node, $0.elements.buffer) }
-                + (group(of: source).map { [(tree.leaf($0), leaves[source].buffer)] } ?? [])
+                + running(source).map { (tree.leaf($0.group), $0.leaf.buffer) }
         }
     }
 
-    /// To be called when the sums of all groups are in the first source's gradients: the next update begins.
+    /// To be called when the sums of all groups are in the first leaf: the next update begins.
     func endUpdate() {
         for leaf in leaves.dropFirst() { clear(leaf) }
         for source in sources.indices {
             free += sums[source].map(\.elements)
             sums[source] = []
         }
-        round = 0
+        done = 0
     }
 
     private func clear(_ leaf: Tensor) {

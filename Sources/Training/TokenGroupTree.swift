@@ -64,11 +64,11 @@ struct TokenGroupTree: Equatable {
     /// The nodes that are left of consecutive groups' leaves.
     func nodes(of groups: Range<Int>) -> [Node] { merging(groups.map(leaf)).parts.map(\.node) }
 
-    /// The most sums of earlier groups that are kept while consecutive groups run, one in a round; those of the last round stay
+    /// The most sums of earlier groups that are kept while consecutive groups run, `lanes` in a round; those of the last round stay
     /// where they are.
-    func mostSums(of groups: Range<Int>, rounds: Int) -> Int {
+    func mostSums(of groups: Range<Int>, lanes: Int, rounds: Int) -> Int {
         var parts: [Part] = [], steps: [ReductionOrder.Step] = []
-        return groups.prefix(rounds - 1).reduce(0) { most, group in
+        return groups.prefix((rounds - 1) * lanes).reduce(0) { most, group in
             merge(Part(buffer: 0, node: leaf(group)), into: &parts, &steps)
             return max(most, parts.count)
         }
@@ -85,11 +85,17 @@ extension ParallelLayout {
         }
     }
 
-    /// Copies of its gradients of a placement that a rank holds in an update of so many token groups, where it holds most.
-    public func gradientCopies(_ placement: ParameterPlacement, tokenGroups: Int) -> Int {
-        let tree = TokenGroupTree(groups: tokenGroups), rounds = (tokenGroups + ranks - 1) / ranks
+    /// The most token groups of a rank in an update of so many.
+    public func mostGroups(of tokenGroups: Int) -> Int { (tokenGroups + ranks - 1) / ranks }
+
+    /// Copies of its gradients of a placement that a rank holds in an update of so many token groups, `lanes` of which it runs in turns,
+    /// where it holds most.
+    public func gradientCopies(_ placement: ParameterPlacement, tokenGroups: Int, lanes: Int = 1) -> Int {
+        let tree = TokenGroupTree(groups: tokenGroups), rounds = (mostGroups(of: tokenGroups) + lanes - 1) / lanes
         return sources(placement).map { sources in
-            sources.reduce(0) { $0 + 1 + tree.mostSums(of: tree.groups(ofRank: $1, of: ranks), rounds: rounds) }
+            sources.reduce(0) {
+                $0 + lanes + tree.mostSums(of: tree.groups(ofRank: $1, of: ranks), lanes: lanes, rounds: rounds)
+            }
         }.max() ?? 1
     }
 
@@ -104,6 +110,6 @@ extension ParallelLayout {
     /// Which ranks have a token group in each round of an update of so many.
     public func activeRanks(tokenGroups: Int) -> [[Bool]] {
         let tree = TokenGroupTree(groups: tokenGroups), counts = (0..<ranks).map { tree.groups(ofRank: $0, of: ranks).count }
-        return (0..<(tokenGroups + ranks - 1) / ranks).map { round in counts.map { round < $0 } }
+        return (0..<mostGroups(of: tokenGroups)).map { round in counts.map { round < $0 } }
     }
 }

@@ -19,7 +19,7 @@ struct TrainedParts {
         precondition(before.parameters.allSatisfy(\.isTrained), "what is kept of a section is of all its parameters")
         let model = TranslationModel(
             configuration: model.configuration, vocabulary: model.vocabulary, context: context, expertGroup: groups.experts,
-            seed: seed, experts: experts, wire: model.wire)
+            seed: seed, experts: experts, wire: model.wire, lanes: before.laneCount)
         let optimizer = Adam(store: model.store, like: optimizer, shardedOver: groups)
         let move = ExpertMove(from: self.model, to: model, changes, groups.experts)
         for (block, change) in zip(model.blocks, changes) {

@@ -92,13 +92,14 @@ public final class Trainer {
             strata: mixture?.widest.strata ?? [], blocks: model.blocks.map(\.configuration.strata),
             records: isRecorded ? model.blocks.map(\.emptyRecords) : [])
         let totalTokens = max(targetTokens.reduce(0, +), 1)
-        let rounds = (source.groups + groups.world.size - 1) / groups.world.size
         let own = tree.groups(ofRank: groups.world.rank, of: groups.world.size)
-        for round in 0..<rounds {
-            let group =
-                round < own.count
-                ? source.group(update: update, index: own.lowerBound + round) : TokenGroup.empty(index: source.groups)
-            try run(group, totalTokens: totalTokens, isLast: round == rounds - 1, into: &sums)
+        let most = groups.layout.mostGroups(of: source.groups), lanes = model.store.laneCount
+        for first in stride(from: 0, to: most, by: lanes) {
+            let round = (first..<min(first + lanes, most)).map {
+                $0 < own.count
+                    ? source.group(update: update, index: own.lowerBound + $0) : TokenGroup.empty(index: source.groups)
+            }
+            try run(round, totalTokens: totalTokens, isLast: first + lanes >= most, into: &sums)
         }
         sums.flops = model.context.clock.flops - operations
         sums.interrupted = isInterrupted ? 1 : 0
@@ -134,23 +135,38 @@ public final class Trainer {
         return (metrics, sums.interrupted > 0 ? .interrupted : sums.overdue > 0 ? .timeLimit : nil)
     }
 
-    /// After the last group's operations gradients are final.
-    private func run(_ group: TokenGroup, totalTokens: Int, isLast: Bool, into sums: inout Sums) throws {
-        let share = Double(group.targetTokens) / Double(totalTokens)
-        let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
-        let key = RandomKey(seed: configuration.seed).derived(update).derived(group.index)
-        let loss = try model.loss(
-            group.batch, on: tape, isTraining: true, key: key, smoothing: configuration.labelSmoothing,
-            gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(share))
-        if isLast {
-            // Not every parameter has a gradient: selection biases are moved by loads, and a group may leave out a network.
-            try synchronizer.advance(final: model.store.summed.filter { !tape.addsToGradient(of: $0) })
-            try tape.backward(progress: synchronizer.advance)
-        } else {
-            try tape.backward()
-            synchronizer.endRound()
+    /// Forward and backward of a round's groups, one in each lane. After the last round's operations gradients are final.
+    private func run(_ round: [TokenGroup], totalTokens: Int, isLast: Bool, into sums: inout Sums) throws {
+        let shares = round.map { Double($0.targetTokens) / Double(totalTokens) }
+        /// Lanes that may still add to a parameter's gradient.
+        var unfinished: [ObjectIdentifier: Int] = [:]
+        func finish(_ parameters: [Parameter]) throws {
+            try synchronizer.advance(
+                final: parameters.filter { parameter in
+                    let left = unfinished[ObjectIdentifier(parameter), default: round.count] - 1
+                    unfinished[ObjectIdentifier(parameter)] = left
+                    return left == 0
+                })
         }
-        sums.add(loss, share: share)
+        let losses = try model.context.inTurns(
+            round.count, rank: groups.world.rank, onTurn: { [store = model.store] in store.lane = $0 }
+        ) { lane in
+            let tape = Tape(model.context, recording: true, recomputing: configuration.recompute)
+            let key = RandomKey(seed: configuration.seed).derived(update).derived(round[lane].index)
+            let loss = try model.loss(
+                round[lane].batch, on: tape, isTraining: true, key: key, smoothing: configuration.labelSmoothing,
+                gradientScale: 1 / Float(totalTokens), auxiliaryScale: Float(shares[lane]))
+            if isLast {
+                // Not every parameter has a gradient: selection biases are moved by loads, and a group may leave out a network.
+                try finish(model.store.summed.filter { !tape.addsToGradient(of: $0) })
+                try tape.backward(progress: finish)
+            } else {
+                try tape.backward()
+            }
+            return loss
+        }
+        if !isLast { synchronizer.endRound() }
+        for (loss, share) in zip(losses, shares) { sums.add(loss, share: share) }
     }
 
     /// Whether this update leaves what a derived matrix shares with others as it is.

@@ -62,6 +62,7 @@ extension ParallelConfiguration {
                 .init("shard_optimizer", \.shardOptimizer, .boolean),
                 .init("wire", \.wire, .choice),
                 .init("communication_thread", \.communicationThread, .choice),
+                .init("interleave", \.interleave, .choice),
                 .init("watchdog_seconds", \.watchdogSeconds, .number(.atLeast(0))),
                 .init("watchdog_abort_seconds", \.watchdogAbortSeconds, .number(.atLeast(0))),
                 .init("unreachable_abort_seconds", \.unreachableAbortSeconds, .number(.atLeast(0))),

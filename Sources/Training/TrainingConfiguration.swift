@@ -54,11 +54,9 @@ public enum PatienceMetric: String, CaseIterable, Sendable {
     case bleu
 }
 
-/// When a rank moves messages on a thread of their own.
-public enum CommunicationThread: String, CaseIterable, Sendable {
-    /// Between several hosts, where ranks have a processor each.
-    case auto
-    case on, off
+/// Whether something is done: always, never, or where it is expected to pay.
+public enum AutomaticChoice: String, CaseIterable, Sendable {
+    case auto, on, off
 }
 
 /// How the work is spread over ranks and threads.
@@ -72,8 +70,12 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var shardOptimizer = false
     /// What rows are rounded to on their way between tokens and experts.
     public var wire = WireFormat.float32
-    /// Whether a rank under MPI moves messages on a thread of their own, while it computes.
-    public var communicationThread = CommunicationThread.auto
+    /// Whether a rank under MPI moves messages on a thread of their own, while it computes; auto: between several hosts, where ranks have
+    /// a processor each.
+    public var communicationThread = AutomaticChoice.auto
+    /// Whether a rank runs two of its token groups in turns, so that one computes while rows of the other travel, which takes the
+    /// memory of two; auto: where messages move while a rank computes.
+    public var interleave = AutomaticChoice.auto
     /// Seconds that a rank waits in a collective before it is said for whom, again and again; 0: no watchdog.
     public var watchdogSeconds: Double = 300
     /// Seconds that a rank waits in a collective before it ends the job; 0: never.
@@ -82,4 +84,12 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var unreachableAbortSeconds: Double = 180
 
     public init() {}
+}
+
+extension ParallelConfiguration {
+    /// The token groups that a rank runs in turns, of an update of so many. `movesWhileComputing`: whether messages do.
+    public func lanes(_ layout: ParallelLayout, tokenGroups: Int, movesWhileComputing: Bool) -> Int {
+        guard layout.expertParallel > 1, layout.mostGroups(of: tokenGroups) > 1 else { return 1 }
+        return interleave == .on || (interleave == .auto && movesWhileComputing) ? 2 : 1
+    }
 }

@@ -21,15 +21,16 @@ public final class TranslationModel {
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
     /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `wire` is what rows are rounded to on
-    /// their way to experts and back. `isTrained` says of a parameter's name whether training changes it.
+    /// their way to experts and back, `lanes` the token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32, isTrained: (String) -> Bool = { _ in true }
+        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32, lanes: Int = 1,
+        isTrained: (String) -> Bool = { _ in true }
     ) {
         self.init(
             configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
             wire: wire)
-        store.materialize(context, seed: seed, expertSources: expertGroup.size, isTrained: isTrained)
+        store.materialize(context, seed: seed, expertSources: expertGroup.size, lanes: lanes, isTrained: isTrained)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.

@@ -37,7 +37,7 @@ import _TestSupport
                 let outputs = context.zeros(plan.rowsReceived, 3)
                 let back = try dispatcher.toTokens(context, outputs, plan)
                 var visits = [Int](repeating: 0, count: plan.rowsReceived), calls = 0
-                try plan.pass(there, back) { parts in
+                try plan.pass(context, there, back) { parts in
                     calls += 1
                     for part in parts {
                         let experts = ExpertRows.all(plan.expertRows)[part.expert]

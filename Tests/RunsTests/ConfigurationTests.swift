@@ -75,6 +75,7 @@ import TransformerModel
           threads_per_rank: 2
           wire: bfloat16
           communication_thread: off
+          interleave: on
           watchdog_seconds: 60
           watchdog_abort_seconds: 0
           unreachable_abort_seconds: 90
@@ -115,7 +116,7 @@ import TransformerModel
         (expected.training.adamEpsilon, expected.training.seed) = (1e-8, .max)
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank, expected.parallel.wire) = (3, 2, .bfloat16)
-        expected.parallel.communicationThread = .off
+        (expected.parallel.communicationThread, expected.parallel.interleave) = (.off, .on)
         (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
         expected.parallel.unreachableAbortSeconds = 90
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)

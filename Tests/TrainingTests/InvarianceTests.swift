@@ -16,13 +16,15 @@ import _TinyRuns
         var threads = 1
         var isSharded = false
         var recomputes = false
+        /// Whether ranks run two groups in turns, where they have so many.
+        var interleave = AutomaticChoice.auto
         /// The ranks that go on half-way.
         var resumedOn: Int?
 
         var testDescription: String {
             "\(ranks) ranks, expert-parallel \(expertParallel.map(String.init) ?? "auto"), \(threads) threads"
                 + (isSharded ? ", sharded" : "") + (recomputes ? ", recomputing" : "")
-                + (resumedOn.map { ", resumed on \($0)" } ?? "")
+                + (resumedOn.map { ", resumed on \($0)" } ?? "") + ", interleave \(interleave)"
         }
     }
 
@@ -31,6 +33,7 @@ import _TinyRuns
         Way(ranks: 3, isSharded: true), Way(ranks: 4, recomputes: true), Way(ranks: 4, expertParallel: 2, isSharded: true),
         Way(ranks: 4, expertParallel: 1), Way(ranks: 8), Way(ranks: 8, expertParallel: 2, threads: 2, isSharded: true),
         Way(ranks: 2, resumedOn: 3), Way(ranks: 4, isSharded: true, resumedOn: 1),
+        Way(ranks: 2, interleave: .off), Way(ranks: 3, threads: 2, isSharded: true, recomputes: true, interleave: .on),
     ]
 
     private static let updates = 12
@@ -69,7 +72,7 @@ import _TinyRuns
     private static func outcome(_ plan: TinyPlan, _ way: Way) throws -> Outcome {
         var plan = plan
         (plan.threads, plan.expertParallel, plan.shardOptimizer) = (way.threads, way.expertParallel, way.isSharded)
-        plan.training.recompute = way.recomputes
+        (plan.training.recompute, plan.interleave) = (way.recomputes, way.interleave)
         // Several buckets, whose ends lie in the middle of tensors.
         plan.bucketBytes = 4096
         let folder = TemporaryFolder(), final = plan

@@ -1,3 +1,4 @@
+import Autograd
 import Collectives
 import MixtureOfExperts
 import Testing
@@ -80,5 +81,20 @@ import _TestSupport
         // Rank 0 keeps the sum of its only group while rank 1 runs its second: two leaves and two sums.
         #expect(try copies(2, groups: 3) == [2, 4])
         #expect(try copies(1, groups: 65_536) == [17, 17])
+    }
+
+    /// Groups that run in turns have leaves of their own; the last of an odd number is alone. Of six, the second rank's first two are no
+    /// neighbours in the tree.
+    @Test func copiesOfGradientsInTurns() throws {
+        func copies(_ ranks: Int, groups: Int) throws -> [Int] {
+            let layout = try ParallelLayout(ranks: ranks, expertParallel: nil, strata: [4, 4])
+            return ParameterPlacement.allCases.map { layout.gradientCopies($0, tokenGroups: groups, lanes: 2) }
+        }
+        #expect(try copies(2, groups: 4) == [2, 4])
+        #expect(try copies(2, groups: 6) == [4, 7])
+        #expect(try copies(2, groups: 8) == [3, 6])
+        #expect(try copies(2, groups: 16) == [4, 8])
+        // Rank 0 has two groups and rank 1 three.
+        #expect(try copies(2, groups: 5) == [3, 6])
     }
 }

@@ -35,7 +35,7 @@ extension ParameterStore {
     /// Adds up the gradients of all sources of experts' rows, as training does in an order of its own.
     public func addSources() {
         let section = section(.expert)
-        for source in section.sources.dropFirst() {
+        for source in section.leaves.dropFirst() {
             for element in 0..<source.count { section.gradients.pointer[element] += source.pointer[element] }
             source.fill(0)
         }

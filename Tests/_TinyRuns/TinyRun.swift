@@ -44,6 +44,7 @@ package struct TinyPlan: Sendable {
     package var expertParallel: Int?
     package var shardOptimizer = false
     package var wire = WireFormat.float32
+    package var interleave = AutomaticChoice.auto
     package var threads = 1
     package var bucketBytes = GradientSynchronizer.bucketBytes
     package var identity = ["model": "tiny"]
@@ -69,7 +70,7 @@ package struct TinyPlan: Sendable {
         configuration.data.directions = directions
         configuration.parallel.expertParallel = expertParallel
         configuration.parallel.shardOptimizer = shardOptimizer
-        configuration.parallel.wire = wire
+        (configuration.parallel.wire, configuration.parallel.interleave) = (wire, interleave)
         return configuration
     }
 

@@ -7,6 +7,12 @@ import _TestSupport
 @Suite(.serialized, .hangLimit) struct TrainCommandTests {
     private static func train(_ folder: CommandLineFolder, _ launch: Launch, _ options: String...) throws -> Subprocess.Outcome
     {
+        try train(folder, launch, options)
+    }
+
+    private static func train(
+        _ folder: CommandLineFolder, _ launch: Launch, _ options: [String]
+    ) throws -> Subprocess.Outcome {
         try launch.strata(["train", TinyCommandLine.configuration, "--out", "\(folder.path)/run"] + options)
     }
 
@@ -75,12 +81,26 @@ import _TestSupport
     @Test(arguments: [(2, "off"), (4, "off"), (2, "on"), (4, "on")])
     func mpirunSharedOutIsSimulatedWhole(ranks: Int, thread: String) throws {
         let whole = CommandLineFolder(), sharded = CommandLineFolder()
-        #expect(try Self.train(whole, .simulated(ranks)).status == 0)
+        // With the thread two groups of a rank run in turns; the last of its three alone.
+        let groups = ["--set", "training.token_groups=\(3 * ranks)", "--set", "training.updates=6"]
+        #expect(try Self.train(whole, .simulated(ranks), groups + ["--set", "parallel.interleave=off"]).status == 0)
         let outcome = try Self.train(
-            sharded, .mpirun(ranks), "--set", "parallel.shard_optimizer=true",
-            "--set", "parallel.communication_thread=\(thread)")
+            sharded, .mpirun(ranks),
+            groups + ["--set", "parallel.shard_optimizer=true", "--set", "parallel.communication_thread=\(thread)"])
         #expect(outcome.status == 0, "\(outcome)")
         #expect(try sharded.losses("run") == whole.losses("run"))
+    }
+
+    @Test func groupsInTurnsNeedTheThread() throws {
+        let outcome = try Self.train(
+            CommandLineFolder(), .mpirun(2),
+            [
+                "--set", "training.token_groups=4", "--set", "parallel.interleave=on", "--set",
+                "parallel.communication_thread=off",
+            ])
+        #expect(outcome.status == 64, "\(outcome)")
+        #expect(outcome.stderr.contains("parallel.interleave must be auto or off"))
+        #expect(outcome.stderr.contains("set parallel.communication_thread to on"))
     }
 
     /// Invariant 2.

@@ -61,11 +61,12 @@ struct Stratum {
         let there = try dispatcher.toExperts(context, sent, plan)
         let activations = experts.activations(context, expertRows: plan.expertRows)
         let back = try dispatcher.toTokens(context, activations.outputs, plan)
-        try plan.pass(there, back) { arrived in
+        try plan.pass(context, there, back) { arrived in
             context.clock.measure(.experts, "experts") {
                 experts.forward(context, rows: there.rows, expertRows: plan.expertRows, arrived, into: activations)
             }
         }
+        try context.handOver()
         let outputs = try back.end()
         let factors = router.outputFactors(decision)
         let weightedSum = RowKernels.WeightedSum(
@@ -103,7 +104,7 @@ struct Stratum {
         let there = try dispatcher.gradientsToExperts(context, doutputs, plan, weighted: passage.weightedSum)
         let gradients = experts.gradients(context, hidden: passage.hidden, expertRows: plan.expertRows)
         let back = try dispatcher.gradientsToTokens(context, gradients.drows, plan)
-        try plan.pass(there, back) { arrived in
+        try plan.pass(context, there, back) { arrived in
             context.clock.measure(.experts, "experts backward") {
                 experts.backward(
                     context, doutputs: there.rows, rows: expertInput, expertRows: plan.expertRows, arrived, into: gradients)
@@ -115,6 +116,7 @@ struct Stratum {
                 context, gradients, doutputs: there.rows, rows: expertInput, expertRows: plan.expertRows,
                 sourceRows: plan.sourceRows)
         }
+        try context.handOver()
         let drows = try back.end()
         let dnormalized = context.uninitialized(passage.rows.count, d)
         context.clock.measure(.dispatch, "route backward") {

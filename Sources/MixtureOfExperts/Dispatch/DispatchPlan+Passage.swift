@@ -7,16 +7,19 @@ extension DispatchPlan {
     /// Sends the rows of `there` to the experts, has `compute` make of rows that have arrived what `back` brings, and sends that, without
     /// waiting for its arrival. Rows of others are computed as they arrive, and sent back at once; those of this rank while others
     /// travel. No row's result depends on when it is computed, or with which.
-    func pass(_ there: RowTransit, _ back: RowTransit, compute: ([ExpertRows]) throws -> Void) throws {
+    func pass(
+        _ context: ComputeContext, _ there: RowTransit, _ back: RowTransit, compute: ([ExpertRows]) throws -> Void
+    ) throws {
         let pieces = own.count + arrivals.reduce(0) { $0 + $1.count }
         guard there.movesWhileComputing, pieces > 0, rowsReceived >= Self.fewestRowsAtATime * pieces else {
-            _ = try there.complete()
+            try there.send()
+            try context.handOver()
+            try there.end()
             try compute(ExpertRows.all(expertRows))
-            for _ in route.parts { try back.sendNext() }
-            return back.moveOwn()
+            return try back.send()
         }
-        for _ in route.parts { try there.sendNext() }
-        there.moveOwn()
+        try there.send()
+        try context.handOver()
         var own = own[...]
         for (part, arrived) in arrivals.enumerated() {
             while try !there.hasArrived(part), let next = own.popFirst() { try compute([next]) }

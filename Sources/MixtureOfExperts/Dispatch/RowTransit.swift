@@ -138,10 +138,15 @@ public final class RowTransit {
         return rows
     }
 
-    /// Sends what has not been sent, and waits for all rows: [n, d].
-    public func complete() throws -> Tensor {
-        while sentParts < parts.count { try sendNext() }
+    /// Sends all parts, and moves the rows that stay.
+    func send() throws {
+        for _ in parts { try sendNext() }
         moveOwn()
+    }
+
+    /// Sends all rows, and waits for those that come: [n, d].
+    public func complete() throws -> Tensor {
+        try send()
         return try end()
     }
 

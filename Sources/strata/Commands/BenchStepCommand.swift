@@ -33,12 +33,16 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
             let configuration = try ranks.together {
                 try require("--steps", steps, in: 1...1_000_000)
                 let configuration = try options.load()
-                try requireMemory(configuration, vocabulary: configuration.data.vocabulary, ranks: ranks.world.size)
                 try configuration.requireTrainable(vocabulary: configuration.data.vocabulary)
                 return configuration
             }
             let figures = try ranks.computing(configuration.parallel) {
-                try StepBenchmark(configuration, steps: steps, profile: profile).measure(
+                try ranks.together {
+                    try requireMemory(
+                        configuration, vocabulary: configuration.data.vocabulary, ranks: ranks.world.size,
+                        movesWhileComputing: ranks.world.movesWhileComputing)
+                }
+                return try StepBenchmark(configuration, steps: steps, profile: profile).measure(
                     ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
                     display: ranks.isFirst ? ProgressDisplay() : nil,
                     writeTrace: { clock, path in try ranks.together { try ChromeTrace.write(clock, to: path, ranks.world) } })

@@ -61,7 +61,8 @@ struct PlanCommand: ParsableCommand {
         let model = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: measured?.requestedCapacity,
             trained: configuration.training.trained)
-        let rank = try RankPlan(model, configuration, ranks: ranks)
+        let rank = try RankPlan(
+            model, configuration, ranks: ranks, movesWhileComputing: (stepTime.hosts ?? 1) > 1)
         var time: StepTimeReport?
         if stepTime.isAsked {
             time = try stepTime.predict(model, configuration, ranks: ranks, measured: measured?.skew) {

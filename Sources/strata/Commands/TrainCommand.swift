@@ -78,7 +78,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         let (corpus, configuration) = try ranks.together { try open(requested, verify: ranks.isFirst) }
         try ranks.together {
-            try requireMemory(configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size)
+            try requireMemory(
+                configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size,
+                movesWhileComputing: ranks.world.movesWhileComputing)
             try configuration.requireTrainable(vocabulary: corpus.vocabularySize)
         }
         let lock = try ranks.lock(folder, display)

@@ -4,13 +4,17 @@ import Reporting
 import Runs
 import TensorCore
 
-/// Refuses a model that this machine has no room for, before memory is taken.
+/// Refuses a model that this machine has no room for, before memory is taken. `movesWhileComputing`: whether messages do.
 ///
-/// - Throws: `CommandFailure` if what a rank holds of the model is more than the machine's memory, or with one token group's
-///   activations, which are an estimate, more than twice that; `PlacementError` if the ranks cannot be laid out as configured.
-func requireMemory(_ configuration: RunConfiguration, vocabulary: Int, ranks: Int) throws {
+/// - Throws: `CommandFailure` if what a rank holds of the model is more than the machine's memory, or with its token groups'
+///   activations, which are an estimate, more than twice that; `PlacementError` and `RunError` if the ranks cannot be laid out, or run token groups, as
+///   configured.
+func requireMemory(
+    _ configuration: RunConfiguration, vocabulary: Int, ranks: Int, movesWhileComputing: Bool = false
+) throws {
     let model = try ModelPlan(configuration.model, vocabulary: vocabulary, trained: configuration.training.trained)
-    let plan = try RankPlan(model, configuration, ranks: ranks)
+    let plan = try RankPlan(model, configuration, ranks: ranks, movesWhileComputing: movesWhileComputing)
+    _ = try configuration.lanes(plan.layout, movesWhileComputing: movesWhileComputing)
     let held = plan.memory.parameters + plan.memory.gradients + plan.memory.optimizerState
     let besides = max(plan.memory.activations, plan.memory.remaking ?? 0)
     let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(besides)
