@@ -86,7 +86,7 @@ let libraries = [
         "Planning",
         [
             "Files", "TensorCore", "Autograd", "Collectives", "ConfigurationForms", "MixtureOfExperts", "MixtureMethods",
-            "TransformerModel", "Training", "Runs", "Reporting",
+            "TransformerModel", "Training", "Runs", "Evaluation", "Reporting",
         ]),
     library(
         "Benchmarks",

@@ -6,6 +6,9 @@ public enum ParameterPlacement: CaseIterable, Sendable {
     case replicated
     /// One copy in every expert-parallel group, on the rank that owns the expert; its gradient is summed over those copies.
     case expert
+    /// The same of an expert of which a group has several copies, one in each part of it: its stratum has fewer experts than the group
+    /// has ranks.
+    case copiedExpert
 }
 
 /// How layers use a parameter's values.
@@ -74,7 +77,7 @@ public struct ParameterSlice: Sendable {
 public final class Parameter {
     public let rows: Int
     public let columns: Int
-    public let placement: ParameterPlacement
+    public internal(set) var placement: ParameterPlacement
     public let slices: [ParameterSlice]
     /// How layers use it.
     public let use: ParameterUse
@@ -138,11 +141,12 @@ public final class Parameter {
     /// The gradient of what comes from one source, of an expert's parameter, in the lane that is at work; dense parameters have one
     /// source, 0.
     public func gradient(source: Int) -> Tensor {
-        let (_, gradients, lanes) = materialized, index = source * lanes.count + lanes.current
+        let (_, gradients, lanes) = materialized, sources = gradients.count / lanes.count
         precondition(
-            gradients.indices.contains(index),
-            "\(slices[0].name) has gradients of \(gradients.count / lanes.count) sources, but source \(source) is asked for")
-        return gradients[index]
+            sources > 0 && (source < sources || placement == .copiedExpert),
+            "\(slices[0].name) has gradients of \(sources) sources, but source \(source) is asked for")
+        // A copy sees the ranks of its part of the group alone, which are neighbours, as many as there are sources.
+        return gradients[source % sources * lanes.count + lanes.current]
     }
     /// Where an operation that cannot leave a small gradient out adds it: the gradient or, of a frozen parameter, memory that is
     /// forgotten.

@@ -1,6 +1,6 @@
 import TensorCore
 
-/// All parameters that a rank holds, in two flat buffers: the replicated ones, which are the same on every rank, and the
+/// All parameters that a rank holds, in a flat buffer for each placement: the replicated ones, which are the same on every rank, and the
 /// experts'. Gradient sums, optimizer and checkpoints work on the buffers.
 public final class ParameterStore {
     /// One placement's parameters: values [1, n], those that are trained first, then matrices that are derived, then frozen
@@ -30,6 +30,8 @@ public final class ParameterStore {
     public private(set) var derived: [any DerivedWeight] = []
     private var sections: ByPlacement<Section>?
     private var lanes = GradientLanes(1)
+    /// Whether experts that are added have copies in a group.
+    private var copiesExperts = false
     private let precision: GEMM.Precision
     private var pool: WorkerPool?
 
@@ -42,6 +44,7 @@ public final class ParameterStore {
     public func add(_ parameter: Parameter) -> Parameter {
         precondition(sections == nil, "parameters are added before their store is materialized")
         if parameter.use != .elements { parameter.precision = precision }
+        place(parameter)
         parameters.append(parameter)
         return parameter
     }
@@ -50,8 +53,20 @@ public final class ParameterStore {
     public func derive(_ weight: any DerivedWeight) {
         precondition(sections == nil, "matrices are added before their store is materialized")
         weight.matrix.precision = precision
+        place(weight.matrix)
         weight.matrix.isDerived = true
         derived.append(weight)
+    }
+
+    private func place(_ parameter: Parameter) {
+        if copiesExperts, parameter.placement == .expert { parameter.placement = .copiedExpert }
+    }
+
+    /// What `build` makes of an expert that has copies in a group, or, where `isCopied` is false, has none.
+    public func addingExpert<Result>(isCopied: Bool, _ build: () -> Result) -> Result {
+        copiesExperts = isCopied
+        defer { copiesExperts = false }
+        return build()
     }
 
     /// What `build` makes, with the parameters and derived matrices that it added on the way.
@@ -71,11 +86,11 @@ public final class ParameterStore {
     public var summed: [Parameter] { parameters.filter(\.isTrained) + derived.map(\.matrix).filter(\.isTrained) }
 
     /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
-    /// store is for inference with values that are loaded. `expertSources` is the number of ranks whose rows experts see, `lanes` that
-    /// of token groups that a rank runs in turns; `isTrained` says of a slice's name whether training changes it, of all slices of a
+    /// store is for inference with values that are loaded. `sources` are the ranks whose rows parameters of a placement see, `lanes` the
+    /// token groups that a rank runs in turns; `isTrained` says of a slice's name whether training changes it, of all slices of a
     /// parameter alike.
     public func materialize(
-        _ context: ComputeContext, seed: UInt64?, expertSources: Int = 1, lanes: Int = 1,
+        _ context: ComputeContext, seed: UInt64?, sources: (ParameterPlacement) -> Int = { _ in 1 }, lanes: Int = 1,
         isTrained: (String) -> Bool = { _ in true }
     ) {
         precondition(sections == nil, "a store is materialized once")
@@ -90,8 +105,7 @@ public final class ParameterStore {
         let names = parameters.flatMap { $0.slices.map(\.name) }
         precondition(Set(names).count == names.count, "every slice has a name of its own")
         sections = ByPlacement { placement in
-            let sources = placement == .expert ? expertSources : 1
-            return materialize(context, placement, seed, leaves: seed == nil ? 0 : sources * lanes)
+            materialize(context, placement, seed, leaves: seed == nil ? 0 : sources(placement) * lanes)
         }
         if seed != nil { refresh() }
     }

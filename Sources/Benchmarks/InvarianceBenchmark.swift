@@ -66,8 +66,8 @@ public struct InvarianceBenchmark: Sendable {
         let folder = Self.newFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let fitting = Self.ways.filter { way in
-            let strata = configuration.model.mixture?.fewestExperts ?? []
-            return (try? ParallelLayout(ranks: way.ranks, expertParallel: way.expertParallel, strata: strata)) != nil
+            let mixture = configuration.model.mixture
+            return (try? ParallelLayout(ranks: way.ranks, expertParallel: way.expertParallel, mixture: mixture)) != nil
         }
         let outcomes = try fitting.enumerated().map { index, way in
             display?.show("way \(index + 1)/\(fitting.count): \(way.text)")

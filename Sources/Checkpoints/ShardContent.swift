@@ -33,7 +33,7 @@ struct ShardContent: Sendable {
     /// The part of this rank, such that all ranks together write each element once. `shares` are the sections' elements that
     /// the ranks hold moments of; collective operations have told them to all.
     ///
-    /// Dense tensors are dealt out whole by their place in the buffer, experts are written by their first replica. Moments
+    /// Dense tensors are dealt out whole by their place in the buffer, experts are written by their first replica or copy. Moments
     /// stand beside the parameters; where ranks hold shares of them only, each writes what no rank before it covers.
     init(_ state: RankState, _ groups: ParallelGroups, shares: MomentShares) {
         var parts: [Part] = []
@@ -55,6 +55,7 @@ struct ShardContent: Sendable {
                     switch placement {
                     case .replicated: location.range.lowerBound * groups.world.size / max(values.count, 1) == groups.world.rank
                     case .expert: groups.replica == 0
+                    case .copiedExpert: groups.copies.rank == 0
                     }
                 if isOwner { add("", values, from: 0, location.range) }
                 let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range.clamped(to: trained) : 0..<0)

@@ -31,6 +31,8 @@ struct BlockTally: Equatable, Sendable {
     var gates: [Gate]
     /// [a · experts + b]: tokens sent to a by one gate and to b by a later one.
     var coActivation: [Int64]
+    /// [a · experts + b], a < b: tokens sent to both by one gate.
+    var gatePairs: [Int64]
 
     init(_ configuration: MixtureConfiguration, vocabulary: Int) {
         self.configuration = configuration
@@ -41,6 +43,7 @@ struct BlockTally: Equatable, Sendable {
             Gate(visible: configuration.visibleExperts(atStratum: $0), first: none, second: none, confidence: none)
         }
         coActivation = [Int64](repeating: 0, count: experts * experts)
+        gatePairs = coActivation
     }
 
     var experts: Int { configuration.experts }
@@ -63,6 +66,11 @@ struct BlockTally: Equatable, Sendable {
                     for choice in choices { coActivation[Int(earlier) * experts + Int(choice)] += 1 }
                 }
                 path[row] += choices
+                for (place, choice) in choices.enumerated() {
+                    for other in choices.prefix(place) {
+                        gatePairs[Int(min(choice, other)) * experts + Int(max(choice, other))] += 1
+                    }
+                }
             }
             gates[gate].add(decision, capacityFactor: configuration.trainingCapacityFactor)
         }
@@ -72,6 +80,7 @@ struct BlockTally: Equatable, Sendable {
     mutating func sum(_ reduce: (inout [Int64]) throws -> Void) rethrows {
         try reduce(&strataPassed)
         try reduce(&coActivation)
+        try reduce(&gatePairs)
         for gate in gates.indices {
             try reduce(&gates[gate].tokens)
             try reduce(&gates[gate].first)

@@ -31,7 +31,14 @@ extension RoutingAnalysis {
             (
                 "co_activation.csv",
                 Self.csv(
-                    "direction,side,layer,earlier_expert,later_expert,tokens", coActivation.flatMap(Self.pairLines))
+                    "direction,side,layer,earlier_expert,later_expert,tokens",
+                    coActivation.flatMap { Self.pairLines($0.direction, $0.side, $0.layer, $0.counts) })
+            ),
+            (
+                "gate_pairs.csv",
+                Self.csv(
+                    "direction,side,layer,expert,other_expert,tokens",
+                    (gatePairs ?? []).flatMap { Self.pairLines($0.direction, $0.side, $0.layer, $0.counts) })
             ),
             (
                 "gate_entropy.csv",
@@ -88,10 +95,10 @@ extension RoutingAnalysis {
         }
     }
 
-    private static func pairLines(_ pairs: CoActivation) -> [String] {
-        pairs.counts.enumerated().flatMap { earlier, row in
-            row.enumerated().filter { $1 > 0 }.map { later, count in
-                "\(pairs.direction),\(pairs.side.rawValue),\(pairs.layer),\(earlier),\(later),\(count)"
+    private static func pairLines(_ direction: String, _ side: Side, _ layer: Int, _ counts: [[Int]]) -> [String] {
+        counts.enumerated().flatMap { expert, row in
+            row.enumerated().filter { $1 > 0 }.map { other, count in
+                "\(direction),\(side.rawValue),\(layer),\(expert),\(other),\(count)"
             }
         }
     }

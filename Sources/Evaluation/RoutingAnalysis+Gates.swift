@@ -28,6 +28,18 @@ extension RoutingAnalysis {
         public var counts: [[Int]]
     }
 
+    /// Which experts one gate sent tokens to together. gate_pairs.csv has a row for each pair that occurs.
+    public struct GatePairs: Codable, Equatable, Sendable {
+        public var direction: String
+        public var side: Side
+        public var layer: Int
+        /// [a][b], a < b, global expert ids: tokens that one gate sent to both, once for each gate.
+        public var counts: [[Int]]
+
+        /// Whether it counts pairs of so many experts.
+        public func isOf(_ experts: Int) -> Bool { counts.count == experts && counts.allSatisfy { $0.count == experts } }
+    }
+
     /// How undecided a gate is: a row of gate_entropy.csv.
     public struct GateEntropy: Codable, Equatable, Sendable {
         public var direction: String

@@ -44,6 +44,8 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
     public var tokenExtremes: [TokenExtremes]
     public var expertLoad: [GateLoad]
     public var coActivation: [CoActivation]
+    /// nil in analyses of before they were kept.
+    public var gatePairs: [GatePairs]?
     public var gateEntropy: [GateEntropy]
     public var drops: [GateDrops]
     /// The experts of each block that exist; nil where they neither come nor go while training.
@@ -54,7 +56,7 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         frequencySource: FrequencySource,
         minimumCount: Int, average: Sides = Sides(encoder: 0, decoder: 0), rcByDirection: [DirectionCapacity] = [],
         rcByBlock: [BlockCapacity] = [], tokenExtremes: [TokenExtremes] = [], expertLoad: [GateLoad] = [],
-        coActivation: [CoActivation] = [], gateEntropy: [GateEntropy] = [], drops: [GateDrops] = []
+        coActivation: [CoActivation] = [], gatePairs: [GatePairs] = [], gateEntropy: [GateEntropy] = [], drops: [GateDrops] = []
     ) {
         self.step = step
         self.text = text
@@ -70,6 +72,7 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         self.tokenExtremes = tokenExtremes
         self.expertLoad = expertLoad
         self.coActivation = coActivation
+        self.gatePairs = gatePairs
         self.gateEntropy = gateEntropy
         self.drops = drops
     }
@@ -89,6 +92,7 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         case tokenExtremes = "token_extremes"
         case expertLoad = "expert_load"
         case coActivation = "co_activation"
+        case gatePairs = "gate_pairs"
         case gateEntropy = "gate_entropy"
         case existingExperts = "existing_experts"
     }

@@ -24,17 +24,17 @@ struct HostLayout {
         var within = 0.0
     }
 
-    /// A movement of rows from tokens to experts: a rank with tokens (`isActive`) sends each place of its group `bytes[place]`. The
-    /// way back is the same in the other direction.
-    func rows(_ bytes: [Double], isActive: [Bool]) -> Traffic {
+    /// A movement of rows from tokens to experts: a rank with tokens (`isActive`) at a place sends each place of its group
+    /// `bytes[own][place]`. The way back is the same in the other direction.
+    func rows(_ bytes: [[Double]], isActive: [Bool]) -> Traffic {
         var out = [Double](repeating: 0, count: hosts), into = out, most = 0.0
         let places = layout.expertParallel
         for rank in 0..<layout.ranks {
-            let first = rank - layout.place(ofRank: rank), own = host(ofRank: rank)
+            let at = layout.place(ofRank: rank), first = rank - at, own = host(ofRank: rank)
             var sent = 0.0, received = 0.0
             for place in 0..<places where first + place != rank {
-                let leaving = isActive[rank] ? bytes[place] : 0
-                let coming = isActive[first + place] ? bytes[layout.place(ofRank: rank)] : 0
+                let leaving = isActive[rank] ? bytes[at][place] : 0
+                let coming = isActive[first + place] ? bytes[place][at] : 0
                 if host(ofRank: first + place) == own {
                     sent += leaving
                     received += coming
@@ -61,12 +61,21 @@ struct HostLayout {
     }
 
     /// Ranks that hold the same parameters.
-    func holders(_ placement: ParameterPlacement) -> Int { placement == .replicated ? layout.ranks : layout.replicas }
+    func holders(_ placement: ParameterPlacement) -> Int { layout.ranks / sharing(placement) }
+
+    /// Neighbouring ranks that hold one copy of a placement's parameters.
+    private func sharing(_ placement: ParameterPlacement) -> Int {
+        switch placement {
+        case .replicated: 1
+        case .expert: layout.expertParallel
+        case .copiedExpert: layout.partSize
+        }
+    }
 
     private func peersElsewhere(of rank: Int, _ placement: ParameterPlacement) -> Int {
-        guard placement == .expert else { return layout.ranks - ranksPerHost }
-        let place = layout.place(ofRank: rank)
-        return (0..<layout.replicas).count { host(ofRank: place + $0 * layout.expertParallel) != host(ofRank: rank) }
+        let sharing = sharing(placement)
+        guard sharing > 1 else { return layout.ranks - ranksPerHost }
+        return stride(from: rank % sharing, to: layout.ranks, by: sharing).count { host(ofRank: $0) != host(ofRank: rank) }
     }
 
     /// Holders of a rank's parameters that are on other hosts, where it has most.

@@ -14,7 +14,7 @@ public struct RankPlan {
     public let allToAllBytesPerUpdate: Int
     /// Gradients that a rank sends to others in an update, in pieces to be summed and as sums; with a sharded optimizer, the
     /// pieces of gradients and the updated values, which are as many.
-    public var gradientBytesPerUpdate: Int { gradientBytes.replicated + gradientBytes.expert }
+    public var gradientBytesPerUpdate: Int { ParameterPlacement.allCases.reduce(0) { $0 + gradientBytes[$1] } }
     /// The same by placement.
     let gradientBytes: ByPlacement<Int>
     /// Parameters whose gradients a rank sums, with the matrices that are computed of them.
@@ -52,33 +52,43 @@ public struct RankPlan {
         _ plan: ModelPlan, _ configuration: RunConfiguration, ranks: Int, movesWhileComputing: Bool = false
     ) throws {
         let mixture = plan.configuration.mixture, training = configuration.training
-        layout = try ParallelLayout(
-            ranks: ranks, expertParallel: configuration.parallel.expertParallel, strata: mixture?.fewestExperts ?? [])
+        let layout = try ParallelLayout(
+            ranks: ranks, expertParallel: configuration.parallel.expertParallel, mixture: mixture)
+        self.layout = layout
         let places = layout.expertParallel
         let placements = plan.kinds.map {
-            ExpertPlacement(strata: $0.mixture.strata, places: places, widths: $0.mixture.expertWidths)
+            ExpertPlacement(
+                strata: $0.mixture.strata, places: places, partSize: layout.partSize, widths: $0.mixture.expertWidths)
         }
         self.placements = placements
         let float = MemoryLayout<Float>.stride
-        /// Of all blocks, of the place that has most.
-        func most(_ ofExpert: (BlockPlan) -> [Int]) -> Int {
-            (0..<places).map { place in
-                zip(plan.kinds, placements).reduce(0) { sum, kind in
+        /// Of all blocks, of the place that has most, each expert's number as often as `times` says.
+        func most(_ ofExpert: (BlockPlan) -> [Int], times: (_ isCopied: Bool) -> Double = { _ in 1 }) -> Int {
+            let sums = (0..<places).map { place in
+                zip(plan.kinds, placements).reduce(0.0) { sum, kind in
                     let numbers = ofExpert(kind.0)
-                    return sum + kind.0.count * kind.1.expertsOfPlace[place].reduce(0) { $0 + numbers[$1] }
+                    return kind.1.expertsOfPlace[place].reduce(sum) {
+                        $0 + Double(kind.0.count * numbers[$1]) * times(kind.1.isCopied[$1])
+                    }
                 }
-            }.max() ?? 0
+            }
+            return Int(clamped: sums.max() ?? 0)
         }
         let experts = most(\.parametersOfExpert), derived = most(\.derivedOfExpert)
         let (trained, trainedExperts) = (plan.trainedReplicated, most(\.trainedOfExpert))
+        func summedOfExpert(_ kind: BlockPlan) -> [Int] { zip(kind.trainedOfExpert, kind.derivedOfExpert).map(+) }
         let held = (plan.replicatedParameters + experts + derived) * float
         let lanes = configuration.parallel.lanes(
             layout, tokenGroups: training.tokenGroups, movesWhileComputing: movesWhileComputing)
-        let copies = ByPlacement { [layout] in layout.gradientCopies($0, tokenGroups: training.tokenGroups, lanes: lanes) }
-        let gradients = (trained * copies.replicated + (trainedExperts + derived) * copies.expert) * float
+        let copies = ByPlacement { layout.gradientCopies($0, tokenGroups: training.tokenGroups, lanes: lanes) }
+        let gradients =
+            (trained * copies.replicated
+                + most(summedOfExpert) { Double($0 ? copies.copiedExpert : copies.expert) }) * float
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
-            isSharded ? trained / ranks + trainedExperts / layout.replicas : trained + trainedExperts
+            isSharded
+            ? trained / ranks + most(\.trainedOfExpert) { 1 / Double($0 ? layout.parts : layout.replicas) }
+            : trained + trainedExperts
         updatedParameters = moments
         let kept = training.averageDecay > 0 ? 3 : 2
         memory = Memory(
@@ -89,26 +99,29 @@ public struct RankPlan {
                 ? (plan.replicatedParameters / ranks + experts + kept * (trained / ranks + trainedExperts)) * float : 0,
             remaking: mixture?.pool == nil ? nil : held + gradients + kept * moments * float)
         let tokens = Double(training.tokenGroups * training.tokensPerGroup) / Double(ranks)
+        // To the experts and back, in forward and in backward, of each token but what stays at its own place.
         var perToken = 0.0
         for (kind, placement) in zip(plan.kinds, placements) where places > 1 {
             let traffic = RowTraffic(kind, placement, dim: plan.configuration.dim, wire: configuration.parallel.wire)
             let routing = kind.largestRouting
             for (stratum, rows) in routing.trainedRowsOfGate.enumerated() {
-                perToken += Double(kind.count) * traffic.bytes(rows, routing, atStratum: stratum).reduce(0, +)
+                perToken += Double(kind.count) * RowTraffic.leaving(traffic.bytes(rows, routing, atStratum: stratum))
             }
         }
-        // To the experts and back, in forward and in backward, of each token but what stays at its own place.
-        allToAllBytesPerUpdate = Int(
-            clamped: tokens * perToken * Double(places - 1) / Double(places))
+        allToAllBytesPerUpdate = Int(clamped: tokens * perToken)
         // Of what n ranks add up, each sends the others their pieces of what it has, and the sum of its own: (n − 1) / n of each.
-        let parts = ByPlacement { [layout] in layout.gradientParts($0, tokenGroups: training.tokenGroups) }
+        let parts = ByPlacement { layout.gradientParts($0, tokenGroups: training.tokenGroups) }
         func sent(_ parameters: Int, _ parts: Int, among ranks: Int) -> Int {
             Int(clamped: Double(1 + parts) * Double(float) * Double(parameters) * Double(ranks - 1) / Double(ranks))
         }
-        let summed = ByPlacement { $0 == .replicated ? trained : trainedExperts + derived }
-        summedParameters = summed
-        gradientBytes = ByPlacement { [layout] in
-            sent(summed[$0], parts[$0], among: $0 == .replicated ? ranks : layout.replicas)
+        let summed = ByPlacement { placement in
+            switch placement {
+            case .replicated: trained
+            case .expert: most(summedOfExpert) { $0 ? 0 : 1 }
+            case .copiedExpert: most(summedOfExpert) { $0 ? 1 : 0 }
+            }
         }
+        summedParameters = summed
+        gradientBytes = ByPlacement { sent(summed[$0], parts[$0], among: layout.sources($0).count) }
     }
 }

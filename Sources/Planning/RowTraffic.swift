@@ -30,13 +30,23 @@ struct RowTraffic {
         placement.sharesRows(mixture, visible: mixture.visibleExperts(atStratum: stratum))
     }
 
-    /// Bytes between a token and each place, of all four ways, at the gate of a stratum, to which tokens come as `routing` says. `rows`
-    /// of a token are for each expert.
-    func bytes(_ rows: [Double], _ routing: UniformRouting, atStratum stratum: Int) -> [Double] {
+    /// Bytes between a token of each place and each place, of all four ways, at the gate of a stratum, to which tokens come as `routing`
+    /// says. `rows` of a token are for each expert.
+    func bytes(_ rows: [Double], _ routing: UniformRouting, atStratum stratum: Int) -> [[Double]] {
+        // All places of a part see the experts alike.
+        let parts = stride(from: 0, to: placement.places, by: placement.partSize).map {
+            bytes(rows, routing, atStratum: stratum, seenFrom: $0)
+        }
+        return (0..<placement.places).map { parts[$0 / placement.partSize] }
+    }
+
+    private func bytes(
+        _ rows: [Double], _ routing: UniformRouting, atStratum stratum: Int, seenFrom viewer: Int
+    ) -> [Double] {
         let choices = rows.reduce(0, +), arriving = routing.arrivals[stratum] * Double(mixture.rowsPerToken)
         let isShared = isShared(atStratum: stratum)
-        return placement.expertsOfPlace.map { experts in
-            let own = experts.map { rows[$0] }, count = own.reduce(0, +)
+        return (0..<placement.places).map { place in
+            let own = placement.experts(of: place, seenFrom: viewer).map { rows[$0] }, count = own.reduce(0, +)
             guard isShared, arriving > 0, choices > 0 else { return 4 * count * rowBytes }
             let each = own.map { $0 / arriving }, chosen = choices / arriving
             let wanted = arriving * Self.share(each, choices: chosen)
@@ -47,6 +57,11 @@ struct RowTraffic {
             let added = arriving * (firstTwo.reduce(0, +) - Self.share(firstTwo, choices: min(2, chosen)))
             return (2 * wanted + 2 * count - added) * rowBytes + told + count * Double(DispatchPlan.bytesOfChoice.gradients)
         }
+    }
+
+    /// What leaves a place of `bytes[from][to]`, the mean.
+    static func leaving(_ bytes: [[Double]]) -> Double {
+        bytes.enumerated().reduce(0) { $0 + $1.element.reduce(0, +) - $1.element[$1.offset] } / Double(bytes.count)
     }
 
     /// The share of rows that have one of a place's experts among so many choices, each of them `each`'s: expert after expert, those that

@@ -20,8 +20,8 @@ extension StepTimeModel {
         let most = min(processors, Self.mostRanks / hosts)
         for perHost in 1...most where processors % perHost == 0 && (perHost == 1 || machine.withinHost != nil) {
             let ranks = perHost * hosts
-            let smallest = plan.configuration.mixture?.fewestExperts.min() ?? 1
-            for expertParallel in 1...min(ranks, smallest) where ranks % expertParallel == 0 {
+            let most = plan.configuration.mixture?.expertParallelLimit.most ?? 1
+            for expertParallel in 1...min(ranks, most) where ranks % expertParallel == 0 {
                 for wire in expertParallel > 1 ? WireFormat.allCases : [.float32] {
                     var changed = configuration
                     (changed.parallel.expertParallel, changed.parallel.wire) = (expertParallel, wire)

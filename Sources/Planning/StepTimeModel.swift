@@ -115,10 +115,12 @@ public struct StepTimeModel {
     ) {
         guard let mixture = plan.configuration.mixture else { return }
         let places = layout.layout.expertParallel, ranks = layout.layout.ranks
-        let activeOfGroup = (0..<layout.layout.replicas).map { group in
-            isActive[group * places..<(group + 1) * places].count { $0 }
+        /// The most ranks with tokens of neighbours that share a copy of an expert.
+        func busiest(_ ranks: Int) -> Double {
+            Double(stride(from: 0, to: isActive.count, by: ranks).map { isActive[$0..<$0 + ranks].count { $0 } }.max() ?? 0)
         }
-        let busiest = Double(activeOfGroup.max() ?? 0), dim = plan.configuration.dim / mixture.rowsPerToken
+        let busiestOfPart = busiest(layout.layout.partSize), busiest = busiest(places),
+            dim = plan.configuration.dim / mixture.rowsPerToken
         let key = RandomKey(seed: seed).derived("loads")
         let elsewhere = layout.mostPlacesElsewhere()
         let kinds = plan.kinds.indices.flatMap { kind in (0..<plan.kinds[kind].count).map { _ in kind } }
@@ -134,16 +136,16 @@ public struct StepTimeModel {
                     for expert in experts where rows[expert] > 0 {
                         let count = work.tokens * rows[expert]
                         time.rowMessageBytes = max(time.rowMessageBytes, count * rowTraffic.rowBytes)
+                        let all = (placement.isCopied[expert] ? busiestOfPart : busiest) * count
                         seconds[place] +=
-                            busiest * count * work.ofRow[kind][expert]
-                            / (machine.expertSpeed(dim: dim, rows: busiest * count) * speed)
+                            all * work.ofRow[kind][expert] / (machine.expertSpeed(dim: dim, rows: all) * speed)
                     }
                 }
                 let mean = seconds.reduce(0, +) / Double(places)
                 time.experts += rounds * mean
                 if !machine.sharesCores { time.waiting += rounds * ((seconds.max() ?? 0) - mean) }
                 guard places > 1 else { continue }
-                let bytes = rowTraffic.bytes(rows, routing, atStratum: stratum).map { work.tokens * $0 }
+                let bytes = rowTraffic.bytes(rows, routing, atStratum: stratum).map { $0.map { work.tokens * $0 } }
                 let traffic = layout.rows(bytes, isActive: isActive)
                 // How many rows come is one message to each peer; rows are one for each expert there.
                 let experts = placement.expertsOfPlace.map { $0.count { rows[$0] > 0 } }.max() ?? 0
@@ -152,8 +154,7 @@ public struct StepTimeModel {
                     network.seconds(traffic) + messages * network.latency(peers: places - 1, elsewhere: elsewhere)
                 time.rows += rounds * max(0, exchange - overlap.rows * mean)
                 time.linkBytes += rounds * traffic.between
-                let all = bytes.reduce(0, +), leaving = all * Double(places - 1) / Double(places)
-                time.rowBytes += rounds * leaving * Double(isActive.count { $0 }) / Double(ranks)
+                time.rowBytes += rounds * RowTraffic.leaving(bytes) * Double(isActive.count { $0 }) / Double(ranks)
             }
         }
     }
@@ -163,7 +164,7 @@ public struct StepTimeModel {
         to time: inout StepTime
     ) {
         let float = 4.0, memory = machine.optimizerBytes * speed, training = configuration.training
-        let summed = Double(rank.summedParameters.replicated + rank.summedParameters.expert)
+        let summed = Double(ParameterPlacement.allCases.reduce(0) { $0 + rank.summedParameters[$1] })
         // Adam reads four numbers and writes them; the norm reads gradients once; the sums of earlier rounds are added to: two are
         // read and two written. An average is read and written with the value.
         let average = training.averageDecay > 0 ? 3.0 : 0

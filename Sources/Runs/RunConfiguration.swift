@@ -78,15 +78,10 @@ public struct RunConfiguration: Equatable, Sendable {
                 "model.moe.expert_pool",
                 text: "must be all where experts come and go (model.moe.expert_pool): those that come are trained")
             if let mixture = configuration.model.mixture, let ranks = configuration.parallel.expertParallel {
-                let smallest = mixture.fewestExperts.min() ?? 0
+                let limit = mixture.expertParallelLimit
                 problems.require(
-                    ranks <= smallest, "parallel.expert_parallel", "model.moe.strata", "model.moe.decoder_strata",
-                    "model.moe.expert_pool.minimum",
-                    text: mixture.pool == nil
-                        ? "must be at most the experts of the smallest stratum, \(smallest), but is \(ranks): "
-                            + "every rank hosts an expert of every stratum"
-                        : "must be at most the experts that every stratum keeps, \(smallest), but is \(ranks): every rank hosts "
-                            + "an expert of every stratum; raise model.moe.expert_pool.minimum")
+                    ranks <= limit.most, "parallel.expert_parallel", "model.moe.strata", "model.moe.decoder_strata",
+                    "model.moe.expert_pool.minimum", text: "\(limit.text), but is \(ranks)")
             }
         }
     }

@@ -13,6 +13,8 @@ public final class TrainingRun {
     public let groups: ParallelGroups
     /// Token groups that a rank runs in turns.
     private let lanes: Int
+    /// The places of experts in their group, by block; none: the usual ones.
+    private let places: [String: [Int]]
     /// What the trainer begins with: until it is made.
     private var first: State?
     private var made: Trainer?
@@ -33,10 +35,11 @@ public final class TrainingRun {
         self.configuration = configuration
         try configuration.requireTrainable(vocabulary: vocabulary)
         groups = try ParallelGroups(
-            world: world, expertParallel: configuration.parallel.expertParallel,
-            strata: configuration.model.mixture?.fewestExperts ?? [])
+            world: world, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
         lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)
-        first = State(configuration, vocabulary: vocabulary, context: context, groups, lanes: lanes, experts: nil)
+        places = try configuration.placements(groups.layout)
+        first = State(
+            configuration, vocabulary: vocabulary, context: context, groups, places: places, lanes: lanes, experts: nil)
     }
 
     /// Model, optimizer and average.
@@ -47,13 +50,13 @@ public final class TrainingRun {
 
         /// `experts` that exist, by block; nil: those that do at first.
         init(
-            _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups, lanes: Int,
-            experts: [[Int]]?
+            _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups,
+            places: [String: [Int]], lanes: Int, experts: [[Int]]?
         ) {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-                seed: training.seed, experts: experts, wire: configuration.parallel.wire, lanes: lanes,
+                seed: training.seed, experts: experts, places: places, wire: configuration.parallel.wire, lanes: lanes,
                 isTrained: training.trained.contains)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
@@ -64,6 +67,9 @@ public final class TrainingRun {
                 ? ParameterAverage(of: model.store, optimizer: optimizer, decay: training.averageDecay, context: context) : nil
         }
     }
+
+    /// Whether experts are spread as usual, and not as a file says.
+    public var hasUsualPlaces: Bool { places.isEmpty }
 
     private var begun: State {
         guard let first else { preconditionFailure("a run has a trainer, or what it begins with") }
@@ -81,7 +87,8 @@ public final class TrainingRun {
         guard experts != model.blocks.map(\.placement.existing) else { return }
         let (vocabulary, context) = (model.vocabulary, model.context)
         first = nil
-        first = State(configuration, vocabulary: vocabulary, context: context, groups, lanes: lanes, experts: experts)
+        first = State(
+            configuration, vocabulary: vocabulary, context: context, groups, places: places, lanes: lanes, experts: experts)
     }
 
     /// Takes note that the optimizer's moments were loaded, and that so many updates had moved them.

@@ -81,6 +81,7 @@ public final class GradientSynchronizer {
     public func gatherValues() throws {
         for placement in ParameterPlacement.allCases where groups.holders(placement).size > 1 {
             let section = store.section(placement)
+            guard section.trained > 0 else { continue }
             try groups.holders(placement).allGather(
                 .init(rebasing: section.values.buffer[..<section.trained]), counts: shares[placement].ranges.map(\.count))
         }

@@ -26,5 +26,11 @@ public struct ParameterShares: Equatable, Sendable {
 
 extension ParallelGroups {
     /// The ranks that hold the same parameters as this one: they sum their gradients, and may share out the optimizer.
-    public func holders(_ placement: ParameterPlacement) -> any Communicator { placement == .replicated ? world : replicas }
+    public func holders(_ placement: ParameterPlacement) -> any Communicator {
+        switch placement {
+        case .replicated: world
+        case .expert: replicas
+        case .copiedExpert: copies
+        }
+    }
 }

@@ -77,11 +77,12 @@ struct TokenGroupTree: Equatable {
 
 extension ParallelLayout {
     /// The ranks whose rows the parameters of each holder see, holder after holder: for dense ones each its own, for experts those
-    /// of an expert-parallel group.
-    func sources(_ placement: ParameterPlacement) -> [Range<Int>] {
+    /// of an expert-parallel group, or for copies of a part of one.
+    public func sources(_ placement: ParameterPlacement) -> [Range<Int>] {
         switch placement {
         case .replicated: (0..<ranks).map { $0..<$0 + 1 }
         case .expert: (0..<replicas).map { $0 * expertParallel..<($0 + 1) * expertParallel }
+        case .copiedExpert: (0..<parts).map { $0 * partSize..<($0 + 1) * partSize }
         }
     }
 

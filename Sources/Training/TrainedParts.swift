@@ -34,9 +34,11 @@ struct TrainedParts {
         let parts = TrainedParts(model: model, optimizer: optimizer, average: average)
         for placement in ParameterPlacement.allCases {
             for (old, new) in zip(kept(placement), parts.kept(placement)) {
-                if placement == .replicated {
-                    new.copy(from: old)
-                } else {
+                switch placement {
+                case .replicated: new.copy(from: old)
+                // Where experts come and go, a group has one copy of each.
+                case .copiedExpert: break
+                case .expert:
                     // Shares are cut elsewhere, where experts are others.
                     let share = optimizer.share(.expert), whole = context.zeros(1, model.store.section(.expert).values.count)
                     whole.elements(share).copy(from: new)

@@ -107,7 +107,8 @@ public final class Trainer {
         let norm = try model.context.clock.measure(.communication, "gradient sums") {
             try sums.reduce(groups.world)
             try synchronizer.sum()
-            try model.store.handOnGradients(model.context, experts: groups.experts, isMasked: isMasked)
+            try model.store.handOnGradients(
+                model.context, experts: groups.experts, partSize: groups.layout.partSize, isMasked: isMasked)
             return try synchronizer.norm()
         }
         let loss = sums.smoothed.value / Double(totalTokens)

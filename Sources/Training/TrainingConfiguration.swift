@@ -61,8 +61,11 @@ public enum AutomaticChoice: String, CaseIterable, Sendable {
 
 /// How the work is spread over ranks and threads.
 public struct ParallelConfiguration: Equatable, Sendable {
-    /// Ranks that share one copy of the experts; nil: the largest divisor of the ranks that the smallest stratum allows.
+    /// Ranks that share one copy of the experts of strata that are as large; nil: the largest divisor of the ranks that the smallest
+    /// stratum allows.
     public var expertParallel: Int?
+    /// The file that says which rank of a group has which expert; nil: they are spread evenly. It counts for groups of its size alone.
+    public var placement: String?
     /// Worker threads of a rank; nil: the processors that it may run on over the ranks that may run on exactly those.
     public var threadsPerRank: Int?
     /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:

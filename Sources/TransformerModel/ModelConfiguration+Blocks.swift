@@ -37,14 +37,25 @@ extension ModelConfiguration {
         return blockNames.map { found[$0, default: []].sorted() }
     }
 
-    /// What moves the rows of each block. Blocks that have the same experts share it.
-    func dispatchers(_ expertGroup: any Communicator, experts: [[Int]]?, wire: WireFormat) -> [any TokenDispatcher] {
+    /// The ranks of an expert-parallel group of so many that share a copy of strata with fewer experts than that.
+    func partSize(of expertParallel: Int) -> Int {
+        ParallelLayout.partSize(of: expertParallel, smallest: mixture?.fewestExperts.min() ?? 1)
+    }
+
+    /// What moves the rows of each block. Blocks that have the same experts share it, but for those whose experts' places are given, by
+    /// the blocks' names.
+    func dispatchers(
+        _ expertGroup: any Communicator, experts: [[Int]]?, places: [String: [Int]], wire: WireFormat
+    ) -> [any TokenDispatcher] {
         guard let mixture else { return [] }
-        func dispatcher(_ mixture: MixtureConfiguration, _ existing: [Int]?) -> any TokenDispatcher {
+        func dispatcher(
+            _ mixture: MixtureConfiguration, _ existing: [Int]?, given: [Int]? = nil
+        ) -> any TokenDispatcher {
             makeTokenDispatcher(
-                communicator: expertGroup, strata: mixture.strata, widths: mixture.expertWidths, existing: existing,
-                wire: wire)
+                communicator: expertGroup, strata: mixture.strata, partSize: partSize(of: expertGroup.size),
+                widths: mixture.expertWidths, existing: existing, given: given, wire: wire)
         }
+        if !places.isEmpty { return blockNames.map { dispatcher(self.mixture(ofBlock: $0)!, nil, given: places[$0]) } }
         if let experts {
             return experts.enumerated().map { dispatcher($0 < encoderBlocks ? mixture.ofEncoder : mixture.ofDecoder, $1) }
         }

@@ -20,17 +20,26 @@ public final class TranslationModel {
     let decoderNorm: LayerNorm
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
-    /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `wire` is what rows are rounded to on
+    /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `places` are those of each block's experts, by
+    /// its name; none: the usual ones. `wire` is what rows are rounded to on
     /// their way to experts and back, `lanes` the token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64, experts: [[Int]]? = nil, wire: WireFormat = .float32, lanes: Int = 1,
+        seed: UInt64, experts: [[Int]]? = nil, places: [String: [Int]] = [:], wire: WireFormat = .float32, lanes: Int = 1,
         isTrained: (String) -> Bool = { _ in true }
     ) {
         self.init(
             configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
-            wire: wire)
-        store.materialize(context, seed: seed, expertSources: expertGroup.size, lanes: lanes, isTrained: isTrained)
+            places: places, wire: wire)
+        store.materialize(
+            context, seed: seed,
+            sources: {
+                switch $0 {
+                case .replicated: 1
+                case .expert: expertGroup.size
+                case .copiedExpert: configuration.partSize(of: expertGroup.size)
+                }
+            }, lanes: lanes, isTrained: isTrained)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.
@@ -71,13 +80,13 @@ public final class TranslationModel {
 
     private init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        experts: [[Int]]?, wire: WireFormat = .float32
+        experts: [[Int]]?, places: [String: [Int]] = [:], wire: WireFormat = .float32
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
         self.wire = wire
-        let dispatchers = configuration.dispatchers(expertGroup, experts: experts, wire: wire)
+        let dispatchers = configuration.dispatchers(expertGroup, experts: experts, places: places, wire: wire)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)

@@ -64,6 +64,14 @@ import Testing
                 0, 0, 0, 0,
                 0, 0, 1, 1,
             ])
+        // At the first gate 6 went to 3 and 2.
+        #expect(
+            Self.tally(capacityFactor: nil).gatePairs == [
+                0, 2, 0, 1,
+                0, 0, 0, 0,
+                0, 0, 0, 1 + 3,
+                0, 0, 0, 0,
+            ])
     }
 
     /// Factor 1: at the first gate each of 4 experts takes 1 of 4 tokens, at the second each of 2 takes 2 of 3.
@@ -103,6 +111,7 @@ import Testing
         #expect(tally.gates.map(\.choices) == [12, 6])
         #expect(tally.gates[0].dropped == [2 + 2 + 3 + 1])
         #expect(Array(tally.coActivation[..<4]) == [0, 0, 3, 3] && Array(tally.coActivation[8..<12]) == [0, 0, 3, 3])
+        #expect(tally.gatePairs == [0, 2, 3, 1, 0, 0, 3, 1, 0, 0, 0, 2 + 3, 0, 0, 0, 0])
     }
 
     @Test func sumsEntropy() {

@@ -113,7 +113,8 @@ import TransformerModel
         }
         #expect(
             analysis.csvFiles.map(\.name) == [
-                "rc_by_direction.csv", "rc_by_block.csv", "expert_load.csv", "co_activation.csv", "gate_entropy.csv",
+                "rc_by_direction.csv", "rc_by_block.csv", "expert_load.csv", "co_activation.csv", "gate_pairs.csv",
+                "gate_entropy.csv",
                 "drops.csv",
             ])
         // Two gates a block: the first sees two experts, the second one.

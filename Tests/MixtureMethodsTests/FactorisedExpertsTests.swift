@@ -74,7 +74,7 @@ import _TestSupport
             let tiny = try TinyBlock(configuration, group: communicator)
             tiny.force(gate: 0, to: 1)
             _ = try tiny.train(tiny.tokens(20, seed: 2), doutput: tiny.tokens(20, seed: 3), lossScale: 0)
-            try tiny.store.handOnGradients(tiny.context, experts: communicator)
+            try tiny.store.handOnGradients(tiny.context, experts: communicator, partSize: communicator.size)
             let gradients = try tiny.store.gradients()
             #expect(gradients["block.experts.0.fc1.mpo.1"]!.allSatisfy { $0 == 0 })
             #expect(gradients["block.experts.1.fc1.mpo.1"]!.contains { $0 != 0 })

@@ -121,7 +121,7 @@ struct OracleBlock {
         let block = StratifiedBlock(
             name: "block", configuration: configuration, dim: dim, ffnDim: ffnDim, dropout: 0, dispatcher: dispatcher,
             store: store)
-        store.materialize(context, seed: 1, expertSources: group.size)
+        store.materialize(context, seed: 1, sources: { $0 == .expert ? group.size : 1 })
         try load(store)
         try prepare(store)
         store.refresh()
@@ -147,7 +147,7 @@ struct OracleBlock {
         try world.allReduce(store.section(.replicated).gradients.buffer, .sum)
         store.addSources()
         try replicas.allReduce(store.section(.expert).gradients.buffer, .sum)
-        try store.handOnGradients(context, experts: group)
+        try store.handOnGradients(context, experts: group, partSize: group.size)
         let fold: Float = distribution == .everyRank ? Float(world.size) : 1
         try forEachKnownSlice(store) { key, _, gradients in
             if file.integers("param." + key) != nil {

@@ -182,4 +182,15 @@ import _TestSupport
         written[PoolAdaptation.self].settings = nil
         #expect(!written.additions.contains("expert pool"))
     }
+
+    /// A group has one copy of each expert, so that it is no larger than the fewest that a stratum keeps.
+    @Test func groupsAreNoLargerThanTheFewestExperts() {
+        var mixture = MixtureConfiguration(strata: [16])
+        mixture[PoolAdaptation.self].settings = .init()
+        mixture[PoolAdaptation.self].settings?.minimum = 2
+        let error = #expect(throws: PlacementError.self) {
+            _ = try ParallelLayout(ranks: 4, expertParallel: 4, mixture: mixture)
+        }
+        #expect(error == .tooManyPlaces(expertParallel: 4, limit: .experts(2)))
+    }
 }

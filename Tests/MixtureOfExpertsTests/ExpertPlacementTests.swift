@@ -37,11 +37,22 @@ import Testing
                 == "parallel.expert_parallel must divide the number of ranks, 8, but is 3; "
                 + "leave it out (auto) or start a multiple of 3 ranks")
         let error = #expect(throws: PlacementError.self) {
-            _ = try ParallelLayout(ranks: 8, expertParallel: 8, strata: [4, 12])
+            _ = try ParallelLayout(ranks: 16, expertParallel: 16, strata: [4, 12])
         }
         #expect(
-            "\(error!)" == "parallel.expert_parallel must be at most the smallest stratum's experts, 4, but is 8: "
-                + "every rank hosts a shard of every stratum; leave it out (auto) to have replicas instead")
+            "\(error!)" == "parallel.expert_parallel must be at most the experts of the largest stratum, 12, but is 16; "
+                + "leave it out (auto) to have replicas instead")
+    }
+
+    /// Of a group with more ranks than the smallest stratum has experts, in equal parts.
+    @Test(arguments: [
+        (expertParallel: 8, strata: [2, 8], partSize: 2), (8, [3, 8], 2), (6, [3, 6], 3), (6, [5, 6], 3), (4, [1, 4], 1),
+        (4, [4, 4], 4), (9, [4, 5, 9], 3),
+    ])
+    func smallStrataHaveAPart(_ example: (expertParallel: Int, strata: [Int], partSize: Int)) throws {
+        let (places, strata) = (example.expertParallel, example.strata)
+        let layout = try ParallelLayout(ranks: 2 * places, expertParallel: places, strata: strata)
+        #expect(layout.partSize == example.partSize && layout.replicas == 2 && layout.parts == 2 * places / example.partSize)
     }
 }
 
@@ -53,6 +64,22 @@ import Testing
         #expect(placement.expertsOfPlace == [[0, 1, 3, 4, 5], [2, 6, 7]])
         #expect(placement.localIndex == [0, 1, 0, 2, 3, 4, 1, 2])
         #expect(placement.experts == 8 && placement.mostExpertsOfPlace == 5)
+    }
+
+    /// Two experts of a stratum in both halves of four places, of which each place sees its own half's.
+    @Test func smallStrataAreCopied() {
+        let first = ExpertPlacement(strata: [2, 5], places: 4, partSize: 2)
+        #expect(first.isCopied == [true, true, false, false, false, false, false])
+        #expect(first.placeOfExpert == [0, 1, 0, 0, 1, 2, 3])
+        #expect(first.expertsOfPlace == [[0, 2, 3], [1, 4], [0, 5], [1, 6]])
+        #expect(first.localIndex == [0, 0, 1, 2, 1, 1, 1])
+        let last = ExpertPlacement(strata: [2, 5], places: 4, partSize: 2, seenFrom: 3)
+        #expect(last.placeOfExpert == [2, 3, 0, 0, 1, 2, 3] && last.expertsOfPlace == first.expertsOfPlace)
+        #expect(first.experts(of: 2, seenFrom: 1) == [5] && first.experts(of: 2, seenFrom: 3) == [0, 5])
+        // Widths of the copies count at each place.
+        let widths = ExpertPlacement(strata: [2, 4], places: 4, partSize: 2, widths: [9, 1, 5, 5, 4, 4])
+        #expect(widths.expertsOfPlace.map { $0.filter { $0 < 2 } } == [[0], [1], [0], [1]])
+        #expect(Set(widths.placeOfExpert[2...]) == [0, 1, 2, 3])
     }
 
     /// Of those that exist, as if there were no others.

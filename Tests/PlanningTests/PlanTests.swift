@@ -155,8 +155,8 @@ import TransformerModel
         #expect(try report.json().contains("decoder_placement"))
         #expect(throws: PlacementError.self) {
             var spread = configuration
-            spread.parallel.expertParallel = 2
-            _ = try RankPlan(plan, spread, ranks: 2)
+            spread.parallel.expertParallel = 3
+            _ = try RankPlan(plan, spread, ranks: 3)
         }
         // What was measured of both together is told apart by the experts' places.
         let skew = ExpertSkew.measured([[1, 2, 3, 4], [0, 0, 5, 6]])
@@ -226,10 +226,12 @@ import TransformerModel
     }
 
     /// What is planned is what a rank holds.
-    @Test(arguments: [1, 2, 4]) func parametersAreThoseOfTheModel(ranks: Int) throws {
+    @Test(arguments: [1, 2, 4, 6]) func parametersAreThoseOfTheModel(ranks: Int) throws {
         var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
         (configuration.model.dim, configuration.model.ffnDim, configuration.model.heads) = (16, 24, 2)
         configuration.model.mixture = MixtureConfiguration(strata: [5, 7])
+        // On six, of which each half has a copy of the first stratum.
+        configuration.parallel.expertParallel = ranks
         configuration.model.mixture?[ConditionalRouting.self].settings = .init()
         configuration.model.mixture?[ExpertWidths.self].widths = .list((0..<12).map { 8 + $0 * 5 % 17 })
         configuration.data.vocabulary = 50
@@ -241,7 +243,30 @@ import TransformerModel
             ).store.count
         }
         #expect(try RankPlan(plan, configuration, ranks: ranks).memory.parameters == 4 * held.max()!)
-        #expect(held.reduce(0) { $0 + $1 - plan.replicatedParameters } == plan.expertParameters)
+        let together = held.reduce(0) { $0 + $1 - plan.replicatedParameters }, first = plan.kinds[0].parametersOfExpert[..<5]
+        let copied = ranks == 6 ? 6 * first.reduce(0, +) : 0
+        #expect(together == plan.expertParameters + copied)
+    }
+
+    /// Copies of two experts in both halves of four ranks: what is theirs stays in a half, and the halves add up their gradients.
+    @Test func trafficOfCopiesByHand() throws {
+        var configuration = RunConfiguration(data: DataConfiguration(format: .numerals, prepared: "p"))
+        configuration.model.mixture = MixtureConfiguration(strata: [2, 4])
+        configuration.model.mixture?.topK = 1
+        (configuration.training.tokenGroups, configuration.training.tokensPerGroup) = (4, 1000)
+        configuration.parallel.expertParallel = 4
+        let plan = try ModelPlan(configuration.model, vocabulary: 1000)
+        let rank = try RankPlan(plan, configuration, ranks: 4)
+        // Of six experts a third are copies, half of which are elsewhere, and of the others three quarters; the third that came through
+        // the first stratum go on to the second's.
+        let elsewhere = 1.0 / 3 / 2 + 2.0 / 3 * 3 / 4 + 1.0 / 3 * 3 / 4
+        #expect(abs(Double(rank.allToAllBytesPerUpdate) - 6000 * elsewhere * 4 * 4 * 512) <= 1)
+        // One copied expert a rank and one of its own, in six blocks; the copy's gradient is a piece, of which half is sent, and the
+        // half's sum.
+        let expert = plan.kinds[0].parametersOfExpert[0]
+        #expect(rank.summedParameters.copiedExpert == 6 * expert && rank.summedParameters.expert == 6 * expert)
+        #expect(rank.gradientBytes.copiedExpert == 4 * 6 * expert && rank.gradientBytes.expert == 0)
+        #expect(rank.memory.parameters == 4 * (plan.replicatedParameters + 2 * 6 * expert))
     }
 
     /// Where experts come, memory and traffic are those of as many as may exist, and operations those of the first.

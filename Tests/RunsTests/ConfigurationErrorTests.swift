@@ -67,9 +67,10 @@ import _TestSupport
         #expect(configuration.model.mixture?.decoderStrata == [2, 1])
         #expect(try RunConfiguration.parse(configuration.yaml(), source: "b.yaml") == configuration)
         #expect(configuration.identity(vocabulary: 9, dataFingerprint: "d")["model.moe.decoder_strata"] == "[2, 1]")
-        let found = try problems(text + "parallel: {expert_parallel: 2}\n")
+        #expect(try problems(text + "parallel: {expert_parallel: 4}\n") == [])
+        let found = try problems(text + "parallel: {expert_parallel: 5}\n")
         #expect(
-            found.contains { $0.contains("expert_parallel must be at most the experts of the smallest stratum, 1") }, "\(found)"
+            found.contains { $0.contains("expert_parallel must be at most the experts of the largest stratum, 4") }, "\(found)"
         )
     }
 
@@ -87,7 +88,8 @@ import _TestSupport
         ),
         (
             "{initial: [2, 2], minimum: 2}", "parallel: {expert_parallel: 3}\n",
-            "parallel.expert_parallel must be at most the experts that every stratum keeps, 2, but is 3"
+            "parallel.expert_parallel must be at most the experts that every stratum keeps, 2 (model.moe.expert_pool.minimum), "
+                + "but is 3"
         ),
     ])
     func poolsThatCannotBe(pool: String, other: String, problem: String) throws {
@@ -293,12 +295,12 @@ import _TestSupport
         #expect(try problems("model: {heads: 0, dim: 500}\n" + minimalData).count == 1)
     }
 
-    @Test func expertParallelismMustFitTheSmallestStratum() throws {
-        let text = "model: {moe: {strata: [2, 6]}}\nparallel: {expert_parallel: 3}\n" + minimalData
+    @Test func expertParallelismMustFitTheLargestStratum() throws {
+        let text = "model: {moe: {strata: [2, 6]}}\nparallel: {expert_parallel: 7}\n" + minimalData
         #expect(
             try problems(text).first?.contains(
-                "a.yaml:2: parallel.expert_parallel must be at most the experts of the smallest stratum, 2, but is 3") == true)
-        #expect(try problems(text, overrides: ["parallel.expert_parallel=2"]) == [])
+                "a.yaml:2: parallel.expert_parallel must be at most the experts of the largest stratum, 6, but is 7") == true)
+        #expect(try problems(text, overrides: ["parallel.expert_parallel=6"]) == [])
     }
 
     @Test func textFilesNeedAPath() throws {

@@ -33,6 +33,8 @@ import _TinyRuns
         Way(ranks: 3, isSharded: true), Way(ranks: 4, recomputes: true), Way(ranks: 4, expertParallel: 2, isSharded: true),
         Way(ranks: 4, expertParallel: 1), Way(ranks: 8), Way(ranks: 8, expertParallel: 2, threads: 2, isSharded: true),
         Way(ranks: 2, resumedOn: 3), Way(ranks: 4, isSharded: true, resumedOn: 1),
+        Way(ranks: 4, expertParallel: 4, isSharded: true, recomputes: true),
+        Way(ranks: 8, expertParallel: 4, threads: 2, isSharded: true, resumedOn: 4), Way(ranks: 8, expertParallel: 4),
         Way(ranks: 2, interleave: .off), Way(ranks: 3, threads: 2, isSharded: true, recomputes: true, interleave: .on),
     ]
 
@@ -46,6 +48,10 @@ import _TinyRuns
         plans["conditional"]!.model.mixture?[ConditionalRouting.self].settings = .init()
         plans["other strata in the decoder"] = .stratified()
         plans["other strata in the decoder"]!.model.mixture?.decoderStrata = [2, 3]
+        // Experts of small strata have copies in an expert-parallel group of four.
+        plans["small strata"] = TinyPlan(strata: [2, 4])
+        plans["small strata of chains"] = TinyPlan(strata: [1, 4])
+        plans["small strata of chains"]!.model.mixture?[FactorisedExperts.self].settings = .init()
         plans["expert choice"] = .stratified()
         plans["expert choice"]!.model.mixture?.routing = ExpertChoice.routing
         plans["rounded rows"] = .stratified()

@@ -35,7 +35,7 @@ public enum BlockGradients {
             }
             let x = tiny.tokens(9, seed: 21), weights = tiny.tokens(9, seed: 22), lossScale: Float = 1.5
             let result = try tiny.train(x, doutput: weights, lossScale: lossScale)
-            try tiny.store.handOnGradients(tiny.context, experts: communicator)
+            try tiny.store.handOnGradients(tiny.context, experts: communicator, partSize: communicator.size)
             if result.statistics.tokens == 0 {
                 throw Disagreement("\(what): a group that is left out has no gradients to compare")
             }

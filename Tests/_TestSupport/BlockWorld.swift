@@ -44,7 +44,7 @@ public struct BlockWorld: Sendable, CustomStringConvertible {
         let expected = try alone { communicator in
             let tiny = try TinyBlock(configuration, group: communicator, dropout: 0.2)
             let results = try (0..<ranks).map { try Self.train(tiny, group: $0) }
-            try tiny.store.handOnGradients(tiny.context, experts: communicator)
+            try tiny.store.handOnGradients(tiny.context, experts: communicator, partSize: communicator.size)
             return (results: results, gradients: try tiny.store.gradients())
         }
         _ = try SimulatedCluster.run(ranks: ranks) { communicator in
@@ -68,7 +68,7 @@ public struct BlockWorld: Sendable, CustomStringConvertible {
             try communicator.allReduce(tiny.store.section(.replicated).gradients.buffer, .sum)
             tiny.store.addSources()
             try replicas.allReduce(tiny.store.section(.expert).gradients.buffer, .sum)
-            try tiny.store.handOnGradients(tiny.context, experts: group)
+            try tiny.store.handOnGradients(tiny.context, experts: group, partSize: group.size)
             for (name, gradient) in try tiny.store.gradients() {
                 try expectClose(gradient, expected.gradients[name]!, tolerance: 1e-5, floor: 0.1, name)
             }

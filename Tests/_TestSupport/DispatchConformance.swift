@@ -6,8 +6,12 @@ import TensorCore
 /// expert-parallel group.
 public enum DispatchConformance {
     public static func run(_ communicator: any Communicator) throws {
-        let size = communicator.size
-        for strata in [[size], [size, size + 1], [size + 3, size, 2 * size + 1]] {
+        let size = communicator.size, half = size % 2 == 0 ? size / 2 : 1
+        // In the latter strata have copies in each part of the places.
+        for (strata, partSize) in [
+            ([size], size), ([size, size + 1], size), ([size + 3, size, 2 * size + 1], size), ([half, size + 1], half),
+            ([size + 2, 1], 1),
+        ] {
             for scenario in Scenario.allCases {
                 for k in [1, 2, 3] {
                     for capacity in [nil, 1] as [Float?] {
@@ -17,10 +21,12 @@ public enum DispatchConformance {
                                 (configuration.topK, configuration.capacityFactor) = (k, capacity)
                                 configuration[TestOrder.self] = TestOrder(order)
                                 let what =
-                                    "\(strata), \(order), gate \(stratum), \(scenario), top \(k), capacity "
+                                    "\(strata), parts of \(partSize), \(order), gate \(stratum), \(scenario), top \(k), capacity "
                                     + "\(capacity.map { "\($0)" } ?? "none"), rank \(communicator.rank) of \(size)"
                                 for wire in WireFormat.allCases {
-                                    try Check(communicator, strata: strata, wire: wire, what: "\(what), \(wire)").run(
+                                    try Check(
+                                        communicator, strata: strata, partSize: partSize, wire: wire, what: "\(what), \(wire)"
+                                    ).run(
                                         scenario,
                                         GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
                                 }
@@ -79,12 +85,14 @@ public enum DispatchConformance {
         /// Wide enough for what a row says of itself, and neither a round number nor below a vector's.
         let columns = 37
 
-        init(_ communicator: any Communicator, strata: [Int], wire: WireFormat, what: String) {
+        init(_ communicator: any Communicator, strata: [Int], partSize: Int, wire: WireFormat, what: String) {
             self.communicator = communicator
             self.what = what
             self.wire = wire
-            placement = ExpertPlacement(strata: strata, places: communicator.size)
-            dispatcher = makeTokenDispatcher(communicator: communicator, strata: strata, wire: wire)
+            placement = ExpertPlacement(
+                strata: strata, places: communicator.size, partSize: partSize, seenFrom: communicator.rank)
+            dispatcher = makeTokenDispatcher(
+                communicator: communicator, strata: strata, partSize: partSize, wire: wire)
         }
 
         private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
@@ -263,6 +271,10 @@ public enum DispatchConformance {
                     try require(
                         chosen[source.rank].contains([Int32(source.token), Int32(expert)]),
                         "row \(row) is not for expert \(expert)")
+                    try require(
+                        !placement.isCopied[expert]
+                            || source.rank / placement.partSize == communicator.rank / placement.partSize,
+                        "row \(row) is for another copy of expert \(expert)")
                     try require(source > last, "row \(row) of expert \(expert) is out of order, or there twice")
                     last = source
                     row += 1

@@ -23,7 +23,7 @@ public struct TinyBlock {
         block = StratifiedBlock(
             name: "block", configuration: configuration, dim: Self.dim, ffnDim: ffnDim, dropout: dropout,
             dispatcher: dispatcher, store: store)
-        store.materialize(context, seed: 11, expertSources: group.size)
+        store.materialize(context, seed: 11, sources: { $0 == .expert ? group.size : 1 })
         try store.perturb(seed: 12)
         for gate in block.gates {
             for index in 0..<gate.count { gate.value.pointer[index] *= 3 }

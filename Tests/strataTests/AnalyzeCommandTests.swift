@@ -74,7 +74,8 @@ import _TestSupport
         let alone = try everything(.alone)
         #expect(
             alone.keys.sorted() == [
-                "analysis.json", "co_activation.csv", "drops.csv", "expert_load.csv", "gate_entropy.csv", "rc_by_block.csv",
+                "analysis.json", "co_activation.csv", "drops.csv", "expert_load.csv", "gate_entropy.csv", "gate_pairs.csv",
+                "rc_by_block.csv",
                 "rc_by_direction.csv", "rc_by_token.csv",
             ])
         for launch in [Launch.simulated(2), .simulated(4), .mpirun(2), .mpirun(4)] {

@@ -197,4 +197,37 @@ import _TestSupport
             try Self.plan("\(Self.folder)/m4/dense.yaml", "--run", folder.path), 64,
             "the configuration's model is dense: leave it out")
     }
+
+    /// From an analysis to a training with the places that were proposed, to the bit that without.
+    @Test(arguments: [Launch.simulated(2), .mpirun(2)]) func placementsOfARun(launch: Launch) throws {
+        let folder = CommandLineFolder(), run = "\(folder.path)/run", file = "\(folder.path)/p.json"
+        try FileManager.default.copyItem(atPath: TinyCommandLine.run, toPath: run)
+        let plan = ["plan", TinyCommandLine.configuration, "--ranks", "2", "--placement", run]
+        expectError(try Launch.alone.strata(plan), 64, "must have been analysed; run strata analyze")
+        #expect(try Launch.alone.strata(["analyze", run, "--data", TinyCommandLine.data]).status == 0)
+        let outcome = try Launch.alone.strata(plan + ["--out", file])
+        #expect(outcome.status == 0 && outcome.stdout.contains("encoder.layers.1.moe"), "\(outcome)")
+        // As a placement that is not the usual one.
+        let other = try String(contentsOfFile: file, encoding: .utf8).replacing("[[0,2],[1,3]]", with: "[[1,2],[0,3]]")
+        try other.write(toFile: file, atomically: true, encoding: .utf8)
+        let trained = try launch.strata([
+            "train", TinyCommandLine.configuration, "--out", "\(folder.path)/placed", "--set", "parallel.placement=\(file)",
+        ])
+        #expect(trained.status == 0, "\(trained)")
+        #expect(try folder.losses("placed") == TinyCommandLine.runs.losses("run"))
+        try "{}".write(toFile: file, atomically: true, encoding: .utf8)
+        expectError(
+            try launch.strata([
+                "train", TinyCommandLine.configuration, "--out", "\(folder.path)/broken", "--set",
+                "parallel.placement=\(file)",
+            ]), 65, "must be a placement of version 1")
+    }
+
+    @Test func placementsNeedRanks() throws {
+        let plan = ["plan", TinyCommandLine.configuration]
+        expectError(try Launch.alone.strata(plan + ["--placement", TinyCommandLine.run]), 64, "--placement is for a mixture")
+        expectError(try Launch.alone.strata(plan + ["--out", "x"]), 64, "--out is for what --placement proposes")
+        expectError(
+            try Launch.alone.strata(plan + ["--placement", TinyCommandLine.run, "--hosts", "1"]), 64, "leave --run and what")
+    }
 }

@@ -91,6 +91,19 @@ import _TestSupport
         #expect(try sharded.losses("run") == whole.losses("run"))
     }
 
+    /// More ranks in a group than the first stratum has experts: each half has a copy of these.
+    @Test func copiesOfSmallStrataUnderMPI() throws {
+        let strata = ["--set", "model.moe.strata=[2, 4]", "--set", "training.updates=6"]
+        let alone = CommandLineFolder(), spread = CommandLineFolder()
+        #expect(try Self.train(alone, .alone, strata).status == 0)
+        let outcome = try Self.train(
+            spread, .mpirun(4),
+            strata + ["--set", "parallel.expert_parallel=4", "--set", "parallel.shard_optimizer=true"])
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.contains("small strata in 2 copies a group"))
+        #expect(try spread.losses("run") == alone.losses("run"))
+    }
+
     @Test func groupsInTurnsNeedTheThread() throws {
         let outcome = try Self.train(
             CommandLineFolder(), .mpirun(2),

@@ -47,7 +47,10 @@ public struct StratifiedBlock {
                     ? store.add(
                         Parameter(vectors: ["\(name).scales.\(stratum)"], countEach: 1, initializer: .constant(1))) : nil
             }
-            let experts = dispatcher.placement.expertsOfPlace[dispatcher.place].map { inner.expert($0, store: store) }
+            let placement = dispatcher.placement
+            let experts = placement.expertsOfPlace[dispatcher.place].map { id in
+                store.addingExpert(isCopied: placement.isCopied[id]) { inner.expert(id, store: store) }
+            }
             return (norms, gates, scales, GroupedExperts(experts, dim: width))
         }
         self.parameters = parameters

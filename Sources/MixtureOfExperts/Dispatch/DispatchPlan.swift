@@ -69,7 +69,7 @@ public struct DispatchPlan: Sendable {
         }
         var next = [Int](repeating: 0, count: placement.experts), start = 0
         for (place, experts) in placement.expertsOfPlace.enumerated() {
-            for (local, expert) in experts.enumerated() {
+            for (local, expert) in experts.enumerated() where placement.placeOfExpert[expert] == place {
                 next[expert] = start
                 start += counts[place][local]
             }

@@ -4,10 +4,11 @@ import TensorCore
 
 extension ParameterStore {
     /// Hands the gradients of derived matrices on to what these are computed of, when they are summed over token groups: contributions
-    /// to a shared parameter are added up in the order of the experts, wherever they are. `isMasked` shared parameters get none. A
-    /// collective operation of the expert-parallel group.
+    /// to a shared parameter are added up in the order of the experts, wherever they are, those of copies once: the first part's, which
+    /// has `partSize` ranks. `isMasked` shared parameters get none. A collective operation of the expert-parallel group.
     public func handOnGradients(
-        _ context: ComputeContext, experts group: any Communicator, isMasked: (any DerivedWeight) -> Bool = { _ in false }
+        _ context: ComputeContext, experts group: any Communicator, partSize: Int,
+        isMasked: (any DerivedWeight) -> Bool = { _ in false }
     ) throws {
         let trained = derived.filter(\.matrix.isTrained)
         // In the same order on all ranks: each has an expert of every stratum.
@@ -18,17 +19,19 @@ extension ParameterStore {
         let byShared = Dictionary(grouping: trained) { ObjectIdentifier($0.shared) }
         for identifier in order {
             let weights = byShared[identifier]!, shared = weights[0].shared
-            let contributions = weights.map { _ in context.uninitialized(1, shared.count) }
+            let all = weights.map { _ in context.uninitialized(1, shared.count) }
             context.pool.parallelFor(weights.count) { index in
                 let contribution = weights[index].handOn()
                 contribution.withUnsafeBufferPointer {
-                    contributions[index].pointer.update(from: $0.baseAddress!, count: $0.count)
+                    all[index].pointer.update(from: $0.baseAddress!, count: $0.count)
                 }
                 weights[index].matrix.gradient.fill(0)
             }
             // All ranks draw the same.
             guard shared.isTrained, !isMasked(weights[0]) else { continue }
-            let ids = try group.allGather(varying: weights.map { Int64($0.expert) })
+            let counted = weights.indices.filter { group.rank < partSize || weights[$0].matrix.placement == .expert }
+            let contributions = counted.map { all[$0] }
+            let ids = try group.allGather(varying: counted.map { Int64(weights[$0].expert) })
             let places = ids.joined().enumerated().sorted { $0.element < $1.element }.map(\.offset)
             let steps = places.dropFirst().map { ReductionOrder.Step(target: places[0], other: $0) }
             let reduction = ReductionOrder(counts: ids.map(\.count), steps: steps, result: places[0])

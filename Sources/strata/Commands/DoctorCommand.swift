@@ -121,7 +121,10 @@ struct DoctorCommand: ParsableCommand, RunsOnRanks {
             checkpoints: retention.keep + retention.keepBest + 1)
         let slots = hosts.compactMap(\.slots)
         // Ranks that cannot be laid out are for train to refuse: it may be started on fewer.
-        if slots.count == hosts.count, let rank = try? RankPlan(plan, configuration, ranks: slots.reduce(0, +)) {
+        if slots.count == hosts.count,
+            let rank = try? RankPlan(
+                plan, configuration, ranks: slots.reduce(0, +), movesWhileComputing: hosts.count > 1)
+        {
             needs.memoryOfRank = UInt64(rank.memory.total)
         }
         return needs

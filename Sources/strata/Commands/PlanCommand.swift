@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import MixtureOfExperts
 import Planning
 import Runs
 
@@ -12,6 +13,9 @@ struct PlanCommand: ParsableCommand {
             Needs neither data nor memory: nothing is prepared, allocated or trained. Parameters are counted with a vocabulary \
             of data.vocabulary tokens. Routing is taken to be uniform, or as --run measured it.
 
+            With --placement shows where experts would live so that fewer rows travel, after what strata analyze counted of a \
+            run, and writes it with --out for parallel.placement.
+
             With --hosts, --link, --machine or --skew also predicts the time of an update, and proposes ranks × threads, \
             expert-parallel size and wire.
 
@@ -19,6 +23,7 @@ struct PlanCommand: ParsableCommand {
               strata plan configs/m4/smoe-4-4.yaml --ranks 8
               strata plan configs/m4/smoe-4-4.yaml --run runs/m4 --json
               strata plan configs/m4/smoe-4-4.yaml --ranks 8 --hosts 2 --link 1gbit
+              strata plan m4.yaml --ranks 4 --placement runs/m4 --out p.json
               strata plan --paper
             """)
 
@@ -35,6 +40,13 @@ struct PlanCommand: ParsableCommand {
         help: ArgumentHelp("Use the requested capacity and loads that this run measured.", valueName: "run"))
     var measuredRun: String?
 
+    @Option(
+        help: ArgumentHelp("Place experts that gates of this run chose together on one rank.", valueName: "run"))
+    var placement: String?
+
+    @Option(help: ArgumentHelp("With --placement: the file to write.", valueName: "file"))
+    var out: String?
+
     @OptionGroup var stepTime: StepTimeOptions
 
     @Flag(help: "Show the models of the paper beside its figures.")
@@ -45,7 +57,9 @@ struct PlanCommand: ParsableCommand {
 
     func run() throws {
         guard !paper else {
-            guard config == nil, measuredRun == nil, overrides.set.isEmpty, ranks == nil, !stepTime.isAsked else {
+            guard config == nil, measuredRun == nil, placement == nil, out == nil, overrides.set.isEmpty, ranks == nil,
+                !stepTime.isAsked
+            else {
                 throw CommandFailure(.usage, "--paper shows the paper's models: leave the configuration and other options out")
             }
             let report = try PaperReport()
@@ -57,6 +71,8 @@ struct PlanCommand: ParsableCommand {
         let ranks = ranks ?? 1
         try require("--ranks", ranks, in: 1...(stepTime.isAsked ? StepTimeModel.mostRanks : 1_000_000))
         let configuration = try RunConfiguration.load(file: config, overrides: overrides.set)
+        if let placement { return try propose(configuration, ranks: ranks, RunFolder(existing: placement)) }
+        guard out == nil else { throw CommandFailure(.usage, "--out is for what --placement proposes: give both") }
         let measured = try measuredRun.map { try MeasuredRouting(of: RunFolder(existing: $0), for: configuration.model) }
         let model = try ModelPlan(
             configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: measured?.requestedCapacity,
@@ -71,5 +87,16 @@ struct PlanCommand: ParsableCommand {
         }
         let report = PlanReport(model: model, rank: rank, isMeasured: measured != nil, time: time)
         print(json ? try report.json() : report.text, terminator: "")
+    }
+
+    private func propose(_ configuration: RunConfiguration, ranks: Int, _ run: RunFolder) throws {
+        guard measuredRun == nil, !stepTime.isAsked else {
+            throw CommandFailure(.usage, "--placement shows where experts would live: leave --run and what predicts a time out")
+        }
+        let layout = try ParallelLayout(
+            ranks: ranks, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
+        let proposal = try PlacementProposal(of: run, for: configuration.model, layout: layout)
+        if let out { try proposal.file.write(to: out) }
+        print(json ? try proposal.json() : proposal.text, terminator: "")
     }
 }

@@ -291,6 +291,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
 
     private func announce(_ display: ProgressDisplay, _ run: TrainingRun, _ corpus: PreparedCorpus) throws {
         let layout = run.groups.layout, mixture = run.configuration.model.mixture
+        if let path = run.configuration.parallel.placement, run.hasUsualPlaces {
+            display.note(
+                "\(path) is not of groups of \(layout.expertParallel) rank(s): experts have their usual places; "
+                    + "strata plan --placement makes one that is")
+        }
         let experts =
             mixture.map { mixture in
                 let choice = mixture.rule.readsTopK ? "top-\(mixture.topK)" : mixture.routing
@@ -303,6 +308,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                     : ", of which \(NumberText.count(run.model.store.parameters.reduce(0) { $0 + ($1.isTrained ? $1.count : 0) })) "
                         + "are trained; ")
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
+                + (layout.parts == layout.replicas
+                    ? "" : "small strata in \(layout.expertParallel / layout.partSize) copies a group, ")
                 + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")
     }

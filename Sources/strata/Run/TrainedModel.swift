@@ -45,8 +45,8 @@ struct TrainedModel {
             guard try ranks.world.allReduce(stored == nil ? 0 : 1, .minimum) == 1, let stored else { continue }
             var group = alone
             if spreadsExperts {
-                let strata = stored.configuration.model.mixture?.fewestExperts ?? []
-                group = try ParallelGroups(world: ranks.world, expertParallel: nil, strata: strata).experts
+                let mixture = stored.configuration.model.mixture
+                group = try ParallelGroups(world: ranks.world, expertParallel: nil, mixture: mixture).experts
             }
             let model = try ranks.together { () -> TrainedModel? in
                 do {

@@ -1,0 +1,140 @@
+import Evaluation
+import Files
+import Foundation
+import MixtureOfExperts
+import Runs
+import TransformerModel
+
+/// Where experts might live so that those which one gate often sends a token to together are on one rank: the token's row goes there
+/// once. Found from what `strata analyze` counted.
+///
+/// From the usual placement, experts of one stratum in two places change places as long as some pair of them brings more of such tokens
+/// together, the best pair first, and no place gets busier than the busiest was. Every place keeps as many experts of a stratum.
+public struct PlacementProposal: Sendable {
+    public struct Block: Sendable {
+        public let name: String
+        /// Choices that gates made.
+        public let choices: Int
+        /// Pairs of a token's choices at one gate that are of one place, as usual and as proposed.
+        public let usual: Int
+        public let proposed: Int
+        /// The busiest place's choices over the mean of places.
+        public let usualLoad: Double
+        public let proposedLoad: Double
+        /// The place of each expert, by global id.
+        public let places: [Int]
+    }
+
+    public let blocks: [Block]
+    public let expertParallel: Int
+
+    init(blocks: [Block], expertParallel: Int) {
+        self.blocks = blocks
+        self.expertParallel = expertParallel
+    }
+
+    /// - Throws: `RunError` if the run has no analysis that this model can be placed by.
+    public init(of run: RunFolder, for model: ModelConfiguration, layout: ParallelLayout) throws {
+        guard let mixture = model.mixture, mixture.pool == nil, layout.expertParallel > 1,
+            layout.partSize == layout.expertParallel
+        else {
+            throw RunError(
+                .usage,
+                "--placement is for a mixture whose experts are spread over several ranks, each on one of a group: set --ranks, and "
+                    + "parallel.expert_parallel to at most the experts of the smallest stratum")
+        }
+        guard FileManager.default.fileExists(atPath: run.analysis) else {
+            throw RunError(.usage, "\(run.path): must have been analysed; run strata analyze \(run.path) first")
+        }
+        guard let analysis = try? JSONDecoder().decode(RoutingAnalysis.self, from: FileReader(path: run.analysis).contents())
+        else {
+            throw RunError(.data, "\(run.analysis): must be what strata analyze writes, but is not; run it again")
+        }
+        guard let pairs = analysis.gatePairs else {
+            throw RunError(
+                .data,
+                "\(run.analysis): must have gate_pairs, but is of an earlier version; run strata analyze \(run.path) again")
+        }
+        expertParallel = layout.expertParallel
+        blocks = try model.blockNames.map { name in
+            let strata = model.mixture(ofBlock: name)!.strata, experts = strata.reduce(0, +)
+            func isOf(_ side: RoutingAnalysis.Side, _ layer: Int) -> Bool { name == "\(side.rawValue).layers.\(layer).moe" }
+            let own = pairs.filter { isOf($0.side, $0.layer) }, loads = analysis.expertLoad.filter { isOf($0.side, $0.layer) }
+            guard !own.isEmpty, !loads.isEmpty, own.allSatisfy({ $0.isOf(experts) }),
+                loads.allSatisfy({ $0.first.count == experts && $0.second.count == experts })
+            else {
+                throw RunError(
+                    .data, "\(run.analysis): must have \(experts) experts in \(name), but has not: is it of this model?")
+            }
+            var together = [[Int]](repeating: [Int](repeating: 0, count: experts), count: experts)
+            for a in 0..<experts {
+                for b in 0..<experts { together[a][b] = own.reduce(0) { $0 + $1.counts[a][b] + $1.counts[b][a] } }
+            }
+            let load = (0..<experts).map { expert in loads.reduce(0) { $0 + $1.first[expert] + $1.second[expert] } }
+            return Block(
+                name, together: together, load: load,
+                ExpertPlacement(strata: strata, places: layout.expertParallel, widths: mixture.expertWidths))
+        }
+    }
+
+    public var file: PlacementFile {
+        PlacementFile(
+            expertParallel: expertParallel,
+            blocks: Dictionary(
+                uniqueKeysWithValues: blocks.map { block in
+                    (
+                        block.name,
+                        (0..<expertParallel).map { place in block.places.indices.filter { block.places[$0] == place } }
+                    )
+                }))
+    }
+}
+
+extension PlacementProposal.Block {
+    /// `together[a][b]` tokens have both a and b at one gate; `load` are the choices of each expert.
+    init(_ name: String, together: [[Int]], load: [Int], _ usual: ExpertPlacement) {
+        var places = usual.placeOfExpert
+        let stratum = usual.strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
+        func pairs() -> Int {
+            places.indices.reduce(0) { sum, a in
+                sum + places.indices[(a + 1)...].reduce(0) { $0 + (places[a] == places[$1] ? together[a][$1] : 0) }
+            }
+        }
+        var loads = [Int](repeating: 0, count: usual.places)
+        for (expert, place) in places.enumerated() { loads[place] += load[expert] }
+        let most = loads.max() ?? 0, mean = Double(loads.reduce(0, +)) / Double(loads.count), before = pairs()
+        func relative(_ load: Int) -> Double { mean > 0 ? Double(load) / mean : 1 }
+        // at[e][p]: what expert e has in common with those of place p.
+        var at = places.indices.map { expert in
+            (0..<usual.places).map { place in
+                places.indices.reduce(0) { $0 + (places[$1] == place && $1 != expert ? together[expert][$1] : 0) }
+            }
+        }
+        while true {
+            var best = (gain: 0, a: 0, b: 0)
+            for a in places.indices {
+                for b in places.indices[(a + 1)...] where stratum[a] == stratum[b] && places[a] != places[b] {
+                    let (p, q) = (places[a], places[b])
+                    let gain = at[a][q] + at[b][p] - at[a][p] - at[b][q] - 2 * together[a][b]
+                    let moved = load[b] - load[a]
+                    guard gain > best.gain, loads[p] + moved <= most, loads[q] - moved <= most else { continue }
+                    best = (gain, a, b)
+                }
+            }
+            guard best.gain > 0 else { break }
+            let (p, q) = (places[best.a], places[best.b])
+            loads[p] += load[best.b] - load[best.a]
+            loads[q] += load[best.a] - load[best.b]
+            for expert in places.indices {
+                at[expert][p] +=
+                    (expert == best.b ? 0 : together[expert][best.b]) - (expert == best.a ? 0 : together[expert][best.a])
+                at[expert][q] +=
+                    (expert == best.a ? 0 : together[expert][best.a]) - (expert == best.b ? 0 : together[expert][best.b])
+            }
+            (places[best.a], places[best.b]) = (q, p)
+        }
+        self.init(
+            name: name, choices: load.reduce(0, +), usual: before, proposed: pairs(), usualLoad: relative(most),
+            proposedLoad: relative(loads.max() ?? 0), places: places)
+    }
+}
