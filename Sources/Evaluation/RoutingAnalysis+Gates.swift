@@ -28,6 +28,11 @@ extension RoutingAnalysis {
         public var counts: [[Int]]
     }
 
+    /// Whether there is a number of tokens for each expert that adds up with many others; a file may hold anything.
+    public static func areCounts(_ counts: [Int], of experts: Int) -> Bool {
+        counts.count == experts && counts.allSatisfy((0...1 << 36).contains)
+    }
+
     /// Which experts one gate sent tokens to together. gate_pairs.csv has a row for each pair that occurs.
     public struct GatePairs: Codable, Equatable, Sendable {
         public var direction: String
@@ -37,7 +42,9 @@ extension RoutingAnalysis {
         public var counts: [[Int]]
 
         /// Whether it counts pairs of so many experts.
-        public func isOf(_ experts: Int) -> Bool { counts.count == experts && counts.allSatisfy { $0.count == experts } }
+        public func isOf(_ experts: Int) -> Bool {
+            counts.count == experts && counts.allSatisfy { RoutingAnalysis.areCounts($0, of: experts) }
+        }
     }
 
     /// How undecided a gate is: a row of gate_entropy.csv.

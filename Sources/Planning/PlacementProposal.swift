@@ -61,7 +61,9 @@ public struct PlacementProposal: Sendable {
             func isOf(_ side: RoutingAnalysis.Side, _ layer: Int) -> Bool { name == "\(side.rawValue).layers.\(layer).moe" }
             let own = pairs.filter { isOf($0.side, $0.layer) }, loads = analysis.expertLoad.filter { isOf($0.side, $0.layer) }
             guard !own.isEmpty, !loads.isEmpty, own.allSatisfy({ $0.isOf(experts) }),
-                loads.allSatisfy({ $0.first.count == experts && $0.second.count == experts })
+                loads.allSatisfy({
+                    RoutingAnalysis.areCounts($0.first, of: experts) && RoutingAnalysis.areCounts($0.second, of: experts)
+                })
             else {
                 throw RunError(
                     .data, "\(run.analysis): must have \(experts) experts in \(name), but has not: is it of this model?")
