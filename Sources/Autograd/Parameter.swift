@@ -169,14 +169,14 @@ public final class Parameter {
     /// Packs the values if `use` says that products need them so: in 32 bits in their place, in 8 elsewhere, and the store's memory
     /// is let go.
     func packForInference(_ context: ComputeContext, _ precision: PackedWeights.Precision) {
-        let value = value
+        let (value, _, lanes) = materialized
         if use != .elements {
             packed = PackedWeights(context, value, precision: precision, overwriting: use == .factor)
         }
         switch (use, precision) {
         case (.factor, _): storage = nil
-        case (_, .float32): storage = (value, [], GradientLanes(1))
-        case (_, .int8): storage = (context.copy(value), [], GradientLanes(1))
+        case (_, .float32): storage = (value, [], lanes)
+        case (_, .int8): storage = (context.copy(value), [], lanes)
         }
     }
 

@@ -1,7 +1,7 @@
 import TensorCore
 
-/// All parameters that a rank holds, in a flat buffer for each placement: the replicated ones, which are the same on every rank, and the
-/// experts'. Gradient sums, optimizer and checkpoints work on the buffers.
+/// All parameters that a rank holds, in a flat buffer for each placement: the replicated ones, which are the same on every rank,
+/// and the experts'. Gradient sums, optimizer and checkpoints work on the buffers.
 public final class ParameterStore {
     /// One placement's parameters: values [1, n], those that are trained first, then matrices that are derived, then frozen
     /// parameters, each part in the order they were added, and gradients of the former two.
@@ -85,9 +85,9 @@ public final class ParameterStore {
     /// Everything that has gradients.
     public var summed: [Parameter] { parameters.filter(\.isTrained) + derived.map(\.matrix).filter(\.isTrained) }
 
-    /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the
-    /// store is for inference with values that are loaded. `sources` are the ranks whose rows parameters of a placement see, `lanes` the
-    /// token groups that a rank runs in turns; `isTrained` says of a slice's name whether training changes it, of all slices of a
+    /// Reserves the buffers and draws the initial values. Without a seed there are no values yet and no gradients: the store is for
+    /// inference with values that are loaded. `sources` are the ranks whose rows parameters of a placement see, `lanes` the token
+    /// groups that a rank runs in turns; `isTrained` says of a slice's name whether training changes it, of all slices of a
     /// parameter alike.
     public func materialize(
         _ context: ComputeContext, seed: UInt64?, sources: (ParameterPlacement) -> Int = { _ in 1 }, lanes: Int = 1,

@@ -30,7 +30,8 @@ public struct CheckpointSummary {
         bytes = manifest?.files.reduce(0) { $0 + $1.size } ?? 0
     }
 
-    /// The summaries of all committed checkpoints in a folder, by step. Where a training removes one meanwhile, the folder is listed again.
+    /// The summaries of all committed checkpoints in a folder, by step. Where a training removes one meanwhile, the folder is
+    /// listed again.
     ///
     /// - Throws: `FileError` if the folder cannot be listed.
     public static func all(_ directory: String) throws -> [CheckpointSummary] {

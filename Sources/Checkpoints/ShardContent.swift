@@ -54,8 +54,7 @@ struct ShardContent: Sendable {
                 let isOwner =
                     switch placement {
                     case .replicated: location.range.lowerBound * groups.world.size / max(values.count, 1) == groups.world.rank
-                    case .expert: groups.replica == 0
-                    case .copiedExpert: groups.copies.rank == 0
+                    case .expert, .copiedExpert: groups.holders(placement).rank == 0
                     }
                 if isOwner { add("", values, from: 0, location.range) }
                 let held = own.map { location.range.clamped(to: $0) } ?? (isOwner ? location.range.clamped(to: trained) : 0..<0)

@@ -32,9 +32,9 @@ public protocol PendingCollective: AnyObject {
 /// An ordered group of ranks and the collective operations among them, named as in the MPI standard's chapter on collectives.
 ///
 /// Every rank of the group calls the same operations in the same order, each from one thread at a time: that which made the
-/// communicator, or where messages move while a rank computes also others. Two backends conform: ranks as threads of one process, and MPI. Results are deterministic: reductions combine
-/// in rank order, 0 first, or in the order that they are given, so that the same inputs on the same number of ranks give the
-/// same bits on both.
+/// communicator, or where messages move while a rank computes also others. Two backends conform: ranks as threads of one process,
+/// and MPI. Results are deterministic: reductions combine in rank order, 0 first, or in the order that they are given, so that the
+/// same inputs on the same number of ranks give the same bits on both.
 ///
 /// Every operation throws `CollectiveError` if a peer has failed or disagrees on sizes.
 public protocol Communicator: AnyObject {

@@ -15,12 +15,14 @@ public enum SimulatedCluster {
         let group = SimulatedGroup(world: world, members: Array(0..<ranks))
         // The threads are joined before this function returns, whatever happens.
         return try withoutActuallyEscaping(body) { body in
-            let outcomes = (0..<ranks).map { _ in Outcome<Result>() }
+            let outcomes = (0..<ranks).map { rank in
+                ThreadOutcome { try body(SimulatedCommunicator(group: group, position: rank)) }
+            }
             var threads: [SystemThread] = []
             for (rank, outcome) in outcomes.enumerated() {
                 let thread = SystemThread(stackSize: SystemThread.rankStackSize) {
-                    outcome.value = Swift.Result { try body(SimulatedCommunicator(group: group, position: rank)) }
-                    switch outcome.value! {
+                    outcome.run()
+                    switch outcome.result! {
                     case .success: world.finish(rank)
                     case let .failure(error): world.fail(rank, reason: "\(error)")
                     }
@@ -29,7 +31,7 @@ public enum SimulatedCluster {
                     let error = CollectiveError.transport(
                         operation: "run", rank: rank,
                         detail: "the system refuses a thread (\(String(cString: strerror(errno)))); simulate fewer ranks")
-                    outcome.value = .failure(error)
+                    outcome.fail(error)
                     world.fail(rank, reason: "\(error)")
                     break
                 }
@@ -40,19 +42,14 @@ public enum SimulatedCluster {
         }
     }
 
-    private static func results<Result>(_ outcomes: [Outcome<Result>], _ world: SimulatedWorld) throws -> [Result] {
+    private static func results<Result>(_ outcomes: [ThreadOutcome<Result>], _ world: SimulatedWorld) throws -> [Result] {
         var consequence: (any Error)?
         for (rank, outcome) in outcomes.enumerated() {
-            guard case let .failure(error) = outcome.value else { continue }
+            guard case let .failure(error) = outcome.result else { continue }
             if !world.wasTold(rank) { throw error }
             consequence = consequence ?? error
         }
         if let consequence { throw consequence }
-        return try outcomes.map { try $0.value!.get() }
-    }
-
-    /// Written by the rank's thread, read after it has been joined.
-    private final class Outcome<Value>: @unchecked Sendable {
-        var value: Swift.Result<Value, any Error>?
+        return try outcomes.map { try $0.result!.get() }
     }
 }

@@ -20,8 +20,8 @@ public struct ChrF: CorpusMetric {
         "nrefs:1|case:mixed|eff:yes|nc:6|nw:\(wordOrder)|space:no|version:strata-\(version)"
     }
 
-    /// Counts of each segment and order: n-grams of the hypothesis, those of the reference, and common ones. Where the reference has none,
-    /// the hypothesis's do not count.
+    /// Counts of each segment and order: n-grams of the hypothesis, those of the reference, and common ones. Where the reference
+    /// has none, the hypothesis's do not count.
     public func statistics(hypotheses: [String], references: [String]) -> [[Double]] {
         precondition(hypotheses.count == references.count, "a reference for each hypothesis")
         var counter = NGramCounter()

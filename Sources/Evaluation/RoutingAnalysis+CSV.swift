@@ -32,13 +32,13 @@ extension RoutingAnalysis {
                 "co_activation.csv",
                 Self.csv(
                     "direction,side,layer,earlier_expert,later_expert,tokens",
-                    coActivation.flatMap { Self.pairLines($0.direction, $0.side, $0.layer, $0.counts) })
+                    coActivation.flatMap(Self.pairLines))
             ),
             (
                 "gate_pairs.csv",
                 Self.csv(
                     "direction,side,layer,expert,other_expert,tokens",
-                    (gatePairs ?? []).flatMap { Self.pairLines($0.direction, $0.side, $0.layer, $0.counts) })
+                    (gatePairs ?? []).flatMap(Self.pairLines))
             ),
             (
                 "gate_entropy.csv",
@@ -95,10 +95,10 @@ extension RoutingAnalysis {
         }
     }
 
-    private static func pairLines(_ direction: String, _ side: Side, _ layer: Int, _ counts: [[Int]]) -> [String] {
-        counts.enumerated().flatMap { expert, row in
+    private static func pairLines(_ pairs: ExpertPairs) -> [String] {
+        pairs.counts.enumerated().flatMap { expert, row in
             row.enumerated().filter { $1 > 0 }.map { other, count in
-                "\(direction),\(side.rawValue),\(layer),\(expert),\(other),\(count)"
+                "\(pairs.direction),\(pairs.side.rawValue),\(pairs.layer),\(expert),\(other),\(count)"
             }
         }
     }

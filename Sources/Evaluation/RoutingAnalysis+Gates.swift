@@ -18,27 +18,17 @@ extension RoutingAnalysis {
         public var confidence: [Double]?
     }
 
-    /// Which experts tokens were sent to together. co_activation.csv has a row for each pair that occurs.
-    public struct CoActivation: Codable, Equatable, Sendable {
-        public var direction: String
-        public var side: Side
-        public var layer: Int
-        /// [a][b], global expert ids: tokens that one gate sent to a, as first or second choice, and a later gate to b. A token
-        /// counts once for each two gates that it passed, with each of their choices.
-        public var counts: [[Int]]
-    }
-
     /// Whether there is a number of tokens for each expert that adds up with many others; a file may hold anything.
     public static func areCounts(_ counts: [Int], of experts: Int) -> Bool {
         counts.count == experts && counts.allSatisfy((0...1 << 36).contains)
     }
 
-    /// Which experts one gate sent tokens to together. gate_pairs.csv has a row for each pair that occurs.
-    public struct GatePairs: Codable, Equatable, Sendable {
+    /// Which experts tokens were sent to together. co_activation.csv and gate_pairs.csv have a row for each pair that occurs.
+    public struct ExpertPairs: Codable, Equatable, Sendable {
         public var direction: String
         public var side: Side
         public var layer: Int
-        /// [a][b], a < b, global expert ids: tokens that one gate sent to both, once for each gate.
+        /// [a][b], global expert ids: tokens that had both.
         public var counts: [[Int]]
 
         /// Whether it counts pairs of so many experts.

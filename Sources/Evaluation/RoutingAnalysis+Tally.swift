@@ -58,15 +58,13 @@ extension RoutingAnalysis {
 
     private mutating func append(_ block: BlockTally, _ direction: String, _ side: Side, _ layer: Int) {
         let experts = block.experts
-        func rows(_ counts: [Int64]) -> [[Int]] {
-            (0..<experts).map { row in counts[row * experts..<(row + 1) * experts].map(Int.init) }
+        func pairs(_ counts: [Int64]) -> ExpertPairs {
+            ExpertPairs(
+                direction: direction, side: side, layer: layer,
+                counts: (0..<experts).map { row in counts[row * experts..<(row + 1) * experts].map(Int.init) })
         }
-        coActivation.append(
-            .init(direction: direction, side: side, layer: layer, counts: rows(block.coActivation)))
-        gatePairs =
-            (gatePairs ?? []) + [
-                .init(direction: direction, side: side, layer: layer, counts: rows(block.gatePairs))
-            ]
+        coActivation.append(pairs(block.coActivation))
+        gatePairs?.append(pairs(block.gatePairs))
         for (gate, sums) in block.gates.enumerated() {
             let tokens = Int(sums.tokens[0])
             expertLoad.append(

@@ -43,9 +43,11 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
     /// Figure 3: every token is in rc_by_token.csv.
     public var tokenExtremes: [TokenExtremes]
     public var expertLoad: [GateLoad]
-    public var coActivation: [CoActivation]
-    /// nil in analyses of before they were kept.
-    public var gatePairs: [GatePairs]?
+    /// a and b: tokens that one gate sent to a, by whichever choice, and a later gate to b. A token counts once for each two gates
+    /// that it passed, with each of their choices.
+    public var coActivation: [ExpertPairs]
+    /// a < b: tokens that one gate sent to both, once for each gate. nil in analyses of before they were kept.
+    public var gatePairs: [ExpertPairs]?
     public var gateEntropy: [GateEntropy]
     public var drops: [GateDrops]
     /// The experts of each block that exist; nil where they neither come nor go while training.
@@ -56,7 +58,8 @@ public struct RoutingAnalysis: Codable, Equatable, Sendable {
         frequencySource: FrequencySource,
         minimumCount: Int, average: Sides = Sides(encoder: 0, decoder: 0), rcByDirection: [DirectionCapacity] = [],
         rcByBlock: [BlockCapacity] = [], tokenExtremes: [TokenExtremes] = [], expertLoad: [GateLoad] = [],
-        coActivation: [CoActivation] = [], gatePairs: [GatePairs] = [], gateEntropy: [GateEntropy] = [], drops: [GateDrops] = []
+        coActivation: [ExpertPairs] = [], gatePairs: [ExpertPairs] = [], gateEntropy: [GateEntropy] = [],
+        drops: [GateDrops] = []
     ) {
         self.step = step
         self.text = text

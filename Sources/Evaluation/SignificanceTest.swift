@@ -43,7 +43,8 @@ public enum SignificanceTest: String, CaseIterable, Sendable {
         }
     }
 
-    /// Paired bootstrap resampling, computed as sacreBLEU does, in 32 bits: sums of counts, scores, and for a metric whose scores are such numbers, their mean.
+    /// Paired bootstrap resampling, computed as sacreBLEU does, in 32 bits: sums of counts, scores, and for a metric whose scores
+    /// are such numbers, their mean.
     private func resample<Metric: CorpusMetric>(
         _ metric: Metric, _ statistics: [[Double]], _ baseline: [[Double]], _ difference: Double
     ) -> SignificanceResult {

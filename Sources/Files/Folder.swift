@@ -31,7 +31,8 @@ public enum Folder {
         try create(path)
     }
 
-    /// The name, beside `path`, of what is to become it when it is whole: each process has its own, for others may be writing the same.
+    /// The name, beside `path`, of what is to become it when it is whole: each process has its own, for others may be writing the
+    /// same.
     public static func partial(_ path: String) -> String { "\(path).\(getpid()).partial" }
 
     /// Puts the names that a folder holds on disk, as they are now.

@@ -52,7 +52,7 @@ final class MPIService: @unchecked Sendable {
     /// Runs `body` on a thread of its own and serves it until it returns, whatever is under way then.
     func run<Value>(_ body: () throws -> Value) throws -> Value {
         try withoutActuallyEscaping(body) { body in
-            let computation = Computation(body)
+            let computation = ThreadOutcome(body)
             let thread = SystemThread(stackSize: SystemThread.rankStackSize) { [self] in
                 computation.run()
                 locked { isEnding = true }
@@ -66,20 +66,7 @@ final class MPIService: @unchecked Sendable {
             }
             serve()
             thread.join()
-            return try computation.outcome!.get()
-        }
-    }
-
-    /// Its outcome is read after the thread has been joined.
-    private final class Computation<Value>: @unchecked Sendable {
-        private var body: (() throws -> Value)?
-        private(set) var outcome: Result<Value, any Error>?
-
-        init(_ body: @escaping () throws -> Value) { self.body = body }
-
-        func run() {
-            outcome = Result { try body!() }
-            body = nil
+            return try computation.result!.get()
         }
     }
 

@@ -8,8 +8,9 @@ import TensorCore
 /// Architecture for Pre-trained Language Models", arXiv 2203.01104): W_e = T_1 T_2 C T_4 T_5, where C is large, and shared by the
 /// experts of a block, and the others are small, and an expert's own. Its matrices are computed once an update.
 ///
-/// Parameters `<block>.central.{fc1,fc2}`, dense ones, and `<block>.experts.{e}.{fc1,fc2}.{mpo.{1,2,4,5},bias}`. From nothing (Strata's
-/// own; the paper starts from trained models) C is drawn as Xavier's matrix, of the same norm, and the others are isometries.
+/// Parameters `<block>.central.{fc1,fc2}`, dense ones, and `<block>.experts.{e}.{fc1,fc2}.{mpo.{1,2,4,5},bias}`. From nothing
+/// (Strata's own; the paper starts from trained models) C is drawn as Xavier's matrix, of the same norm, and the others are
+/// isometries.
 public struct FactorisedExperts: ExpertMethod {
     public enum Sharing: String, CaseIterable, Sendable {
         /// All experts of a block have a central tensor in common.
@@ -22,8 +23,8 @@ public struct FactorisedExperts: ExpertMethod {
         public var sharing = Sharing.block
         /// The largest bond; nil: as large as it takes for any matrix.
         public var truncation: Int?
-        /// The probability that an update leaves a central tensor as it is. The paper has such a mask, against the many updates of what
-        /// all experts share; its formula was not seen: this is an assumption.
+        /// The probability that an update leaves a central tensor as it is. The paper has such a mask, against the many updates of
+        /// what all experts share; its formula was not seen: this is an assumption.
         public var centralMask: Float = 0
 
         public init() {}

@@ -17,7 +17,8 @@ public struct CalibrationRows: Sendable {
     }
 
     /// Runs a model over `groups` until each side has `tokens` rows, or there are no more. The rows of all layers are in memory
-    /// together: tokens × layers × d floats. `alone` is a communicator of this rank alone; `progress` is told the groups that are done.
+    /// together: tokens × layers × d floats. `alone` is a communicator of this rank alone; `progress` is told the groups that are
+    /// done.
     ///
     /// - Throws: `CheckpointError` where a parameter cannot be read.
     public init(

@@ -1,10 +1,10 @@
 import MixtureOfExperts
 
 extension MatrixChain {
-    /// The five tensors of a matrix [out, in], and the singular values met at each bond before they are cut, all in double precision:
-    /// decompositions from the left up to the middle, then from the right. The first two tensors are isometries from their last bond,
-    /// the last two from their first. Where bonds are smaller than the matrix needs, the largest singular values are kept, the best cut
-    /// at a bond. The largest entry of each singular vector is positive.
+    /// The five tensors of a matrix [out, in], and the singular values met at each bond before they are cut, all in double
+    /// precision: decompositions from the left up to the middle, then from the right. The first two tensors are isometries from
+    /// their last bond, the last two from their first. Where bonds are smaller than the matrix needs, the largest singular values
+    /// are kept, the best cut at a bond. The largest entry of each singular vector is positive.
     func decomposed(_ matrix: [Float]) -> (tensors: [[Float]], singularValues: [[Double]]) {
         precondition(matrix.count == outputs * inputs, "a matrix of out × in elements")
         var rest = matrix.withUnsafeBufferPointer { reordered($0.baseAddress!) }.map { Double($0) }
@@ -97,8 +97,8 @@ struct SymmetricMatrix {
         self.elements = elements
     }
 
-    /// Eigenvalues, the largest first, and an eigenvector of length 1 for each, whose largest entry is positive (Jacobi's method: turns
-    /// of two axes until nothing is left beside the diagonal).
+    /// Eigenvalues, the largest first, and an eigenvector of length 1 for each, whose largest entry is positive (Jacobi's method:
+    /// turns of two axes until nothing is left beside the diagonal).
     func eigenvectors() -> (values: [Double], vectors: [[Double]]) {
         var a = elements, vectors = [Double](repeating: 0, count: n * n)
         for index in 0..<n { vectors[index * n + index] = 1 }

@@ -91,8 +91,8 @@ struct RouterFit {
         return all > 0 ? held / all : 1
     }
 
-    /// Fits to rows [T, d] with masses [T, E]: Adam, in batches drawn under `key`. The last tenth of the rows is held out: the epoch is
-    /// kept whose best fifth of the experts has most of the mass there.
+    /// Fits to rows [T, d] with masses [T, E]: Adam, in batches drawn under `key`. The last tenth of the rows is held out: the
+    /// epoch is kept whose best fifth of the experts has most of the mass there.
     mutating func fit(_ rows: [Float], masses: [Float], key: RandomKey) {
         let tokens = rows.count / dim, held = tokens / 10, trained = tokens - held
         let heldRows = Array(rows[(trained * dim)...]), heldMasses = Array(masses[(trained * experts)...])

@@ -34,8 +34,8 @@ extension StoredModel {
         return tokens.known
     }
 
-    /// Loads the moments, which were read, for a rank that the parameters were loaded for. What there are none of, new tokens included,
-    /// keeps those that it has.
+    /// Loads the moments, which were read, for a rank that the parameters were loaded for. What there are none of, new tokens
+    /// included, keeps those that it has.
     ///
     /// - Throws: `FileError`.
     public func loadMoments(into state: RankState, tokenizer: Tokenizer) throws {

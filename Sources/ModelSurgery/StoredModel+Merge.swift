@@ -4,9 +4,9 @@ import MixtureOfExperts
 import TransformerModel
 
 extension StoredModel {
-    /// The model whose similar experts are merged into one, group by group of each stratum: the weighted sum of their matrices, hidden
-    /// units first put in the order of the heaviest member's, and of gates' rows. `rows` are what blocks read, `usage` the first choices
-    /// of each expert by global id, by block (`encoder.layers.1.moe`). `report` is told of each block.
+    /// The model whose similar experts are merged into one, group by group of each stratum: the weighted sum of their matrices,
+    /// hidden units first put in the order of the heaviest member's, and of gates' rows. `rows` are what blocks read, `usage` the
+    /// first choices of each expert by global id, by block (`encoder.layers.1.moe`). `report` is told of each block.
     ///
     /// - Throws: `SurgeryError` if the model has no experts of the ordinary kind, or fewer than groups; `FileError`.
     public func merged(
@@ -265,7 +265,8 @@ private struct MergedTensors: NamedTensors {
         }
     }
 
-    /// Σ weight · the element that `pick` finds in each source: whole tensors are read, one after another. A single one stays to the bit.
+    /// Σ weight · the element that `pick` finds in each source: whole tensors are read, one after another. A single one stays to
+    /// the bit.
     private func sum(
         _ sources: [(name: String, weight: Float)], _ elements: Range<Int>, into target: UnsafeMutablePointer<Float>,
         _ pick: (_ values: [Float], _ source: Int, _ element: Int) -> Float

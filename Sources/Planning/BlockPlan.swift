@@ -21,7 +21,8 @@ struct BlockPlan {
     /// Multiply-adds of a row's way through the gate of each stratum of a block.
     let gateProducts: [Double]
 
-    /// `slices` are the parameters of these blocks, and maybe others that are no block's; `derived` the matrices that are computed of them.
+    /// `slices` are the parameters of these blocks, and maybe others that are no block's; `derived` the matrices that are computed
+    /// of them.
     init(
         _ mixture: MixtureConfiguration, count: Int, _ slices: [ParameterSlice], derived: [ParameterSlice],
         isTrained: (String) -> Bool, requestedCapacity: Double?

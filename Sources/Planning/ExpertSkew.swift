@@ -52,8 +52,8 @@ public enum ExpertSkew: Equatable, Sendable {
         }
     }
 
-    /// `total` in proportion to `weights`, each share at most `most`: what goes beyond goes to the others by their weights, or where these
-    /// are 0, to none.
+    /// `total` in proportion to `weights`, each share at most `most`: what goes beyond goes to the others by their weights, or
+    /// where these are 0, to none.
     static func shared(_ total: Double, by weights: [Double], atMost most: Double) -> [Double] {
         var shares = [Double](repeating: 0, count: weights.count), rest = total
         var open = weights.indices.filter { weights[$0] > 0 }

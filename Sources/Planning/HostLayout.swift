@@ -25,7 +25,7 @@ struct HostLayout {
     }
 
     /// A movement of rows from tokens to experts: a rank with tokens (`isActive`) at a place sends each place of its group
-    /// `bytes[own][place]`. The way back is the same in the other direction.
+    /// `bytes[own part][place]`. The way back is the same in the other direction.
     func rows(_ bytes: [[Double]], isActive: [Bool]) -> Traffic {
         var out = [Double](repeating: 0, count: hosts), into = out, most = 0.0
         let places = layout.expertParallel
@@ -33,8 +33,8 @@ struct HostLayout {
             let at = layout.place(ofRank: rank), first = rank - at, own = host(ofRank: rank)
             var sent = 0.0, received = 0.0
             for place in 0..<places where first + place != rank {
-                let leaving = isActive[rank] ? bytes[at][place] : 0
-                let coming = isActive[first + place] ? bytes[place][at] : 0
+                let leaving = isActive[rank] ? bytes[at / layout.partSize][place] : 0
+                let coming = isActive[first + place] ? bytes[place / layout.partSize][at] : 0
                 if host(ofRank: first + place) == own {
                     sent += leaving
                     received += coming
@@ -52,7 +52,7 @@ struct HostLayout {
     func sums(_ placement: ParameterPlacement, bytes: Double) -> Traffic {
         var out = [Double](repeating: 0, count: hosts), within = 0.0
         for rank in 0..<layout.ranks {
-            let elsewhere = Double(peersElsewhere(of: rank, placement)), peers = Double(holders(placement) - 1)
+            let elsewhere = Double(peersElsewhere(of: rank, placement)), peers = Double(layout.holders(placement) - 1)
             guard peers > 0 else { continue }
             out[host(ofRank: rank)] += bytes * elsewhere / peers
             within = max(within, bytes * (peers - elsewhere) / peers)
@@ -60,20 +60,8 @@ struct HostLayout {
         return Traffic(between: out.max() ?? 0, within: within)
     }
 
-    /// Ranks that hold the same parameters.
-    func holders(_ placement: ParameterPlacement) -> Int { layout.ranks / sharing(placement) }
-
-    /// Neighbouring ranks that hold one copy of a placement's parameters.
-    private func sharing(_ placement: ParameterPlacement) -> Int {
-        switch placement {
-        case .replicated: 1
-        case .expert: layout.expertParallel
-        case .copiedExpert: layout.partSize
-        }
-    }
-
     private func peersElsewhere(of rank: Int, _ placement: ParameterPlacement) -> Int {
-        let sharing = sharing(placement)
+        let sharing = layout.sharing(placement)
         guard sharing > 1 else { return layout.ranks - ranksPerHost }
         return stride(from: rank % sharing, to: layout.ranks, by: sharing).count { host(ofRank: $0) != host(ofRank: rank) }
     }

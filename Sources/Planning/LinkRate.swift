@@ -5,9 +5,9 @@ public struct LinkRate: Equatable, Sendable {
     /// Bytes of messages a second.
     public let bytes: Double
 
-    /// The share of a link's bits that rows and gradients get when hosts send to each other at once. Of a full Ethernet frame 94 % are
-    /// a message's; then acknowledgements wait behind the data of their own direction, and what a queue drops is sent again. Exchanges of
-    /// the sizes of a training step reached 0.75 to 0.83 (Docs/Performance.md).
+    /// The share of a link's bits that rows and gradients get when hosts send to each other at once. Of a full Ethernet frame 94 %
+    /// are a message's; then acknowledgements wait behind the data of their own direction, and what a queue drops is sent again.
+    /// Exchanges of the sizes of a training step reached 0.75 to 0.83 (Docs/Performance.md).
     static let payload = 0.8
 
     /// nil unless `text` is a number of kbit, mbit or gbit, as tc writes rates.

@@ -8,8 +8,9 @@ import TransformerModel
 /// Where experts might live so that those which one gate often sends a token to together are on one rank: the token's row goes there
 /// once. Found from what `strata analyze` counted.
 ///
-/// From the usual placement, experts of one stratum in two places change places as long as some pair of them brings more of such tokens
-/// together, the best pair first, and no place gets busier than the busiest was. Every place keeps as many experts of a stratum.
+/// From the usual placement, experts of one stratum in two places change places as long as some pair of them brings more of such
+/// tokens together, the best pair first, and no place gets busier than the busiest was. Every place keeps as many experts of a
+/// stratum.
 public struct PlacementProposal: Sendable {
     public struct Block: Sendable {
         public let name: String
@@ -70,7 +71,7 @@ public struct PlacementProposal: Sendable {
             }
             var together = [[Int]](repeating: [Int](repeating: 0, count: experts), count: experts)
             for a in 0..<experts {
-                for b in 0..<experts { together[a][b] = own.reduce(0) { $0 + $1.counts[a][b] + $1.counts[b][a] } }
+                for b in 0..<experts where b != a { together[a][b] = own.reduce(0) { $0 + $1.counts[a][b] + $1.counts[b][a] } }
             }
             let load = (0..<experts).map { expert in loads.reduce(0) { $0 + $1.first[expert] + $1.second[expert] } }
             return Block(
@@ -93,50 +94,40 @@ public struct PlacementProposal: Sendable {
 }
 
 extension PlacementProposal.Block {
-    /// `together[a][b]` tokens have both a and b at one gate; `load` are the choices of each expert.
+    /// `together[a][b]` tokens have both a and b, others, at one gate; `load` are the choices of each expert.
     init(_ name: String, together: [[Int]], load: [Int], _ usual: ExpertPlacement) {
         var places = usual.placeOfExpert
         let stratum = usual.strata.enumerated().flatMap { Array(repeating: $0.offset, count: $0.element) }
+        func sums(of numbers: [Int]) -> [Int] {
+            var sums = [Int](repeating: 0, count: usual.places)
+            for (expert, place) in places.enumerated() { sums[place] += numbers[expert] }
+            return sums
+        }
         func pairs() -> Int {
             places.indices.reduce(0) { sum, a in
                 sum + places.indices[(a + 1)...].reduce(0) { $0 + (places[a] == places[$1] ? together[a][$1] : 0) }
             }
         }
-        var loads = [Int](repeating: 0, count: usual.places)
-        for (expert, place) in places.enumerated() { loads[place] += load[expert] }
-        let most = loads.max() ?? 0, mean = Double(loads.reduce(0, +)) / Double(loads.count), before = pairs()
+        let most = sums(of: load).max() ?? 0, mean = Double(load.reduce(0, +)) / Double(usual.places), before = pairs()
         func relative(_ load: Int) -> Double { mean > 0 ? Double(load) / mean : 1 }
-        // at[e][p]: what expert e has in common with those of place p.
-        var at = places.indices.map { expert in
-            (0..<usual.places).map { place in
-                places.indices.reduce(0) { $0 + (places[$1] == place && $1 != expert ? together[expert][$1] : 0) }
-            }
-        }
         while true {
+            // What each expert has in common with those of each place. No expert is its own companion.
+            let common = places.indices.map { sums(of: together[$0]) }, loads = sums(of: load)
             var best = (gain: 0, a: 0, b: 0)
             for a in places.indices {
                 for b in places.indices[(a + 1)...] where stratum[a] == stratum[b] && places[a] != places[b] {
                     let (p, q) = (places[a], places[b])
-                    let gain = at[a][q] + at[b][p] - at[a][p] - at[b][q] - 2 * together[a][b]
+                    let gain = common[a][q] + common[b][p] - common[a][p] - common[b][q] - 2 * together[a][b]
                     let moved = load[b] - load[a]
                     guard gain > best.gain, loads[p] + moved <= most, loads[q] - moved <= most else { continue }
                     best = (gain, a, b)
                 }
             }
             guard best.gain > 0 else { break }
-            let (p, q) = (places[best.a], places[best.b])
-            loads[p] += load[best.b] - load[best.a]
-            loads[q] += load[best.a] - load[best.b]
-            for expert in places.indices {
-                at[expert][p] +=
-                    (expert == best.b ? 0 : together[expert][best.b]) - (expert == best.a ? 0 : together[expert][best.a])
-                at[expert][q] +=
-                    (expert == best.a ? 0 : together[expert][best.a]) - (expert == best.b ? 0 : together[expert][best.b])
-            }
-            (places[best.a], places[best.b]) = (q, p)
+            places.swapAt(best.a, best.b)
         }
         self.init(
             name: name, choices: load.reduce(0, +), usual: before, proposed: pairs(), usualLoad: relative(most),
-            proposedLoad: relative(loads.max() ?? 0), places: places)
+            proposedLoad: relative(sums(of: load).max() ?? 0), places: places)
     }
 }

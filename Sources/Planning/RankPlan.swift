@@ -33,8 +33,8 @@ public struct RankPlan {
         public let activations: Int
         /// The copy of its part of a checkpoint, if that is written while training goes on.
         public let snapshot: Int
-        /// Parameters, gradients and moments a second time, while they are made anew for other experts: between updates, when there are
-        /// no activations. nil where experts neither come nor go.
+        /// Parameters, gradients and moments a second time, while they are made anew for other experts: between updates, when there
+        /// are no activations. nil where experts neither come nor go.
         public let remaking: Int?
 
         public var total: Int { parameters + gradients + optimizerState + max(activations, remaking ?? 0) + snapshot }
@@ -87,7 +87,7 @@ public struct RankPlan {
         let isSharded = configuration.parallel.shardOptimizer
         let moments =
             isSharded
-            ? trained / ranks + most(\.trainedOfExpert) { 1 / Double($0 ? layout.parts : layout.replicas) }
+            ? trained / ranks + most(\.trainedOfExpert) { 1 / Double(layout.holders($0 ? .copiedExpert : .expert)) }
             : trained + trainedExperts
         updatedParameters = moments
         let kept = training.averageDecay > 0 ? 3 : 2
@@ -122,6 +122,6 @@ public struct RankPlan {
             }
         }
         summedParameters = summed
-        gradientBytes = ByPlacement { sent(summed[$0], parts[$0], among: layout.sources($0).count) }
+        gradientBytes = ByPlacement { sent(summed[$0], parts[$0], among: layout.holders($0)) }
     }
 }

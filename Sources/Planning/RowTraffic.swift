@@ -30,14 +30,12 @@ struct RowTraffic {
         placement.sharesRows(mixture, visible: mixture.visibleExperts(atStratum: stratum))
     }
 
-    /// Bytes between a token of each place and each place, of all four ways, at the gate of a stratum, to which tokens come as `routing`
-    /// says. `rows` of a token are for each expert.
+    /// Bytes between a token of each part's places, which see the experts alike, and each place, of all four ways, at the gate of a
+    /// stratum, to which tokens come as `routing` says: [part][place]. `rows` of a token are for each expert.
     func bytes(_ rows: [Double], _ routing: UniformRouting, atStratum stratum: Int) -> [[Double]] {
-        // All places of a part see the experts alike.
-        let parts = stride(from: 0, to: placement.places, by: placement.partSize).map {
+        stride(from: 0, to: placement.places, by: placement.partSize).map {
             bytes(rows, routing, atStratum: stratum, seenFrom: $0)
         }
-        return (0..<placement.places).map { parts[$0 / placement.partSize] }
     }
 
     private func bytes(
@@ -59,13 +57,15 @@ struct RowTraffic {
         }
     }
 
-    /// What leaves a place of `bytes[from][to]`, the mean.
+    /// What leaves a place of `bytes[part][place]`, the mean.
     static func leaving(_ bytes: [[Double]]) -> Double {
-        bytes.enumerated().reduce(0) { $0 + $1.element.reduce(0, +) - $1.element[$1.offset] } / Double(bytes.count)
+        let places = bytes[0].count, partSize = places / bytes.count
+        let staying = (0..<places).reduce(0) { $0 + bytes[$1 / partSize][$1] }
+        return bytes.reduce(0) { $0 + $1.reduce(0, +) } / Double(bytes.count) - staying / Double(places)
     }
 
-    /// The share of rows that have one of a place's experts among so many choices, each of them `each`'s: expert after expert, those that
-    /// have none before it choose among the others alone. Of equally busy experts this is exact.
+    /// The share of rows that have one of a place's experts among so many choices, each of them `each`'s: expert after expert,
+    /// those that have none before it choose among the others alone. Of equally busy experts this is exact.
     private static func share(_ each: [Double], choices: Double) -> Double {
         var without = 1.0, passed = 0.0
         for part in each where part > 0 {

@@ -16,7 +16,8 @@ public struct ScalingReport {
     private let source: String
 
     /// From one rank to `ranks`, by doubling, on hosts of as many ranks as `ranks` on `hosts` are: fewer ranks are on fewer hosts.
-    /// Numbers that the configuration's expert-parallel size does not divide are left out. `source` says where the machine's figures come from.
+    /// Numbers that the configuration's expert-parallel size does not divide are left out. `source` says where the machine's
+    /// figures come from.
     ///
     /// - Throws: `PlanningError` or `PlacementError` where nothing can be predicted.
     public init(_ model: StepTimeModel, ranks: Int, hosts: Int, source: String) throws {

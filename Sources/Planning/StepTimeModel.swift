@@ -171,8 +171,8 @@ public struct StepTimeModel {
         let updated = Double(rank.updatedParameters) * (9 + average)
         time.optimizer += float * (updated + Double(rounds - 1) * 4 * summed) / memory
         var moving = 0.0, hidden = 0.0
-        for placement in ParameterPlacement.allCases where layout.holders(placement) > 1 {
-            let bytes = Double(rank.gradientBytes[placement]), peers = layout.holders(placement) - 1
+        for placement in ParameterPlacement.allCases where rank.layout.holders(placement) > 1 {
+            let bytes = Double(rank.gradientBytes[placement]), peers = rank.layout.holders(placement) - 1
             let traffic = layout.sums(placement, bytes: bytes)
             let buckets = (Double(rank.summedParameters[placement]) * float / Double(GradientSynchronizer.bucketBytes)).rounded(
                 .up)

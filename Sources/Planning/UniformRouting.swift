@@ -9,7 +9,8 @@ struct UniformRouting: Equatable {
     let requestedCapacity: Double
     /// By expert, the rows that go to it for a token in evaluation, over all strata that it passes. Of rows in parts, all parts count.
     let evaluatedRows: [Double]
-    /// By stratum of the gate, then by expert, the same in training: the rows of its choices, or where experts choose, what fills them.
+    /// By stratum of the gate, then by expert, the same in training: the rows of its choices, or where experts choose, what fills
+    /// them.
     let trainedRowsOfGate: [[Double]]
 
     /// By expert, those of all gates.
@@ -18,8 +19,8 @@ struct UniformRouting: Equatable {
     var expertsPerToken: Double { evaluatedRows.reduce(0, +) }
     var rowsPerToken: Double { trainedRows.reduce(0, +) }
 
-    /// `requestedCapacity`, as measured, takes the place of the expected one. All tokens enter the first stratum, whatever was measured: of
-    /// every later stratum's arrivals there are in proportion more or less.
+    /// `requestedCapacity`, as measured, takes the place of the expected one. All tokens enter the first stratum, whatever was
+    /// measured: of every later stratum's arrivals there are in proportion more or less.
     init(_ configuration: MixtureConfiguration, requestedCapacity: Double? = nil) {
         let existing = configuration.pool == nil ? nil : Set(configuration.initialExperts)
         let strata = configuration.pool?.initialExperts ?? configuration.strata

@@ -1,15 +1,21 @@
 import Collectives
+import MixtureOfExperts
 import TensorCore
 import Training
 import TransformerModel
 
 extension RunConfiguration {
-    /// Refuses what this machine, or the model, cannot be trained as.
+    /// Refuses what this machine, or the model, cannot be trained as on the ranks of `world`. Not a collective operation.
     ///
-    /// - Throws: `PrecisionError` where the processor cannot compute as configured; `RunError` where `training.train` asks for what the
-    ///   model does not have.
-    public func requireTrainable(vocabulary: Int) throws {
+    /// - Throws: `PrecisionError` where the processor cannot compute as configured; `PlacementError`, `RunError` and `FileError` where the
+    ///   ranks cannot be laid out, run token groups in turns, or have experts as configured; `RunError` where `training.train` asks for what
+    ///   the model does not have.
+    public func requireTrainable(vocabulary: Int, on world: any Communicator) throws {
         try GEMM.checkTraining(in: model.compute)
+        let layout = try ParallelLayout(
+            ranks: world.size, expertParallel: parallel.expertParallel, mixture: model.mixture)
+        _ = try lanes(layout, movesWhileComputing: world.movesWhileComputing)
+        _ = try placements(layout)
         try requireTrainedParameters(vocabulary: vocabulary)
     }
 

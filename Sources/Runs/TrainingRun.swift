@@ -33,7 +33,7 @@ public final class TrainingRun {
         _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
     ) throws {
         self.configuration = configuration
-        try configuration.requireTrainable(vocabulary: vocabulary)
+        try configuration.requireTrainable(vocabulary: vocabulary, on: world)
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
         lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)

@@ -27,9 +27,9 @@ public enum GEMM {
     /// overlap A or B. C is read only to be added to, and nothing between its rows is touched. `epilogue` is then applied to
     /// each element once.
     ///
-    /// Factors are rounded to `precision` first. The same call gives the same bits, wherever the matrices lie. With Strata's kernels an element's bits depend on its row
-    /// of A, its column of B and its value before alone: a product cut into bands in any way has the same, with any of them.
-    /// NaN and infinity propagate as IEEE 754 says.
+    /// Factors are rounded to `precision` first. The same call gives the same bits, wherever the matrices lie. With Strata's
+    /// kernels an element's bits depend on its row of A, its column of B and its value before alone: a product cut into bands in
+    /// any way has the same, with any of them. NaN and infinity propagate as IEEE 754 says.
     public static func multiply(
         using kernels: Kernels = kernels, precision: Precision = .float32, m: Int, n: Int, k: Int, _ a: Factor, _ b: Factor,
         accumulate: Bool = false, epilogue: Epilogue = .none, into c: UnsafeMutablePointer<Float>, stride: Int

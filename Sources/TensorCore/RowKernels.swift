@@ -145,8 +145,9 @@ public enum RowKernels {
         }
     }
 
-    /// From dx, the gradient of `addWeightedSum`'s result: each choice's dweight ← dropout(outputs[slot]) · dx[token] (0 where there is
-    /// no slot), and doutputs[doutputSlots[c]] ← weight · dropout(dx[token]), but for −1. `doutputSlots` nil: as the outputs.
+    /// From dx, the gradient of `addWeightedSum`'s result: each choice's dweight ← dropout(outputs[slot]) · dx[token] (0 where
+    /// there is no slot), and doutputs[doutputSlots[c]] ← weight · dropout(dx[token]), but for −1. `doutputSlots` nil: as the
+    /// outputs.
     public static func weightedSumBackward(
         _ context: ComputeContext, _ sum: WeightedSum, dx: Tensor, outputs: Tensor, into doutputs: Tensor,
         at doutputSlots: [Int32]? = nil
@@ -183,8 +184,8 @@ public enum RowKernels {
         }
     }
 
-    /// out[i] ← weight · dropout(x[indices[i]]), to the bit what `weightedSumBackward` makes of the row: by weights[i], whose key takes
-    /// the place of the mask's.
+    /// out[i] ← weight · dropout(x[indices[i]]), to the bit what `weightedSumBackward` makes of the row: by weights[i], whose key
+    /// takes the place of the mask's.
     public static func weigh(
         _ context: ComputeContext, _ x: Tensor, _ indices: ArraySlice<Int32>, weights: Tensor, mask: DropoutMask,
         into out: Tensor

@@ -1,8 +1,9 @@
 import Autograd
 import TensorCore
 
-/// Adam over those of a rank's parameters that are trained or, sharded, over this rank's share of those that it holds in common with others (the first
-/// stage of ZeRO): the values of the other shares are then for the other ranks to bring. Moments exist for the share alone.
+/// Adam over those of a rank's parameters that are trained or, sharded, over this rank's share of those that it holds in common
+/// with others (the first stage of ZeRO): the values of the other shares are then for the other ranks to bring. Moments exist for
+/// the share alone.
 public final class Adam {
     public let beta1: Float
     public let beta2: Float

@@ -1,6 +1,7 @@
 /// A sum of numbers without rounding: it is the same in any order, and on any number of ranks. Its value is rounded once.
 struct ExactSum: Equatable, Sendable {
-    /// Digits of 32 bits of a fixed-point number that begins at the smallest double, with room for carries: Σ digits[i] · 2^(32 i − 1074).
+    /// Digits of 32 bits of a fixed-point number that begins at the smallest double, with room for carries: Σ digits[i] · 2^(32 i −
+    /// 1074).
     private var digits = [Int64](repeating: 0, count: Self.digitCount)
     /// Numbers that were added since carries were last taken along.
     private var added = 0

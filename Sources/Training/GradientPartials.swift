@@ -2,8 +2,9 @@ import Autograd
 import Collectives
 import TensorCore
 
-/// The gradients of one placement while an update goes on: those of the token groups that run now, source by source and lane by lane, and
-/// the sums of earlier ones, as nodes of the update's tree. There are at most two sums for each level of the tree and source.
+/// The gradients of one placement while an update goes on: those of the token groups that run now, source by source and lane by
+/// lane, and the sums of earlier ones, as nodes of the update's tree. There are at most two sums for each level of the tree and
+/// source.
 final class GradientPartials {
     /// A sum of earlier groups.
     private struct Sum {

@@ -60,8 +60,8 @@ public final class GradientSynchronizer {
         for placement in ParameterPlacement.allCases { try buckets[placement].complete() }
     }
 
-    /// The norm of the whole model's gradient after `sum`: every parameter that is trained counts once, whatever the number of copies. Each
-    /// rank looks at its share. Sums of chunks are added without rounding: which rank has which chunk changes no bit.
+    /// The norm of the whole model's gradient after `sum`: every parameter that is trained counts once, whatever the number of
+    /// copies. Each rank looks at its share. Sums of chunks are added without rounding: which rank has which chunk changes no bit.
     public func norm() throws -> Double {
         var squares = ExactSum()
         for placement in ParameterPlacement.allCases {

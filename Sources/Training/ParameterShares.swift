@@ -1,8 +1,8 @@
 import Autograd
 import Collectives
 
-/// How ranks that hold the same parameters share out the work on those that are trained: about equal runs of the section's elements, which begin
-/// where chunks do, wherever tensors begin. Rank r's is the r-th.
+/// How ranks that hold the same parameters share out the work on those that are trained: about equal runs of the section's
+/// elements, which begin where chunks do, wherever tensors begin. Rank r's is the r-th.
 public struct ParameterShares: Equatable, Sendable {
     public let ranges: [Range<Int>]
 

@@ -78,19 +78,16 @@ struct TokenGroupTree: Equatable {
 extension ParallelLayout {
     /// The ranks whose rows the parameters of each holder see, holder after holder: for dense ones each its own, for experts those
     /// of an expert-parallel group, or for copies of a part of one.
-    public func sources(_ placement: ParameterPlacement) -> [Range<Int>] {
-        switch placement {
-        case .replicated: (0..<ranks).map { $0..<$0 + 1 }
-        case .expert: (0..<replicas).map { $0 * expertParallel..<($0 + 1) * expertParallel }
-        case .copiedExpert: (0..<parts).map { $0 * partSize..<($0 + 1) * partSize }
-        }
+    func sources(_ placement: ParameterPlacement) -> [Range<Int>] {
+        let sharing = sharing(placement)
+        return (0..<holders(placement)).map { $0 * sharing..<($0 + 1) * sharing }
     }
 
     /// The most token groups of a rank in an update of so many.
     public func mostGroups(of tokenGroups: Int) -> Int { (tokenGroups + ranks - 1) / ranks }
 
-    /// Copies of its gradients of a placement that a rank holds in an update of so many token groups, `lanes` of which it runs in turns,
-    /// where it holds most.
+    /// Copies of its gradients of a placement that a rank holds in an update of so many token groups, `lanes` of which it runs in
+    /// turns, where it holds most.
     public func gradientCopies(_ placement: ParameterPlacement, tokenGroups: Int, lanes: Int = 1) -> Int {
         let tree = TokenGroupTree(groups: tokenGroups), rounds = (mostGroups(of: tokenGroups) + lanes - 1) / lanes
         return sources(placement).map { sources in
@@ -108,6 +105,7 @@ extension ParallelLayout {
             return tree.nodes(of: groups[0].lowerBound..<groups[groups.count - 1].upperBound).count
         }.max() ?? 1
     }
+
     /// Which ranks have a token group in each round of an update of so many.
     public func activeRanks(tokenGroups: Int) -> [[Bool]] {
         let tree = TokenGroupTree(groups: tokenGroups), counts = (0..<ranks).map { tree.groups(ofRank: $0, of: ranks).count }

@@ -234,8 +234,8 @@ public final class Trainer {
         pools.map { [MetricFigure(name: "experts_existing", value: Double($0.reduce(0) { $0 + $1.experts.count }))] } ?? []
     }
 
-    /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups.
-    /// `afterRound` is called on all ranks alike, after each; `bleu`, if given, measures the BLEU of the same parameters' translations.
+    /// The loss on held-out groups, group i on rank i mod ranks; ranks without one step along with empty groups. `afterRound` is
+    /// called on all ranks alike, after each; `bleu`, if given, measures the BLEU of the same parameters' translations.
     public func validate(
         _ heldOut: EvaluationGroups, bleu: (() throws -> Double)? = nil, afterRound: () throws -> Void = {}
     ) throws -> ValidationMetrics {

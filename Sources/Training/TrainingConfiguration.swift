@@ -73,8 +73,8 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var shardOptimizer = false
     /// What rows are rounded to on their way between tokens and experts.
     public var wire = WireFormat.float32
-    /// Whether a rank under MPI moves messages on a thread of their own, while it computes; auto: between several hosts, where ranks have
-    /// a processor each.
+    /// Whether a rank under MPI moves messages on a thread of their own, while it computes; auto: between several hosts, where
+    /// ranks have a processor each.
     public var communicationThread = AutomaticChoice.auto
     /// Whether a rank runs two of its token groups in turns, so that one computes while rows of the other travel, which takes the
     /// memory of two; auto: where messages move while a rank computes.

@@ -42,8 +42,8 @@ extension ModelConfiguration {
         ParallelLayout.partSize(of: expertParallel, smallest: mixture?.fewestExperts.min() ?? 1)
     }
 
-    /// What moves the rows of each block. Blocks that have the same experts share it, but for those whose experts' places are given, by
-    /// the blocks' names.
+    /// What moves the rows of each block. Blocks that have the same experts share it, but for those whose experts' places are
+    /// given, by the blocks' names.
     func dispatchers(
         _ expertGroup: any Communicator, experts: [[Int]]?, places: [String: [Int]], wire: WireFormat
     ) -> [any TokenDispatcher] {

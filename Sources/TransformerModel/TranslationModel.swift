@@ -20,9 +20,9 @@ public final class TranslationModel {
     let decoderNorm: LayerNorm
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
-    /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `places` are those of each block's experts, by
-    /// its name; none: the usual ones. `wire` is what rows are rounded to on
-    /// their way to experts and back, `lanes` the token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
+    /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `places` are those of each block's
+    /// experts, by its name; none: the usual ones. `wire` is what rows are rounded to on their way to experts and back, `lanes` the
+    /// token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         seed: UInt64, experts: [[Int]]? = nil, places: [String: [Int]] = [:], wire: WireFormat = .float32, lanes: Int = 1,

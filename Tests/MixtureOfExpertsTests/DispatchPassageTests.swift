@@ -24,8 +24,8 @@ import _TestSupport
         return (plan, context.tensor(normalValues(tokens * 3, seed: seed + 1), rows: tokens, columns: 3))
     }
 
-    /// Every row is computed once, after it has arrived; with enough rows those of a rank and those of others apart, and with few all at
-    /// once. Both bring back the same.
+    /// Every row is computed once, after it has arrived; with enough rows those of a rank and those of others apart, and with few
+    /// all at once. Both bring back the same.
     @Test(arguments: [2, 3, 4, 5], WireFormat.allCases) func rowsAreComputedAsTheyArrive(ranks: Int, wire: WireFormat) throws {
         _ = try SimulatedCluster.run(ranks: ranks) { communicator in
             let context = ComputeContext(threads: 1)

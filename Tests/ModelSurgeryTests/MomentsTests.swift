@@ -56,8 +56,8 @@ import _TinyRuns
         }
     }
 
-    /// A run that is cut in two by its moments' way through memory is the run, to the bit, but for data and schedule, which begin anew:
-    /// so it is compared on several ranks with itself, and its first update with one under other moments.
+    /// A run that is cut in two by its moments' way through memory is the run, to the bit, but for data and schedule, which begin
+    /// anew: so it is compared on several ranks with itself, and its first update with one under other moments.
     @Test func ranksChangeNoBit() throws {
         let folder = TemporaryFolder(), tokenizer = "\(folder.path)/tokenizer.model"
         try TinyCorpus.tokenizerModel.write(to: URL(fileURLWithPath: tokenizer))

@@ -198,8 +198,8 @@ import TransformerModel
         #expect(try RankPlan(two, Self.run(model), ranks: 1).memory.parameters == 4 * two.parameters)
     }
 
-    /// The paper's mixtures of 8 experts of 2048 with one choice, of three matrices; and of two, transformer-base with two choices of 8,
-    /// transformer-big of 16.
+    /// The paper's mixtures of 8 experts of 2048 with one choice, of three matrices; and of two, transformer-base with two choices
+    /// of 8, transformer-big of 16.
     @Test(
         arguments: [
             (768, 2, 768, 41.3333, 2, 3, 2048, 8), (768, 3, 512, 93, 3, 3, 2048, 8), (512, 2, 1792, 17.7143, 2, 2, 2048, 8),
@@ -257,8 +257,8 @@ import TransformerModel
         configuration.parallel.expertParallel = 4
         let plan = try ModelPlan(configuration.model, vocabulary: 1000)
         let rank = try RankPlan(plan, configuration, ranks: 4)
-        // Of six experts a third are copies, half of which are elsewhere, and of the others three quarters; the third that came through
-        // the first stratum go on to the second's.
+        // Of six experts a third are copies, half of which are elsewhere, and of the others three quarters; the third that came
+        // through the first stratum go on to the second's.
         let elsewhere = 1.0 / 3 / 2 + 2.0 / 3 * 3 / 4 + 1.0 / 3 * 3 / 4
         #expect(abs(Double(rank.allToAllBytesPerUpdate) - 6000 * elsewhere * 4 * 4 * 512) <= 1)
         // One copied expert a rank and one of its own, in six blocks; the copy's gradient is a piece, of which half is sent, and the
@@ -295,8 +295,8 @@ import TransformerModel
         let plan = try ModelPlan(configuration.model, vocabulary: 1000)
         let rank = try RankPlan(plan, configuration, ranks: 4)
         // 1,000 tokens a rank and side in each of 6 blocks, with 3 experts, of which half are the other rank's: outputs. Both of a
-        // token's two are there with 12 / 56, of all but these a row travels for each token that wants one there. Six numbers are told of
-        // each choice.
+        // token's two are there with 12 / 56, of all but these a row travels for each token that wants one there. Six numbers are
+        // told of each choice.
         let wanted = 1.0 - 12.0 / 56 + (1.0 - 1.0 / 6) / 2
         func expect(_ configuration: RunConfiguration, _ bytes: Double) throws {
             let planned = try RankPlan(plan, configuration, ranks: 4).allToAllBytesPerUpdate

@@ -271,16 +271,16 @@ private enum Example {
 
     @Test func whatCrossesALink() throws {
         let four = HostLayout(try ParallelLayout(ranks: 4, expertParallel: 4, strata: [4]), hosts: 2)
-        let alike = [[Double]](repeating: [1, 2, 4, 8], count: 4)
+        let alike = [[1, 2, 4, 8.0]]
         // Rank 0 has no tokens. Host 0 sends from rank 1 to places 2 and 3, and gets from ranks 2 and 3 for places 0 and 1.
         let traffic = four.rows(alike, isActive: [false, true, true, true])
         #expect(traffic == HostLayout.Traffic(between: 12, within: 8))
         #expect(four.rows(alike, isActive: [true, false, false, false]) == .init(between: 12, within: 2))
         let pairs = HostLayout(try ParallelLayout(ranks: 4, expertParallel: 2, strata: [4]), hosts: 2)
-        #expect(pairs.rows([[1, 2], [1, 2]], isActive: [true, true, true, true]) == .init(between: 0, within: 2))
+        #expect(pairs.rows([[1, 2]], isActive: [true, true, true, true]) == .init(between: 0, within: 2))
         // Rows of copies stay in their half, and their gradients' other holder is in the other one.
         let halves = HostLayout(try ParallelLayout(ranks: 4, expertParallel: 4, strata: [2, 4]), hosts: 2)
-        let within = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1.0]]
+        let within = [[1, 1, 0, 0], [0, 0, 1, 1.0]]
         #expect(halves.rows(within, isActive: [true, true, true, true]) == .init(between: 0, within: 1))
         #expect(halves.sums(.copiedExpert, bytes: 3) == .init(between: 6, within: 0))
         #expect(halves.sums(.expert, bytes: 3) == .init(between: 0, within: 0))

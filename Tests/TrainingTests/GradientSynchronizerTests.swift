@@ -22,7 +22,7 @@ import _TestSupport
             let expert = store.add(
                 Parameter(vectors: ["e"], countEach: 2, placement: .expert, initializer: .constant(0)))
             let groups = try ParallelGroups(world: world, expertParallel: expertParallel, strata: [2, 2])
-            store.materialize(context, seed: 1, sources: { groups.layout.sources($0)[0].count })
+            store.materialize(context, seed: 1, sources: { groups.layout.sharing($0) })
             dense.gradient.fill(Float(world.rank + 1))
             // As much from every rank of the group.
             for source in 0..<groups.experts.size {

@@ -83,8 +83,8 @@ import _TestSupport
         #expect(try copies(1, groups: 65_536) == [17, 17])
     }
 
-    /// Groups that run in turns have leaves of their own; the last of an odd number is alone. Of six, the second rank's first two are no
-    /// neighbours in the tree.
+    /// Groups that run in turns have leaves of their own; the last of an odd number is alone. Of six, the second rank's first two
+    /// are no neighbours in the tree.
     @Test func copiesOfGradientsInTurns() throws {
         func copies(_ ranks: Int, groups: Int) throws -> [Int] {
             let layout = try ParallelLayout(ranks: ranks, expertParallel: nil, strata: [4, 4])

@@ -282,8 +282,8 @@ public enum DispatchConformance {
             }
         }
 
-        /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row: to the experts one for each token and
-        /// rank that has experts for it, back one for each choice.
+        /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row: to the experts one for each
+        /// token and rank that has experts for it, back one for each choice.
         private func checkConservation(
             _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (told: Int, out: Int, back: Int)
         ) throws {

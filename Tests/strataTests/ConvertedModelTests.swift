@@ -147,8 +147,8 @@ import _TestSupport
         print(json.dumps(found))
         """
 
-    /// Dense, upcycled, trained on two ranks, pruned, evaluated: the library that the format is of reads every file on the way as it was
-    /// written.
+    /// Dense, upcycled, trained on two ranks, pruned, evaluated: the library that the format is of reads every file on the way as
+    /// it was written.
     @Test(.enabled(if: python != nil, "needs a Python with the safetensors library: python3, or what STRATA_TEST_PYTHON names"))
     func anotherReaderOpensEachFileOfTheChain() throws {
         try trainDense()

@@ -4,9 +4,9 @@ extension DispatchPlan {
     /// Rows that experts should get at a time, on average: with fewer, products would cost more than they hide.
     static let fewestRowsAtATime = 32
 
-    /// Sends the rows of `there` to the experts, has `compute` make of rows that have arrived what `back` brings, and sends that, without
-    /// waiting for its arrival. Rows of others are computed as they arrive, and sent back at once; those of this rank while others
-    /// travel. No row's result depends on when it is computed, or with which.
+    /// Sends the rows of `there` to the experts, has `compute` make of rows that have arrived what `back` brings, and sends that,
+    /// without waiting for its arrival. Rows of others are computed as they arrive, and sent back at once; those of this rank while
+    /// others travel. No row's result depends on when it is computed, or with which.
     func pass(
         _ context: ComputeContext, _ there: RowTransit, _ back: RowTransit, compute: ([ExpertRows]) throws -> Void
     ) throws {
@@ -32,8 +32,8 @@ extension DispatchPlan {
         try there.end()
     }
 
-    /// From dx, the gradient of what a weighted sum was added to, the gradients of the outputs as they leave for their experts, those of
-    /// this place's weighted and those of others to be weighted there; and the choices' dweights.
+    /// From dx, the gradient of what a weighted sum was added to, the gradients of the outputs as they leave for their experts,
+    /// those of this place's weighted and those of others to be weighted there; and the choices' dweights.
     public func outputGradients(
         _ context: ComputeContext, _ sum: RowKernels.WeightedSum, dx: Tensor, outputs: Tensor
     ) -> (rows: Tensor, dweights: [Float]) {

@@ -1,15 +1,13 @@
 /// Which place of an expert-parallel group hosts which expert, as one place sees it: every place has a shard of every stratum, ⌊n /
-/// places⌋ or ⌈n / places⌉ of its n experts. Of experts that are equally wide, the j-th lives on place j · places div n. Where widths
-/// differ, those of a stratum are dealt out, the widest first, so that places have about equal widths. A stratum with fewer experts than
-/// there are places is spread so over the places of each part, of which a place uses its own part's copies. Experts that do not exist
-/// have no place.
+/// places⌋ or ⌈n / places⌉ of its n experts. Of experts that are equally wide, the j-th lives on place j · places div n. Where
+/// widths differ, those of a stratum are dealt out, the widest first, so that places have about equal widths. A stratum with fewer
+/// experts than there are places is spread so over the places of each part, of which a place uses its own part's copies. Experts
+/// that do not exist have no place.
 public struct ExpertPlacement: Equatable, Sendable {
     public let strata: [Int]
     public let places: Int
     /// Neighbouring places that share a copy of small strata.
     public let partSize: Int
-    /// The place that sees the experts so.
-    public let viewer: Int
     /// Whether experts have a copy in each part, by global id.
     public let isCopied: [Bool]
     /// Experts of each place: global ids, ascending.
@@ -19,8 +17,9 @@ public struct ExpertPlacement: Equatable, Sendable {
     /// An expert's index among that place's experts, by global id; −1 for one that does not exist.
     public let localIndex: [Int]
 
-    /// `widths` by global id; nil: equal. `existing` are the global ids of the experts that exist, ascending; nil: all. `partSize` nil:
-    /// no stratum has fewer experts than there are places. `given` are the experts' places where somebody else has chosen them.
+    /// `widths` by global id; nil: equal. `existing` are the global ids of the experts that exist, ascending; nil: all. `partSize`
+    /// nil: no stratum has fewer experts than there are places. `viewer` is the place that sees the experts so. `given` are the
+    /// experts' places where somebody else has chosen them.
     public init(
         strata: [Int], places: Int, partSize: Int? = nil, seenFrom viewer: Int = 0, widths: [Int]? = nil,
         existing: [Int]? = nil, given: [Int]? = nil
@@ -38,7 +37,6 @@ public struct ExpertPlacement: Equatable, Sendable {
         self.strata = strata
         self.places = places
         self.partSize = partSize
-        self.viewer = viewer
         // Places in the first part, where experts are copied.
         var placeOfExpert = [Int](repeating: -1, count: first), isCopied = [Bool](repeating: false, count: first)
         for stratum in members where stratum.count < places {

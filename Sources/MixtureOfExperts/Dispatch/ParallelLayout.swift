@@ -1,3 +1,5 @@
+import Autograd
+
 /// Why experts cannot be spread over the ranks as asked.
 public enum PlacementError: Error, Equatable, CustomStringConvertible {
     case notADivisor(expertParallel: Int, ranks: Int)
@@ -93,6 +95,16 @@ public struct ParallelLayout: Equatable, Sendable {
     public var replicas: Int { ranks / expertParallel }
     /// Parts of all groups.
     public var parts: Int { ranks / partSize }
+    /// Neighbouring ranks that have one copy of a placement's parameters together.
+    public func sharing(_ placement: ParameterPlacement) -> Int {
+        switch placement {
+        case .replicated: 1
+        case .expert: expertParallel
+        case .copiedExpert: partSize
+        }
+    }
+    /// Ranks that hold the same parameters of a placement.
+    public func holders(_ placement: ParameterPlacement) -> Int { ranks / sharing(placement) }
     public func place(ofRank rank: Int) -> Int { rank % expertParallel }
     public func replica(ofRank rank: Int) -> Int { rank / expertParallel }
 }

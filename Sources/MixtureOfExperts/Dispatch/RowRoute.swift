@@ -1,6 +1,7 @@
 import Collectives
 
-/// A way of rows between the places: where they are before and after, of each place (and local expert), and in which parts they travel.
+/// A way of rows between the places: where they are before and after, of each place (and local expert), and in which parts they
+/// travel.
 struct RowRoute: Sendable {
     /// Rows before and after.
     let sentRows: Int
@@ -43,9 +44,9 @@ struct RowRoute: Sendable {
     var departing: Int { parts.reduce(0) { $0 + $1.sentRuns.reduce(0) { $0 + $1.count } } }
 }
 
-/// A part of every way between tokens and experts: the experts of one local number, and the places that a place sends to and receives
-/// from. There are at most two groups of peers, for with fewer, computing would begin later, and with more, it would be of few rows at a
-/// time. They are grouped by their distance, so that all places agree.
+/// A part of every way between tokens and experts: the experts of one local number, and the places that a place sends to and
+/// receives from. There are at most two groups of peers, for with fewer, computing would begin later, and with more, it would be of
+/// few rows at a time. They are grouped by their distance, so that all places agree.
 struct PartPeers {
     let expert: Int
     let targets: [Int]

@@ -4,10 +4,10 @@ import TensorCore
 /// What travels where a token may have several experts at one other place. Its row goes there once, and at the place each of these
 /// experts gets a copy; of the gradients that come back for it, the sum of the token's first two choices.
 ///
-/// No bit depends on it. A copy is a copy. A token's gradient is the sum of its choices', in their order: of the first two, a + b = b + a
-/// may be added up anywhere, and is by itself; any later one is added to what is before it, and must wait for that. Outputs come back one
-/// by one: a choice's weighted output is added to the token's row in one rounding, x ← fma(g, y, x), choice after choice, and not to
-/// another output; and the gradient of its weight, ⟨dx, y⟩, needs it at the token.
+/// No bit depends on it. A copy is a copy. A token's gradient is the sum of its choices', in their order: of the first two, a + b =
+/// b + a may be added up anywhere, and is by itself; any later one is added to what is before it, and must wait for that. Outputs
+/// come back one by one: a choice's weighted output is added to the token's row in one rounding, x ← fma(g, y, x), choice after
+/// choice, and not to another output; and the gradient of its weight, ⟨dx, y⟩, needs it at the token.
 struct SharedRows: Sendable {
     /// The tokens of the rows that leave, by place, then by the first of their experts there: once for each other place, and once for
     /// each choice at this one.
@@ -35,8 +35,8 @@ struct SharedRows: Sendable {
 }
 
 extension SharedRows {
-    /// What places tell each other of each choice's row, two numbers: which of the rows that travel there it is a copy of, and the row of
-    /// an expert (both counted from the first between the two places) whose gradient is added to its own.
+    /// What places tell each other of each choice's row, two numbers: which of the rows that travel there it is a copy of, and the
+    /// row of an expert (both counted from the first between the two places) whose gradient is added to its own.
     static let columns = 2
 
     /// What a place knows by itself.
@@ -109,8 +109,8 @@ extension SharedRows {
         }
     }
 
-    /// `notes` are those of the experts' rows, [rows, columns], of which `runs` are each place's; `sumsGradients`: whether gradients are
-    /// added up before they travel.
+    /// `notes` are those of the experts' rows, [rows, columns], of which `runs` are each place's; `sumsGradients`: whether
+    /// gradients are added up before they travel.
     init(_ departures: Departures, notes: [SIMD2<Int32>], runs: [[RowRun]], peers: [PartPeers], place: Int, sumsGradients: Bool)
     {
         var origins = [Int32](repeating: -1, count: notes.count), arriving = runs.map { $0.map { _ in 0 } }, arrived = 0

@@ -11,13 +11,13 @@ public protocol TokenDispatcher: AnyObject {
     var bytesSent: Int { get }
     /// Arranges the rows of a decision, and agrees with the other places on how many come from where.
     func plan(_ context: ComputeContext, _ decision: RoutingDecision) throws -> DispatchPlan
-    /// The way of rows of the plan's `tokens` → rows of this rank's experts, expert after expert [rowsReceived, d]; within an expert by
-    /// source place.
+    /// The way of rows of the plan's `tokens` → rows of this rank's experts, expert after expert [rowsReceived, d]; within an
+    /// expert by source place.
     func toExperts(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
     /// Rows expert after expert → rows of the choices in the plan's order [rowsSent, d], on the ranks they came from.
     func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit
-    /// The way of what `DispatchPlan.outputGradients` made → gradients of the experts' outputs, in the order of `toExperts`, of choices
-    /// weighted by `sum`.
+    /// The way of what `DispatchPlan.outputGradients` made → gradients of the experts' outputs, in the order of `toExperts`, of
+    /// choices weighted by `sum`.
     func gradientsToExperts(
         _ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan, weighted sum: RowKernels.WeightedSum
     ) throws -> RowTransit

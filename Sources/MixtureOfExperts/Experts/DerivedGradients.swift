@@ -3,9 +3,10 @@ import Collectives
 import TensorCore
 
 extension ParameterStore {
-    /// Hands the gradients of derived matrices on to what these are computed of, when they are summed over token groups: contributions
-    /// to a shared parameter are added up in the order of the experts, wherever they are, those of copies once: the first part's, which
-    /// has `partSize` ranks. `isMasked` shared parameters get none. A collective operation of the expert-parallel group.
+    /// Hands the gradients of derived matrices on to what these are computed of, when they are summed over token groups:
+    /// contributions to a shared parameter are added up in the order of the experts, wherever they are, those of copies once: the
+    /// first part's, which has `partSize` ranks. `isMasked` shared parameters get none. A collective operation of the
+    /// expert-parallel group.
     public func handOnGradients(
         _ context: ComputeContext, experts group: any Communicator, partSize: Int,
         isMasked: (any DerivedWeight) -> Bool = { _ in false }

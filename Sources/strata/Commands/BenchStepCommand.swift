@@ -32,15 +32,14 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
         let status = try RankWorld.run(simulatedRanks: simulateRanks) { ranks in
             let configuration = try ranks.together {
                 try require("--steps", steps, in: 1...1_000_000)
-                let configuration = try options.load()
-                try configuration.requireTrainable(vocabulary: configuration.data.vocabulary)
-                return configuration
+                return try options.load()
             }
             let figures = try ranks.computing(configuration.parallel) {
                 try ranks.together {
                     try requireMemory(
                         configuration, vocabulary: configuration.data.vocabulary, ranks: ranks.world.size,
                         movesWhileComputing: ranks.world.movesWhileComputing)
+                    try configuration.requireTrainable(vocabulary: configuration.data.vocabulary, on: ranks.world)
                 }
                 return try StepBenchmark(configuration, steps: steps, profile: profile).measure(
                     ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),

@@ -81,7 +81,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             try requireMemory(
                 configuration, vocabulary: corpus.vocabularySize, ranks: ranks.world.size,
                 movesWhileComputing: ranks.world.movesWhileComputing)
-            try configuration.requireTrainable(vocabulary: corpus.vocabularySize)
+            try configuration.requireTrainable(vocabulary: corpus.vocabularySize, on: ranks.world)
         }
         let lock = try ranks.lock(folder, display)
         defer { withExtendedLifetime(lock) {} }

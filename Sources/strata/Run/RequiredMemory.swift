@@ -7,15 +7,12 @@ import TensorCore
 /// Refuses a model that this machine has no room for, before memory is taken. `movesWhileComputing`: whether messages do.
 ///
 /// - Throws: `CommandFailure` if what a rank holds of the model is more than the machine's memory, or with its token groups'
-///   activations, which are an estimate, more than twice that; `PlacementError`, `RunError` and `FileError` if the ranks cannot be laid out, run token
-///   groups, or have experts as configured.
+///   activations, which are an estimate, more than twice that; `PlacementError` if the ranks cannot be laid out as configured.
 func requireMemory(
     _ configuration: RunConfiguration, vocabulary: Int, ranks: Int, movesWhileComputing: Bool = false
 ) throws {
     let model = try ModelPlan(configuration.model, vocabulary: vocabulary, trained: configuration.training.trained)
     let plan = try RankPlan(model, configuration, ranks: ranks, movesWhileComputing: movesWhileComputing)
-    _ = try configuration.lanes(plan.layout, movesWhileComputing: movesWhileComputing)
-    _ = try configuration.placements(plan.layout)
     let held = plan.memory.parameters + plan.memory.gradients + plan.memory.optimizerState
     let besides = max(plan.memory.activations, plan.memory.remaking ?? 0)
     let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(besides)
