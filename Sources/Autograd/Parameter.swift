@@ -2,7 +2,7 @@ import TensorCore
 
 /// Where copies of a parameter live.
 public enum ParameterPlacement: CaseIterable, Sendable {
-    /// One copy on every rank; its gradient is summed over all of them.
+    /// One copy on every rank; its gradient is summed over all of them. So are dense layers, and experts that are replicated.
     case replicated
     /// One copy in every expert-parallel group, on the rank that owns the expert; its gradient is summed over those copies.
     case expert
@@ -139,11 +139,11 @@ public final class Parameter {
     public var value: Tensor { materialized.value }
     public var gradient: Tensor { gradient(source: 0) }
     /// The gradient of what comes from one source, of an expert's parameter, in the lane that is at work; dense parameters have one
-    /// source, 0.
+    /// source, 0, and so have replicated experts, whose rows are all this rank's.
     public func gradient(source: Int) -> Tensor {
         let (_, gradients, lanes) = materialized, sources = gradients.count / lanes.count
         precondition(
-            sources > 0 && (source < sources || placement == .copiedExpert),
+            sources > 0 && (source < sources || placement != .expert),
             "\(slices[0].name) has gradients of \(sources) sources, but source \(source) is asked for")
         // A copy sees the ranks of its part of the group alone, which are neighbours, as many as there are sources.
         return gradients[source % sources * lanes.count + lanes.current]

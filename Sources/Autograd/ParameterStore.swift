@@ -30,8 +30,8 @@ public final class ParameterStore {
     public private(set) var derived: [any DerivedWeight] = []
     private var sections: ByPlacement<Section>?
     private var lanes = GradientLanes(1)
-    /// Whether experts that are added have copies in a group.
-    private var copiesExperts = false
+    /// Where copies of experts that are added live.
+    private var copies = ParameterPlacement.expert
     private let precision: GEMM.Precision
     private var pool: WorkerPool?
 
@@ -59,13 +59,13 @@ public final class ParameterStore {
     }
 
     private func place(_ parameter: Parameter) {
-        if copiesExperts, parameter.placement == .expert { parameter.placement = .copiedExpert }
+        if parameter.placement == .expert { parameter.placement = copies }
     }
 
-    /// What `build` makes of an expert that has copies in a group, or, where `isCopied` is false, has none.
-    public func addingExpert<Result>(isCopied: Bool, _ build: () -> Result) -> Result {
-        copiesExperts = isCopied
-        defer { copiesExperts = false }
+    /// What `build` makes of an expert whose copies live so.
+    public func addingExpert<Result>(_ copies: ParameterPlacement, _ build: () -> Result) -> Result {
+        self.copies = copies
+        defer { self.copies = .expert }
         return build()
     }
 

@@ -31,6 +31,9 @@ public struct CheckpointManifest: Codable, Equatable, Sendable {
     /// The experts of each block that exist, and what is recorded of them; nil where they neither come nor go.
     public var pools: [ExpertPool]?
 
+    /// The experts of each block of which every rank is to have a copy; nil: none. No bit of a training depends on it.
+    public var replicated: [String: [Int]]?
+
     /// The best validation, and the validations since.
     public struct Patience: Codable, Equatable, Sendable {
         /// `training.patience_metric`; nil: loss.

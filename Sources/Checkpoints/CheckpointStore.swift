@@ -73,8 +73,8 @@ public final class CheckpointStore {
     /// - Throws: `CheckpointError.notWritten`, the same on every rank, if nothing can be written at all.
     public func begin(
         step: Int, applied: Int? = nil, earlierUpdates: Int = 0, seed: UInt64, validationLoss: Double?,
-        patience: CheckpointManifest.Patience? = nil, pools: [ExpertPool]? = nil, state: RankState, isSound: Bool = true,
-        copying: Bool
+        patience: CheckpointManifest.Patience? = nil, pools: [ExpertPool]? = nil, replicated: [String: [Int]] = [:],
+        state: RankState, isSound: Bool = true, copying: Bool
     ) throws {
         precondition(pending == nil, "one save at a time")
         finishPruning()
@@ -92,6 +92,7 @@ public final class CheckpointStore {
         manifest.earlierUpdates = earlierUpdates == 0 ? nil : earlierUpdates
         manifest.patience = patience
         manifest.pools = pools
+        manifest.replicated = replicated.isEmpty ? nil : replicated
         pending = PendingSave(manifest: manifest, start: start)
         guard !content.parts.isEmpty else { return }
         let path = "\(partial)/\(Self.shardName(groups.world.rank))"

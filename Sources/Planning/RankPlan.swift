@@ -68,7 +68,7 @@ public struct RankPlan {
                 zip(plan.kinds, placements).reduce(0.0) { sum, kind in
                     let numbers = ofExpert(kind.0)
                     return kind.1.expertsOfPlace[place].reduce(sum) {
-                        $0 + Double(kind.0.count * numbers[$1]) * times(kind.1.isCopied[$1])
+                        $0 + Double(kind.0.count * numbers[$1]) * times(kind.1.copies[$1] == .copiedExpert)
                     }
                 }
             }

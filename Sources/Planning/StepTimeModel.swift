@@ -136,7 +136,7 @@ public struct StepTimeModel {
                     for expert in experts where rows[expert] > 0 {
                         let count = work.tokens * rows[expert]
                         time.rowMessageBytes = max(time.rowMessageBytes, count * rowTraffic.rowBytes)
-                        let all = (placement.isCopied[expert] ? busiestOfPart : busiest) * count
+                        let all = (placement.copies[expert] == .copiedExpert ? busiestOfPart : busiest) * count
                         seconds[place] +=
                             all * work.ofRow[kind][expert] / (machine.expertSpeed(dim: dim, rows: all) * speed)
                     }

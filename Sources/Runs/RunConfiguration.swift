@@ -77,6 +77,9 @@ public struct RunConfiguration: Equatable, Sendable {
                 configuration.model.mixture?.pool == nil || configuration.training.trained == .all, "training.train",
                 "model.moe.expert_pool",
                 text: "must be all where experts come and go (model.moe.expert_pool): those that come are trained")
+            problems.require(
+                configuration.model.mixture?.pool == nil || configuration.parallel.replicas == .off, "parallel.replicas",
+                "model.moe.expert_pool", text: "must be off where experts come and go (model.moe.expert_pool), but is auto")
             if let mixture = configuration.model.mixture, let ranks = configuration.parallel.expertParallel {
                 let limit = mixture.expertParallelLimit
                 problems.require(

@@ -31,13 +31,16 @@ public final class TrainingCoordinator {
     private let bleu: (() throws -> Double)?
     /// The first rank's alone.
     private let log: MetricsLog?
+    /// When training was started, from which on `training.max_minutes` count.
+    private let started: ContinuousClock.Instant
     private var failedSaves = 0
     /// How the validations went, where training is to end when they no longer improve.
     private var patience: CheckpointManifest.Patience?
 
     public init(
         trainer: Trainer, checkpoints: CheckpointStore, cadence: CheckpointConfiguration, heldOut: EvaluationGroups?,
-        bleu: (() throws -> Double)? = nil, log: MetricsLog?, patience: CheckpointManifest.Patience? = nil
+        bleu: (() throws -> Double)? = nil, log: MetricsLog?, patience: CheckpointManifest.Patience? = nil,
+        started: ContinuousClock.Instant = .now
     ) {
         self.trainer = trainer
         self.checkpoints = checkpoints
@@ -45,6 +48,7 @@ public final class TrainingCoordinator {
         self.heldOut = heldOut
         self.bleu = bleu
         self.log = log
+        self.started = started
         let metric = trainer.configuration.patienceMetric
         if trainer.configuration.patience > 0 {
             self.patience = patience.flatMap { $0.isOf(metric) ? $0 : nil } ?? .init(metric)
@@ -71,7 +75,7 @@ public final class TrainingCoordinator {
         let start = ContinuousClock.now, first = trainer.update
         if isExhausted { return .patience }
         while trainer.update < configuration.updates {
-            let minutes = (ContinuousClock.now - start) / .seconds(60)
+            let minutes = (ContinuousClock.now - started) / .seconds(60)
             let isOverdue = configuration.maxMinutes > 0 && minutes >= configuration.maxMinutes
             var (metrics, stop) = try trainer.step(isInterrupted: isInterrupted(), isOverdue: isOverdue)
             metrics.secondsLeft = secondsLeft(since: start, after: first)
@@ -95,7 +99,7 @@ public final class TrainingCoordinator {
             if isLast || end != nil {
                 if !metrics.skipped || isSound(validation) { try saveLast(validation, report) } else { try settle(report) }
             } else if isDue(cadence.every), !metrics.skipped {
-                try save(validation, report)
+                if try save(validation, replicas: trainer.nextReplicas(), report) { end = .replicasChanged }
             }
             if let end, !isLast { return end }
         }
@@ -107,7 +111,8 @@ public final class TrainingCoordinator {
     private func secondsLeft(since start: ContinuousClock.Instant, after first: Int) -> Double {
         let configuration = trainer.configuration, elapsed = (ContinuousClock.now - start) / .seconds(1)
         let left = elapsed / Double(trainer.update - first) * Double(configuration.updates - trainer.update)
-        return configuration.maxMinutes > 0 ? max(0, min(left, configuration.maxMinutes * 60 - elapsed)) : left
+        guard configuration.maxMinutes > 0 else { return left }
+        return max(0, min(left, configuration.maxMinutes * 60 - (ContinuousClock.now - started) / .seconds(1)))
     }
 
     /// Whether it shows that training can go on from the state as it is. A skipped update shows that it cannot, or nothing: its
@@ -142,15 +147,22 @@ public final class TrainingCoordinator {
         if wasComplete, let failure = log.failure { try report(.metricsFailed(failure)) }
     }
 
-    /// Training waits here only for a save before this one that is still under way.
-    private func save(_ validation: ValidationMetrics?, _ report: (TrainingEvent) throws -> Void) throws {
+    /// Training waits here only for a save before this one that is still under way, and for one that it is to go on from.
+    ///
+    /// - Parameter replicas: the experts that are to have copies, where they are to be others.
+    /// - Returns: whether training is to go on from this checkpoint, with these.
+    private func save(
+        _ validation: ValidationMetrics?, replicas: [String: [Int]]?, _ report: (TrainingEvent) throws -> Void
+    ) throws -> Bool {
         try settle(report)
+        let failedBefore = failedSaves
         do {
-            try begin(validation, copying: cadence.asynchronous, report)
-            if !cadence.asynchronous { try settle(report) }
+            try begin(validation, replicas: replicas, copying: cadence.asynchronous && replicas == nil, report)
+            if !cadence.asynchronous || replicas != nil { try settle(report) }
         } catch let error as CheckpointError {
             try note(.failure(error), report)
         }
+        return replicas != nil && failedSaves == failedBefore
     }
 
     /// What training ends with must be written.
@@ -163,7 +175,8 @@ public final class TrainingCoordinator {
     }
 
     private func begin(
-        _ validation: ValidationMetrics?, copying: Bool, _ report: (TrainingEvent) throws -> Void
+        _ validation: ValidationMetrics?, replicas: [String: [Int]]? = nil, copying: Bool,
+        _ report: (TrainingEvent) throws -> Void
     ) throws {
         // A run that goes on from the checkpoint finds the lines of all updates before it.
         try log(report) { $0.sync() }
@@ -171,6 +184,7 @@ public final class TrainingCoordinator {
             step: trainer.update, applied: trainer.applied, earlierUpdates: trainer.earlierUpdates,
             seed: trainer.configuration.seed,
             validationLoss: validation?.validLoss, patience: patience, pools: trainer.pools,
+            replicated: replicas ?? trainer.model.replicated,
             state: RankState(store: trainer.model.store, optimizer: trainer.optimizer, average: trainer.average),
             isSound: isSound(validation), copying: copying)
     }

@@ -15,6 +15,8 @@ public final class TrainingRun {
     private let lanes: Int
     /// The places of experts in their group, by block; none: the usual ones.
     private let places: [String: [Int]]
+    /// The experts that every rank has while others are spread, by block.
+    private var replicated: [String: [Int]] = [:]
     /// What the trainer begins with: until it is made.
     private var first: State?
     private var made: Trainer?
@@ -38,8 +40,13 @@ public final class TrainingRun {
             world: world, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
         lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)
         places = try configuration.placements(groups.layout)
-        first = State(
-            configuration, vocabulary: vocabulary, context: context, groups, places: places, lanes: lanes, experts: nil)
+        first = state(vocabulary: vocabulary, context: context, experts: nil)
+    }
+
+    private func state(vocabulary: Int, context: ComputeContext, experts: [[Int]]?) -> State {
+        State(
+            configuration, vocabulary: vocabulary, context: context, groups, places: places, replicated: replicated,
+            lanes: lanes, experts: experts)
     }
 
     /// Model, optimizer and average.
@@ -51,13 +58,13 @@ public final class TrainingRun {
         /// `experts` that exist, by block; nil: those that do at first.
         init(
             _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups,
-            places: [String: [Int]], lanes: Int, experts: [[Int]]?
+            places: [String: [Int]], replicated: [String: [Int]], lanes: Int, experts: [[Int]]?
         ) {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
-                seed: training.seed, experts: experts, places: places, wire: configuration.parallel.wire, lanes: lanes,
-                isTrained: training.trained.contains)
+                seed: training.seed, experts: experts, places: places, replicated: replicated,
+                wire: configuration.parallel.wire, lanes: lanes, isTrained: training.trained.contains)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
                 epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
@@ -84,11 +91,21 @@ public final class TrainingRun {
 
     /// Has the model have these experts, by block, where they are others; its parameters are then to be loaded.
     public func begin(with experts: [[Int]]) {
-        guard experts != model.blocks.map(\.placement.existing) else { return }
+        if experts != model.blocks.map(\.placement.existing) { remake(experts: experts) }
+    }
+
+    /// Has every rank have these experts, by block, while others are spread; the model's parameters are then to be loaded.
+    public func begin(replicating replicated: [String: [Int]]) {
+        guard replicated != model.replicated else { return }
+        self.replicated = replicated
+        remake(experts: nil)
+    }
+
+    private func remake(experts: [[Int]]?) {
         let (vocabulary, context) = (model.vocabulary, model.context)
+        // Not both in memory.
         first = nil
-        first = State(
-            configuration, vocabulary: vocabulary, context: context, groups, places: places, lanes: lanes, experts: experts)
+        first = state(vocabulary: vocabulary, context: context, experts: experts)
     }
 
     /// Takes note that the optimizer's moments were loaded, and that so many updates had moved them.
@@ -121,12 +138,30 @@ public final class TrainingRun {
             }
             begin(with: pools.map(\.experts))
         }
+        begin(replicating: try replicas(of: checkpoint))
         try checkpoint.load(into: state)
         if let absent = model.absentChoice {
             throw CheckpointError.damaged(path: checkpoint.path, reason: "\(absent) may be chosen, but does not exist")
         }
         resumed = checkpoint.manifest
         earlierUpdates = checkpoint.manifest.earlierUpdates ?? 0
+    }
+
+    /// The experts that a checkpoint says every rank is to have; none where none may.
+    private func replicas(of checkpoint: CheckpointReader) throws -> [String: [Int]] {
+        guard configuration.parallel.replicas == .auto, groups.layout.expertParallel > 1 else { return [:] }
+        let replicated = checkpoint.manifest.replicated ?? [:]
+        let blocks = Dictionary(uniqueKeysWithValues: model.blocks.map { ($0.name, $0.placement.experts) })
+        for (name, experts) in replicated {
+            guard let count = blocks[name], experts.allSatisfy((0..<count).contains), Set(experts).count == experts.count
+            else {
+                throw CheckpointError.damaged(
+                    path: checkpoint.path,
+                    reason: "replicated must name experts of \(blocks.keys.sorted().joined(separator: ", ")), each once, but "
+                        + "names \(experts) of \(name)")
+            }
+        }
+        return replicated
     }
 
     /// What does the run's updates, with the groups of `source`; `peakFlops` as `Trainer` takes it. A collective operation.
@@ -137,8 +172,7 @@ public final class TrainingRun {
             model: model, optimizer: optimizer, average: average, groups: groups, source: source,
             configuration: configuration.training,
             startingAfter: start, applied: resumed?.applied, earlierUpdates: earlierUpdates, pools: resumed?.pools,
-            bucketBytes: bucketBytes,
-            peakFlops: peakFlops)
+            replicas: configuration.parallel.replicas, bucketBytes: bucketBytes, peakFlops: peakFlops)
         // What an update puts others in place of is not to stay in memory.
         (made, first) = (trainer, nil)
         return trainer

@@ -36,12 +36,16 @@ public final class Trainer {
     /// How they changed after the last update, by block; none if they did not.
     public private(set) var poolChanges: [PoolChange] = []
 
+    /// Finds which experts are to have copies; nil: none are to.
+    private var hotExperts: HotExperts?
+
     /// More skipped updates in a row than this, and training stops.
     private static let mostSkipped = 10
 
     /// `startingAfter` is the update that the parameters and moments come from, 0 for a new run, and `applied` how many of
     /// those up to it were not skipped; nil: all. `earlierUpdates` had moved the moments before the run. `pools` are the
     /// model's, as they were then; nil: nothing is recorded yet. Gradients are summed in buckets of `bucketBytes`.
+    /// `replicas`: whether experts may come to have copies on all ranks.
     /// `peakFlops` is what the world's processors reach with large products, operations a second, where updates are to say
     /// how much of it they use.
     public init(
@@ -49,8 +53,7 @@ public final class Trainer {
         source: any TokenGroupSource,
         configuration: TrainingConfiguration, startingAfter update: Int = 0,
         applied: Int? = nil, earlierUpdates: Int = 0, pools: [ExpertPool]? = nil,
-        bucketBytes: Int = GradientSynchronizer.bucketBytes,
-        peakFlops: Double? = nil
+        replicas: ExpertReplicas = .off, bucketBytes: Int = GradientSynchronizer.bucketBytes, peakFlops: Double? = nil
     ) throws {
         parts = TrainedParts(model: model, optimizer: optimizer, average: average)
         self.bucketBytes = bucketBytes
@@ -69,6 +72,16 @@ public final class Trainer {
         if model.configuration.mixture?.pool != nil {
             self.pools = pools ?? model.blocks.map { ExpertPool(block: $0.name, experts: $0.placement.existing) }
         }
+        if replicas == .auto, groups.layout.expertParallel > 1 {
+            hotExperts = try HotExperts(of: model, groups, tokenGroups: source.groups)
+        }
+    }
+
+    /// The experts of each block that are to have copies on all ranks, by what was chosen since this was last asked, the same on every
+    /// rank; nil: those that have.
+    public func nextReplicas() -> [String: [Int]]? {
+        guard let next = hotExperts?.decide(for: model.blocks) else { return nil }
+        return next == model.replicated ? nil : next
     }
 
     /// Another one after an update that changed which experts exist; so are optimizer and average.
@@ -106,6 +119,7 @@ public final class Trainer {
         sums.overdue = isOverdue ? 1 : 0
         let norm = try model.context.clock.measure(.communication, "gradient sums") {
             try sums.reduce(groups.world)
+            hotExperts?.add(sums.blocks)
             try synchronizer.sum()
             try model.store.handOnGradients(
                 model.context, experts: groups.experts, partSize: groups.layout.partSize, isMasked: isMasked)

@@ -59,6 +59,7 @@ extension ParallelConfiguration {
             [
                 .init("expert_parallel", \.expertParallel, .either("auto", or: .integer(1...4096))),
                 .init("placement", \.placement, .either("none", or: .text("a file that strata plan --placement wrote"))),
+                .init("replicas", \.replicas, .choice),
                 .init("threads_per_rank", \.threadsPerRank, .either("auto", or: .integer(1...1024))),
                 .init("shard_optimizer", \.shardOptimizer, .boolean),
                 .init("wire", \.wire, .choice),

@@ -59,6 +59,13 @@ public enum AutomaticChoice: String, CaseIterable, Sendable {
     case auto, on, off
 }
 
+/// Which experts every rank has while others are spread.
+public enum ExpertReplicas: String, CaseIterable, Sendable {
+    case off
+    /// Those whose rows cost more to send than copies: decided at each checkpoint by what tokens chose before it.
+    case auto
+}
+
 /// How the work is spread over ranks and threads.
 public struct ParallelConfiguration: Equatable, Sendable {
     /// Ranks that share one copy of the experts of strata that are as large; nil: the largest divisor of the ranks that the smallest
@@ -66,6 +73,8 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var expertParallel: Int?
     /// The file that says which rank of a group has which expert; nil: they are spread evenly. It counts for groups of its size alone.
     public var placement: String?
+    /// Whether experts that tokens want most may have a copy on every rank.
+    public var replicas = ExpertReplicas.off
     /// Worker threads of a rank; nil: the processors that it may run on over the ranks that may run on exactly those.
     public var threadsPerRank: Int?
     /// Whether ranks that hold the same parameters share out the optimizer's state and work, instead of each doing all of it:

@@ -8,4 +8,6 @@ public enum TrainingEnd: Equatable, Sendable {
     case timeLimit
     /// Someone asked it to stop; it can be resumed.
     case interrupted
+    /// Other experts are to have copies: it goes on from the checkpoint just written, with a model that is made anew.
+    case replicasChanged
 }

@@ -43,19 +43,25 @@ extension ModelConfiguration {
     }
 
     /// What moves the rows of each block. Blocks that have the same experts share it, but for those whose experts' places are
-    /// given, by the blocks' names.
+    /// given, or some of whose experts every rank has, by the blocks' names.
     func dispatchers(
-        _ expertGroup: any Communicator, experts: [[Int]]?, places: [String: [Int]], wire: WireFormat
+        _ expertGroup: any Communicator, experts: [[Int]]?, places: [String: [Int]], replicated: [String: [Int]],
+        wire: WireFormat
     ) -> [any TokenDispatcher] {
         guard let mixture else { return [] }
         func dispatcher(
-            _ mixture: MixtureConfiguration, _ existing: [Int]?, given: [Int]? = nil
+            _ mixture: MixtureConfiguration, _ existing: [Int]?, given: [Int]? = nil, replicated: [Int] = []
         ) -> any TokenDispatcher {
             makeTokenDispatcher(
                 communicator: expertGroup, strata: mixture.strata, partSize: partSize(of: expertGroup.size),
-                widths: mixture.expertWidths, existing: existing, given: given, wire: wire)
+                widths: mixture.expertWidths, existing: existing, given: given, replicated: replicated,
+                wire: wire)
         }
-        if !places.isEmpty { return blockNames.map { dispatcher(self.mixture(ofBlock: $0)!, nil, given: places[$0]) } }
+        if !places.isEmpty || !replicated.isEmpty {
+            return blockNames.map {
+                dispatcher(self.mixture(ofBlock: $0)!, nil, given: places[$0], replicated: replicated[$0] ?? [])
+            }
+        }
         if let experts {
             return experts.enumerated().map { dispatcher($0 < encoderBlocks ? mixture.ofEncoder : mixture.ofDecoder, $1) }
         }

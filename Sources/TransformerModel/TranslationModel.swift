@@ -21,16 +21,16 @@ public final class TranslationModel {
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
     /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `places` are those of each block's
-    /// experts, by its name; none: the usual ones. `wire` is what rows are rounded to on their way to experts and back, `lanes` the
+    /// experts, by its name; none: the usual ones. `replicated` are experts that every rank has, likewise. `wire` is what rows are rounded to on their way to experts and back, `lanes` the
     /// token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        seed: UInt64, experts: [[Int]]? = nil, places: [String: [Int]] = [:], wire: WireFormat = .float32, lanes: Int = 1,
-        isTrained: (String) -> Bool = { _ in true }
+        seed: UInt64, experts: [[Int]]? = nil, places: [String: [Int]] = [:], replicated: [String: [Int]] = [:],
+        wire: WireFormat = .float32, lanes: Int = 1, isTrained: (String) -> Bool = { _ in true }
     ) {
         self.init(
             configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
-            places: places, wire: wire)
+            places: places, replicated: replicated, wire: wire)
         store.materialize(
             context, seed: seed,
             sources: {
@@ -80,13 +80,15 @@ public final class TranslationModel {
 
     private init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
-        experts: [[Int]]?, places: [String: [Int]] = [:], wire: WireFormat = .float32
+        experts: [[Int]]?, places: [String: [Int]] = [:], replicated: [String: [Int]] = [:],
+        wire: WireFormat = .float32
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
         self.wire = wire
-        let dispatchers = configuration.dispatchers(expertGroup, experts: experts, places: places, wire: wire)
+        let dispatchers = configuration.dispatchers(
+            expertGroup, experts: experts, places: places, replicated: replicated, wire: wire)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)
@@ -110,6 +112,14 @@ public final class TranslationModel {
     /// The mixture blocks, encoder's first.
     public var blocks: [StratifiedBlock] {
         encoder.compactMap(\.feedForward.block) + decoder.compactMap(\.feedForward.block)
+    }
+
+    /// The experts that every rank has while others are spread, by block; blocks without are left out.
+    public var replicated: [String: [Int]] {
+        let all = blocks.map { block in
+            (block.name, block.placement.copies.indices.filter { block.placement.copies[$0] == .replicated })
+        }
+        return Dictionary(uniqueKeysWithValues: all.filter { !$0.1.isEmpty })
     }
 
     /// Moves what the mixtures' methods learn from loads after an update, by the world's statistics of each block, encoder's

@@ -69,7 +69,7 @@ import Testing
     /// Two experts of a stratum in both halves of four places, of which each place sees its own half's.
     @Test func smallStrataAreCopied() {
         let first = ExpertPlacement(strata: [2, 5], places: 4, partSize: 2)
-        #expect(first.isCopied == [true, true, false, false, false, false, false])
+        #expect(first.copies == [.copiedExpert, .copiedExpert, .expert, .expert, .expert, .expert, .expert])
         #expect(first.placeOfExpert == [0, 1, 0, 0, 1, 2, 3])
         #expect(first.expertsOfPlace == [[0, 2, 3], [1, 4], [0, 5], [1, 6]])
         #expect(first.localIndex == [0, 0, 1, 2, 1, 1, 1])
@@ -80,6 +80,19 @@ import Testing
         let widths = ExpertPlacement(strata: [2, 4], places: 4, partSize: 2, widths: [9, 1, 5, 5, 4, 4])
         #expect(widths.expertsOfPlace.map { $0.filter { $0 < 2 } } == [[0], [1], [0], [1]])
         #expect(Set(widths.placeOfExpert[2...]) == [0, 1, 2, 3])
+    }
+
+    /// Whoever wants an expert that every place has uses its own; the others stay where they are.
+    @Test func replicatedExpertsAreEverywhere() {
+        let first = ExpertPlacement(strata: [2, 5], places: 4, partSize: 2, replicated: [1, 4])
+        #expect(first.copies == [.copiedExpert, .replicated, .expert, .expert, .replicated, .expert, .expert])
+        #expect(first.expertsOfPlace == [[0, 1, 2, 3, 4], [1, 4], [0, 1, 4, 5], [1, 4, 6]])
+        #expect(first.placeOfExpert == [0, 0, 0, 0, 0, 2, 3] && first.localIndex == [0, 1, 2, 3, 4, 3, 2])
+        let third = ExpertPlacement(strata: [2, 5], places: 4, partSize: 2, seenFrom: 2, replicated: [1, 4])
+        #expect(third.placeOfExpert == [2, 2, 0, 0, 2, 2, 3] && third.expertsOfPlace == first.expertsOfPlace)
+        #expect(third.localIndex == [0, 1, 2, 3, 2, 3, 2])
+        #expect(first.experts(of: 2, seenFrom: 0) == [5] && first.experts(of: 2, seenFrom: 3) == [0, 5])
+        #expect(first.experts(of: 2, seenFrom: 2) == [0, 1, 4, 5])
     }
 
     /// Of those that exist, as if there were no others.

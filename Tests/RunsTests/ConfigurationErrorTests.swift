@@ -91,6 +91,10 @@ import _TestSupport
             "parallel.expert_parallel must be at most the experts that every stratum keeps, 2 (model.moe.expert_pool.minimum), "
                 + "but is 3"
         ),
+        (
+            "{initial: [2, 2]}", "parallel: {replicas: auto}\n",
+            "parallel.replicas must be off where experts come and go (model.moe.expert_pool), but is auto"
+        ),
     ])
     func poolsThatCannotBe(pool: String, other: String, problem: String) throws {
         let found = try problems(

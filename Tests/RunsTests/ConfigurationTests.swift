@@ -72,6 +72,7 @@ import TransformerModel
           max_minutes: 2.5
         parallel:
           expert_parallel: 3
+          replicas: auto
           threads_per_rank: 2
           wire: bfloat16
           communication_thread: off
@@ -117,6 +118,7 @@ import TransformerModel
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank, expected.parallel.wire) = (3, 2, .bfloat16)
         (expected.parallel.communicationThread, expected.parallel.interleave) = (.off, .on)
+        expected.parallel.replicas = .auto
         (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
         expected.parallel.unreachableAbortSeconds = 90
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)

@@ -20,11 +20,14 @@ import _TinyRuns
         var interleave = AutomaticChoice.auto
         /// The ranks that go on half-way.
         var resumedOn: Int?
+        /// Whether every rank has a copy of the first and the last expert of each block.
+        var replicates = false
 
         var testDescription: String {
             "\(ranks) ranks, expert-parallel \(expertParallel.map(String.init) ?? "auto"), \(threads) threads"
                 + (isSharded ? ", sharded" : "") + (recomputes ? ", recomputing" : "")
-                + (resumedOn.map { ", resumed on \($0)" } ?? "") + ", interleave \(interleave)"
+                + (resumedOn.map { ", resumed on \($0)" } ?? "") + (replicates ? ", with replicas" : "")
+                + ", interleave \(interleave)"
         }
     }
 
@@ -35,7 +38,10 @@ import _TinyRuns
         Way(ranks: 2, resumedOn: 3), Way(ranks: 4, isSharded: true, resumedOn: 1),
         Way(ranks: 4, expertParallel: 4, isSharded: true, recomputes: true),
         Way(ranks: 8, expertParallel: 4, threads: 2, isSharded: true, resumedOn: 4), Way(ranks: 8, expertParallel: 4),
-        Way(ranks: 2, interleave: .off), Way(ranks: 3, threads: 2, isSharded: true, recomputes: true, interleave: .on),
+        Way(ranks: 2, replicates: true), Way(ranks: 8, expertParallel: 4, isSharded: true, resumedOn: 4, replicates: true),
+        Way(ranks: 4, threads: 2, recomputes: true, resumedOn: 4, replicates: true),
+        Way(ranks: 3, interleave: .on, replicates: true), Way(ranks: 2, interleave: .off),
+        Way(ranks: 3, threads: 2, isSharded: true, recomputes: true, interleave: .on),
     ]
 
     private static let updates = 12
@@ -79,6 +85,12 @@ import _TinyRuns
         var plan = plan
         (plan.threads, plan.expertParallel, plan.shardOptimizer) = (way.threads, way.expertParallel, way.isSharded)
         (plan.training.recompute, plan.interleave) = (way.recomputes, way.interleave)
+        if way.replicates, let mixture = plan.model.mixture {
+            plan.replicas = .auto
+            for name in plan.model.blockNames {
+                plan.replicated[name] = [0, (name.hasPrefix("decoder") ? mixture.ofDecoder : mixture.ofEncoder).experts - 1]
+            }
+        }
         // Several buckets, whose ends lie in the middle of tensors.
         plan.bucketBytes = 4096
         let folder = TemporaryFolder(), final = plan

@@ -1,3 +1,4 @@
+import Autograd
 import Collectives
 import MixtureOfExperts
 import TensorCore
@@ -7,11 +8,13 @@ import TensorCore
 public enum DispatchConformance {
     public static func run(_ communicator: any Communicator) throws {
         let size = communicator.size, half = size % 2 == 0 ? size / 2 : 1
-        // In the latter strata have copies in each part of the places.
-        for (strata, partSize) in [
-            ([size], size), ([size, size + 1], size), ([size + 3, size, 2 * size + 1], size), ([half, size + 1], half),
-            ([size + 2, 1], 1),
-        ] {
+        // In some strata have copies in each part of the places, in others every place has some experts.
+        let worlds: [(strata: [Int], partSize: Int, replicated: [Int])] = [
+            ([size], size, []), ([size, size + 1], size, []), ([size + 3, size, 2 * size + 1], size, []),
+            ([half, size + 1], half, []), ([size + 2, 1], 1, []), ([size, size + 1], size, [0, 2 * size]),
+            ([half, size + 1], half, [0, half + size]),
+        ]
+        for (strata, partSize, replicated) in worlds {
             for scenario in Scenario.allCases {
                 for k in [1, 2, 3] {
                     for capacity in [nil, 1] as [Float?] {
@@ -21,11 +24,12 @@ public enum DispatchConformance {
                                 (configuration.topK, configuration.capacityFactor) = (k, capacity)
                                 configuration[TestOrder.self] = TestOrder(order)
                                 let what =
-                                    "\(strata), parts of \(partSize), \(order), gate \(stratum), \(scenario), top \(k), capacity "
+                                    "\(strata), parts of \(partSize), replicated \(replicated), \(order), gate \(stratum), \(scenario), top \(k), capacity "
                                     + "\(capacity.map { "\($0)" } ?? "none"), rank \(communicator.rank) of \(size)"
                                 for wire in WireFormat.allCases {
                                     try Check(
-                                        communicator, strata: strata, partSize: partSize, wire: wire, what: "\(what), \(wire)"
+                                        communicator, strata: strata, partSize: partSize, replicated: replicated, wire: wire,
+                                        what: "\(what), \(wire)"
                                     ).run(
                                         scenario,
                                         GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
@@ -85,14 +89,17 @@ public enum DispatchConformance {
         /// Wide enough for what a row says of itself, and neither a round number nor below a vector's.
         let columns = 37
 
-        init(_ communicator: any Communicator, strata: [Int], partSize: Int, wire: WireFormat, what: String) {
+        init(
+            _ communicator: any Communicator, strata: [Int], partSize: Int, replicated: [Int], wire: WireFormat, what: String
+        ) {
             self.communicator = communicator
             self.what = what
             self.wire = wire
             placement = ExpertPlacement(
-                strata: strata, places: communicator.size, partSize: partSize, seenFrom: communicator.rank)
+                strata: strata, places: communicator.size, partSize: partSize, seenFrom: communicator.rank,
+                replicated: replicated)
             dispatcher = makeTokenDispatcher(
-                communicator: communicator, strata: strata, partSize: partSize, wire: wire)
+                communicator: communicator, strata: strata, partSize: partSize, replicated: replicated, wire: wire)
         }
 
         private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
@@ -271,10 +278,13 @@ public enum DispatchConformance {
                     try require(
                         chosen[source.rank].contains([Int32(source.token), Int32(expert)]),
                         "row \(row) is not for expert \(expert)")
-                    try require(
-                        !placement.isCopied[expert]
-                            || source.rank / placement.partSize == communicator.rank / placement.partSize,
-                        "row \(row) is for another copy of expert \(expert)")
+                    let isForThis =
+                        switch placement.copies[expert] {
+                        case .expert: true
+                        case .copiedExpert: source.rank / placement.partSize == communicator.rank / placement.partSize
+                        case .replicated: source.rank == communicator.rank
+                        }
+                    try require(isForThis, "row \(row) is for another copy of expert \(expert)")
                     try require(source > last, "row \(row) of expert \(expert) is out of order, or there twice")
                     last = source
                     row += 1

@@ -43,6 +43,9 @@ package struct TinyPlan: Sendable {
     package var cadence = CheckpointConfiguration()
     package var expertParallel: Int?
     package var shardOptimizer = false
+    package var replicas = ExpertReplicas.off
+    /// The experts that every rank has from the first update on.
+    package var replicated: [String: [Int]] = [:]
     package var wire = WireFormat.float32
     package var interleave = AutomaticChoice.auto
     package var threads = 1
@@ -70,6 +73,7 @@ package struct TinyPlan: Sendable {
         configuration.data.directions = directions
         configuration.parallel.expertParallel = expertParallel
         configuration.parallel.shardOptimizer = shardOptimizer
+        configuration.parallel.replicas = replicas
         (configuration.parallel.wire, configuration.parallel.interleave) = (wire, interleave)
         return configuration
     }
@@ -101,7 +105,12 @@ package final class TinyRun {
         run = try TrainingRun(
             configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: plan.threads))
         checkpoints = run.checkpoints(in: "\(folder)/checkpoints", identity: plan.identity)
-        if let reader = try checkpoints.openNewest(report: { _ in }) { try run.resume(from: reader) } else { try begin(run) }
+        if let reader = try checkpoints.openNewest(report: { _ in }) {
+            try run.resume(from: reader)
+        } else {
+            if run.groups.layout.expertParallel > 1 { run.begin(replicating: plan.replicated) }
+            try begin(run)
+        }
         let isLogging = world.rank == 0 && FileManager.default.fileExists(atPath: folder)
         log = isLogging ? try MetricsLog(path: "\(folder)/metrics.jsonl", continuingAfter: run.start) : nil
         source = try configuration.sampler(of: corpus)
@@ -138,7 +147,7 @@ package final class TinyRun {
         let applied = step == trainer.update ? trainer.applied : nil
         return try checkpoints.save(
             step: step, applied: applied, earlierUpdates: trainer.earlierUpdates, seed: plan.training.seed,
-            validationLoss: validationLoss, pools: trainer.pools, state: rankState)
+            validationLoss: validationLoss, pools: trainer.pools, replicated: model.replicated, state: rankState)
     }
 
     package var rankState: RankState { run.state }
@@ -161,12 +170,11 @@ extension CheckpointStore {
     @discardableResult
     package func save(
         step: Int, applied: Int? = nil, earlierUpdates: Int = 0, seed: UInt64, validationLoss: Double? = nil,
-        pools: [ExpertPool]? = nil,
-        state: RankState
+        pools: [ExpertPool]? = nil, replicated: [String: [Int]] = [:], state: RankState
     ) throws -> String {
         try begin(
             step: step, applied: applied, earlierUpdates: earlierUpdates, seed: seed, validationLoss: validationLoss,
-            pools: pools, state: state, copying: false)
+            pools: pools, replicated: replicated, state: state, copying: false)
         return try complete()!.get().path
     }
 }

@@ -47,6 +47,19 @@ import _TestSupport
         #expect(try figures(.mpirun(4), "--split", "valid") as NSDictionary == alone)
     }
 
+    /// Each rank has some of the experts alone, of both models that are compared; RC is measured of one direction's few groups, fewer
+    /// than there are ranks.
+    @Test(arguments: [2, 4]) func ranksMayShareTheExperts(ranks: Int) throws {
+        let options = ["--direction", "cat-eng", "--against", TinyCommandLine.run]
+        func figures(_ launch: Launch, _ further: String...) throws -> NSDictionary {
+            let outcome = try launch.strata(
+                ["evaluate", TinyCommandLine.run, "--json", "--beam", "2", "--limit", "5"] + options + further)
+            #expect(outcome.status == 0, "\(outcome)")
+            return try #require(JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? NSDictionary, "\(outcome)")
+        }
+        #expect(try figures(.mpirun(ranks), "--spread-experts") == figures(.alone))
+    }
+
     /// The newest evaluation of a split, with the mean of the one before; nil if none was kept.
     private func kept(_ split: String) throws -> NSDictionary? {
         let name = "evaluated/evaluation-\(split).json"

@@ -104,6 +104,32 @@ import _TestSupport
         #expect(try spread.losses("run") == alone.losses("run"))
     }
 
+    /// At a checkpoint training goes on with copies of what was chosen most, without a changed bit; a resumed run has them from its
+    /// first update on, and one without replicas reads the same checkpoints.
+    @Test(arguments: [Launch.simulated(2), .mpirun(2), .mpirun(4)]) func hotExpertsComeToEveryRank(launch: Launch) throws {
+        let strata = [
+            "--set", "model.moe.strata=[4, 4]", "--set", "model.moe.aux_loss_weight=0", "--set", "checkpoint.every=4",
+            "--set", "training.tokens_per_group=300",
+        ]
+        let alone = CommandLineFolder(), spread = CommandLineFolder()
+        #expect(try Self.train(alone, .alone, strata).status == 0)
+        let outcome = try Self.train(spread, launch, strata + ["--set", "parallel.replicas=auto"])
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stderr.contains("resuming from \(spread.path)/run/checkpoints/step-00000004\n"), "\(outcome)")
+        #expect(outcome.stderr.contains("\nexperts that every rank has: "), "\(outcome)")
+        #expect(outcome.stderr.components(separatedBy: "finished: update 12").count == 2)
+        #expect(try spread.losses("run") == alone.losses("run"))
+        for (replicas, updates) in [("auto", 14), ("off", 16)] {
+            let on = try Self.train(
+                spread, launch,
+                strata + ["--resume", "--set", "parallel.replicas=\(replicas)", "--set", "training.updates=\(updates)"])
+            #expect(on.status == 0, "\(on)")
+            #expect(on.stderr.contains("experts that every rank has") == (replicas == "auto"), "\(on)")
+        }
+        #expect(try Self.train(alone, .alone, strata + ["--resume", "--set", "training.updates=16"]).status == 0)
+        #expect(try spread.losses("run") == alone.losses("run"))
+    }
+
     @Test func groupsInTurnsNeedTheThread() throws {
         let outcome = try Self.train(
             CommandLineFolder(), .mpirun(2),

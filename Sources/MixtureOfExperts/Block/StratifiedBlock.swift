@@ -49,7 +49,7 @@ public struct StratifiedBlock {
             }
             let placement = dispatcher.placement
             let experts = placement.expertsOfPlace[dispatcher.place].map { id in
-                store.addingExpert(isCopied: placement.isCopied[id]) { inner.expert(id, store: store) }
+                store.addingExpert(placement.copies[id]) { inner.expert(id, store: store) }
             }
             return (norms, gates, scales, GroupedExperts(experts, dim: width))
         }

@@ -1,28 +1,30 @@
+import Autograd
+
 /// Which place of an expert-parallel group hosts which expert, as one place sees it: every place has a shard of every stratum, ⌊n /
 /// places⌋ or ⌈n / places⌉ of its n experts. Of experts that are equally wide, the j-th lives on place j · places div n. Where
 /// widths differ, those of a stratum are dealt out, the widest first, so that places have about equal widths. A stratum with fewer
-/// experts than there are places is spread so over the places of each part, of which a place uses its own part's copies. Experts
-/// that do not exist have no place.
+/// experts than there are places is spread so over the places of each part, of which a place uses its own part's copies; of experts
+/// that are replicated every place has a copy, which it uses. Experts that do not exist have no place.
 public struct ExpertPlacement: Equatable, Sendable {
     public let strata: [Int]
     public let places: Int
     /// Neighbouring places that share a copy of small strata.
     public let partSize: Int
-    /// Whether experts have a copy in each part, by global id.
-    public let isCopied: [Bool]
+    /// Where copies of experts live, by global id: on one place, on one of each part, or on all.
+    public let copies: [ParameterPlacement]
     /// Experts of each place: global ids, ascending.
     public let expertsOfPlace: [[Int]]
-    /// Places of the experts, or of the viewer's copies, by global id; −1 for one that does not exist.
+    /// Places of the experts, or of the copies that the viewer uses, by global id; −1 for one that does not exist.
     public let placeOfExpert: [Int]
     /// An expert's index among that place's experts, by global id; −1 for one that does not exist.
     public let localIndex: [Int]
 
     /// `widths` by global id; nil: equal. `existing` are the global ids of the experts that exist, ascending; nil: all. `partSize`
     /// nil: no stratum has fewer experts than there are places. `viewer` is the place that sees the experts so. `given` are the
-    /// experts' places where somebody else has chosen them.
+    /// experts' places where somebody else has chosen them, `replicated` those of which every place has a copy.
     public init(
         strata: [Int], places: Int, partSize: Int? = nil, seenFrom viewer: Int = 0, widths: [Int]? = nil,
-        existing: [Int]? = nil, given: [Int]? = nil
+        existing: [Int]? = nil, given: [Int]? = nil, replicated: [Int] = []
     ) {
         let partSize = partSize ?? places
         var members: [[Int]] = [], first = 0
@@ -38,12 +40,14 @@ public struct ExpertPlacement: Equatable, Sendable {
         self.places = places
         self.partSize = partSize
         // Places in the first part, where experts are copied.
-        var placeOfExpert = [Int](repeating: -1, count: first), isCopied = [Bool](repeating: false, count: first)
+        var placeOfExpert = [Int](repeating: -1, count: first)
+        var copies = [ParameterPlacement](repeating: .expert, count: first)
         for stratum in members where stratum.count < places {
-            for expert in stratum { isCopied[expert] = true }
+            for expert in stratum { copies[expert] = .copiedExpert }
         }
         if let given {
-            precondition(given.count == first && !isCopied.contains(true) && existing == nil, "every expert has a place")
+            precondition(
+                given.count == first && !copies.contains(.copiedExpert) && existing == nil, "every expert has a place")
             placeOfExpert = given
         } else if let widths, Set(widths).count > 1 {
             precondition(widths.count == strata.reduce(0, +), "every expert has a width")
@@ -55,16 +59,21 @@ public struct ExpertPlacement: Equatable, Sendable {
             }
         }
         var experts = [[Int]](repeating: [], count: places), local = [Int](repeating: -1, count: first)
-        let viewersPart = viewer / partSize * partSize
+        for expert in replicated { copies[expert] = .replicated }
         for (expert, place) in placeOfExpert.enumerated() where place >= 0 {
-            let seen = isCopied[expert] ? viewersPart + place : place
+            /// Neighbouring places that have one copy together.
+            let sharing =
+                switch copies[expert] {
+                case .expert: places
+                case .copiedExpert: partSize
+                case .replicated: 1
+                }
+            let seen = viewer / sharing * sharing + place % sharing
             local[expert] = experts[seen].count
-            for place in isCopied[expert] ? Array(stride(from: place, to: places, by: partSize)) : [place] {
-                experts[place].append(expert)
-            }
+            for place in stride(from: place % sharing, to: places, by: sharing) { experts[place].append(expert) }
             placeOfExpert[expert] = seen
         }
-        self.isCopied = isCopied
+        self.copies = copies
         self.placeOfExpert = placeOfExpert
         expertsOfPlace = experts
         localIndex = local
@@ -97,9 +106,15 @@ public struct ExpertPlacement: Equatable, Sendable {
         return places > 1 && expertsOfPlace.contains { $0.count(where: visible.contains) > 1 }
     }
 
-    /// The experts that another place sends rows to at a place: its own, and copies of its own part.
+    /// The experts that another place, or the same, sends rows to at a place: its own, and copies that the other one uses.
     public func experts(of place: Int, seenFrom other: Int) -> [Int] {
-        place / partSize == other / partSize ? expertsOfPlace[place] : expertsOfPlace[place].filter { !isCopied[$0] }
+        expertsOfPlace[place].filter {
+            switch copies[$0] {
+            case .expert: true
+            case .copiedExpert: place / partSize == other / partSize
+            case .replicated: place == other
+            }
+        }
     }
 
     /// Experts that the strata have room for.

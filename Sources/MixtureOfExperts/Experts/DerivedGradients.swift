@@ -5,7 +5,7 @@ import TensorCore
 extension ParameterStore {
     /// Hands the gradients of derived matrices on to what these are computed of, when they are summed over token groups:
     /// contributions to a shared parameter are added up in the order of the experts, wherever they are, those of copies once: the
-    /// first part's, which has `partSize` ranks. `isMasked` shared parameters get none. A collective operation of the
+    /// first rank's, or the first part's, which has `partSize` ranks. `isMasked` shared parameters get none. A collective operation of the
     /// expert-parallel group.
     public func handOnGradients(
         _ context: ComputeContext, experts group: any Communicator, partSize: Int,
@@ -30,7 +30,13 @@ extension ParameterStore {
             }
             // All ranks draw the same.
             guard shared.isTrained, !isMasked(weights[0]) else { continue }
-            let counted = weights.indices.filter { group.rank < partSize || weights[$0].matrix.placement == .expert }
+            let counted = weights.indices.filter {
+                switch weights[$0].matrix.placement {
+                case .expert: true
+                case .copiedExpert: group.rank < partSize
+                case .replicated: group.rank == 0
+                }
+            }
             let contributions = counted.map { all[$0] }
             let ids = try group.allGather(varying: counted.map { Int64(weights[$0].expert) })
             let places = ids.joined().enumerated().sorted { $0.element < $1.element }.map(\.offset)

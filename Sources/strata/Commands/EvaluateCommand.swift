@@ -15,8 +15,9 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
         discussion: """
             Scores are sacreBLEU's. RC is the requested capacity: the strata that tokens pass, on average, with the reference \
             given. --against compares with another run, or with a file of translations, by paired bootstrap resampling and \
-            approximate randomization. Under mpirun the ranks share the sentences. Scores of a whole split stay in the run \
-            folder, as evaluation-<split>.json, for strata report.
+            approximate randomization. Under mpirun the ranks share the sentences; with --spread-experts also the experts, for \
+            a model that is too large for one. Scores of a whole split stay in the run folder, as evaluation-<split>.json, \
+            for strata report.
 
             Example:
               strata evaluate runs/quickstart
@@ -40,6 +41,8 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     @Option(parsing: .unconditional, help: ArgumentHelp("Also show this many translations of each direction.", valueName: "n"))
     var samples = 0
 
+    @OptionGroup var spread: SpreadOptions
+
     @OptionGroup var checkpoint: CheckpointOptions
 
     @OptionGroup var search: SearchOptions
@@ -60,7 +63,8 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
     }
 
     private func evaluate(_ metrics: ScoreMetrics, _ search: BeamSearch, on ranks: RankWorld) throws -> ExitStatus {
-        let trained = try TrainedModel.load(folder, checkpoint.choice(), averaged: checkpoint.average, on: ranks)
+        let trained = try TrainedModel.load(
+            folder, checkpoint.choice(), averaged: checkpoint.average, on: ranks, spreadsExperts: spread.spreadExperts)
         let contrast = try ranks.together { try self.search.contrast(of: [trained]) }
         let (text, directions) = try ranks.together {
             let opened = try self.text.open(trained, of: folder, isFirst: ranks.isFirst)
@@ -107,7 +111,8 @@ struct EvaluateCommand: ParsableCommand, RunsOnRanks {
         _ contrast: Contrast?, _ display: ProgressDisplay?, on ranks: RankWorld
     ) throws -> [String] {
         let translator = Translator(
-            model: trained.model, tokenizer: trained.tokenizer, search: search, contrast: contrast)
+            models: [trained.model], tokenizer: trained.tokenizer, search: search, contrast: contrast,
+            expertGroup: trained.expertGroup)
         let mine = ranks.share(of: sources)
         let translations = try translator.translate(mine, to: direction.target) { done in
             display?.show("\(direction)  \(done)/\(mine.count) sentences")
@@ -146,7 +151,7 @@ extension EvaluateCommand {
             }
             return ([lines], nil)
         }
-        let trained = try TrainedModel.load(path, .latest, on: ranks)
+        let trained = try TrainedModel.load(path, .latest, on: ranks, spreadsExperts: spread.spreadExperts)
         try ranks.together {
             _ = try trained.directions(named: scores.map(\.direction.description), untrained: text.zeroShot)
         }

@@ -103,12 +103,40 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             }
         }
         let context = ComputeContext(threads: ranks.threads(configured: configuration.parallel.threadsPerRank))
+        let stretch = Stretch(
+            ranks: ranks, configuration: configuration, corpus: corpus, sampler: sampler, heldOut: heldOut, folder: folder,
+            context: context, display: display, progress: TrainingProgress(display: display, updates: training.updates))
+        var end = try train(stretch, resuming: resume)
+        // The model is made anew when nothing is left of the one before.
+        while end == .replicasChanged { end = try train(stretch, resuming: true) }
+        return end == .interrupted ? .resumable : .done
+    }
+
+    /// What a training keeps while models are made for it, one after another.
+    private struct Stretch {
+        let ranks: RankWorld
+        let configuration: RunConfiguration
+        let corpus: PreparedCorpus
+        let sampler: TokenGroupSampler
+        let heldOut: EvaluationGroups?
+        let folder: RunFolder
+        let context: ComputeContext
+        let display: ProgressDisplay?
+        let progress: TrainingProgress
+        let started = ContinuousClock.now
+    }
+
+    /// Trains a model until the run ends, or is to go on with another one from the checkpoint just written.
+    private func train(_ stretch: Stretch, resuming: Bool) throws -> TrainingEnd {
+        let (ranks, configuration, corpus) = (stretch.ranks, stretch.configuration, stretch.corpus)
+        let (folder, context, display) = (stretch.folder, stretch.context, stretch.display)
+        let training = configuration.training
         let run = try TrainingRun(configuration, vocabulary: corpus.vocabularySize, world: ranks.world, context: context)
         let checkpoints = run.checkpoints(
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
         let beginning = try ranks.together { () -> BeginningFrom? in
-            try restore(run, checkpoints, corpus, folder, display)
+            if resuming { try restore(run, checkpoints, corpus, folder, display) }
             return run.resumed == nil ? try begin(run, corpus, folder, display) : nil
         }
         let start = run.start
@@ -135,26 +163,25 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 expertsStay: configuration.model.mixture?.pool == nil)
         }
         let peak = try ranks.world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute, .glance), .sum)
-        let trainer = try run.trainer(on: sampler, peakFlops: peak * 1e9)
+        let trainer = try run.trainer(on: stretch.sampler, peakFlops: peak * 1e9)
         let translations = try ranks.together {
             training.validateBLEU == 0
                 ? nil : try HeldOutTranslations(run, corpus, sentences: training.validateBLEU, ranks: ranks)
         }
         let coordinator = TrainingCoordinator(
-            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: heldOut,
-            bleu: translations?.bleu, log: log, patience: run.resumed?.patience)
+            trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: stretch.heldOut,
+            bleu: translations?.bleu, log: log, patience: run.resumed?.patience, started: stretch.started)
         if let display { try announce(display, run, corpus) }
-        let progress = TrainingProgress(display: display, updates: training.updates)
         let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
         func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
-            progress.report(event)
+            stretch.progress.report(event)
             if let failure = events?.append(event) { display?.note("warning: \(failure); TensorBoard will lack these updates") }
             if case let .update(metrics) = event { note(try trace?.finish(after: metrics.update, ranks)) }
         }
         note(try trace?.finish(ranks))
-        progress.finish(end, trainer.update, folder)
-        return end == .interrupted ? .resumable : .done
+        stretch.progress.finish(end, trainer.update, folder)
+        return end
     }
 
     /// A run that exists is only gone on with if that was asked for, and nothing else is made one.
@@ -188,14 +215,13 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         return (corpus, configuration)
     }
 
-    /// Loads the newest sound checkpoint, if asked to and if there is one.
+    /// Loads the newest sound checkpoint, if there is one.
     private func restore(
         _ run: TrainingRun, _ checkpoints: CheckpointStore, _ corpus: PreparedCorpus, _ folder: RunFolder,
         _ display: ProgressDisplay?
     ) throws {
-        guard resume,
-            let reader = try checkpoints.openNewest(report: { display?.note("warning: \($0); trying the one before it") })
-        else { return }
+        let reader = try checkpoints.openNewest { display?.note("warning: \($0); trying the one before it") }
+        guard let reader else { return }
         let updates = run.configuration.training.updates
         guard reader.manifest.step <= updates else {
             throw CommandFailure(
@@ -312,5 +338,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                     ? "" : "small strata in \(layout.expertParallel / layout.partSize) copies a group, ")
                 + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")
+        if !run.model.replicated.isEmpty {
+            let experts = run.model.replicated.sorted { $0.key < $1.key }.map { block, experts in
+                "\(block) \(experts.map(String.init).joined(separator: " "))"
+            }
+            display.note("experts that every rank has: \(experts.joined(separator: ", "))")
+        }
     }
 }

@@ -38,8 +38,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
     @Flag(help: "Show lines a second, and the time left if a file is read, on standard error; a terminal has it without.")
     var progress = false
 
-    @Flag(help: "Spread the experts over the ranks instead of loading all on each; the translations are the same.")
-    var spreadExperts = false
+    @OptionGroup var spread: SpreadOptions
 
     @OptionGroup var checkpoint: CheckpointOptions
 
@@ -51,7 +50,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
     func run() throws {
         let status = try RankWorld.run { ranks in
             let (search, precision) = try ranks.together {
-                guard !spreadExperts || folders.count == 1 && !options.replaceUnknowns else {
+                guard !spread.spreadExperts || folders.count == 1 && !options.replaceUnknowns else {
                     throw CommandFailure(
                         .usage, "--spread-experts must be left out with an ensemble and with --replace-unknowns")
                 }
@@ -60,7 +59,7 @@ struct TranslateCommand: ParsableCommand, RunsOnRanks {
             let models = try folders.map {
                 try TrainedModel.load(
                     $0, checkpoint.choice(), averaged: checkpoint.average, on: ranks, precision: precision,
-                    spreadsExperts: spreadExperts)
+                    spreadsExperts: spread.spreadExperts)
             }
             let direction = try ranks.together {
                 try requireOneTokenizer()

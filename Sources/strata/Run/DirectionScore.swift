@@ -19,13 +19,16 @@ struct DirectionScore {
         self.hypotheses = hypotheses
     }
 
-    /// The ranks share the groups; the sum is the same on all.
+    /// The ranks share the groups; the sum is the same on all. Every rank goes through as many, if only empty ones: where experts are
+    /// spread over ranks each passes them together with the others.
     mutating func measureCapacity(_ trained: TrainedModel, _ text: ReferenceText, on ranks: RankWorld) throws {
         let groups = try ranks.together { try text.groups(direction, trained, limit: nil, leavingOutLonger: true) }
         let mixture = trained.configuration.model.mixture
         var capacity = RequestedCapacity(strata: mixture?.strata ?? [], decoderStrata: mixture?.decoderStrata)
-        for (number, index) in groups.indices.enumerated() where number % ranks.world.size == ranks.world.rank {
-            try capacity.add(groups[index], trained.model)
+        let indices = Array(groups.indices)
+        for first in stride(from: 0, to: indices.count, by: ranks.world.size) {
+            let own = first + ranks.world.rank
+            try capacity.add(own < indices.count ? groups[indices[own]] : .empty(index: own), trained.model)
         }
         try capacity.sum { try ranks.world.allReduce(&$0, .sum) }
         self.capacity = capacity

@@ -66,11 +66,13 @@ final class TrainingProgress {
         return text + (metrics.secondsLeft.map { "  ETA \(NumberText.duration($0))" } ?? "")
     }
 
+    /// Says how training ended, if it did.
     func finish(_ end: TrainingEnd, _ update: Int, _ folder: RunFolder) {
+        guard end != .replicasChanged else { return }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
         let why =
             switch end {
-            case .finished: "finished"
+            case .finished, .replicasChanged: "finished"
             case .patience: "training.patience: validation improves no more"
             case .timeLimit: "training.max_minutes reached"
             case .interrupted: "stopped as asked; add --resume to go on"
