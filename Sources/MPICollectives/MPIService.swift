@@ -26,6 +26,8 @@ final class MPIService: @unchecked Sendable {
     private let answered = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     // Guarded by the mutex.
     private var request: Request?
+    /// Whether a request is under way: one thread computes at a time.
+    private var isAsked = false
     private var answer: Result<Void, any Error>?
     private var isEnding = false
 
@@ -74,6 +76,9 @@ final class MPIService: @unchecked Sendable {
     func request(_ body: Request) throws {
         try withoutActuallyEscaping(body) { body in
             let answer = locked {
+                precondition(!isAsked, "of the threads that compute one at a time asks for messages")
+                isAsked = true
+                defer { isAsked = false }
                 request = body
                 pthread_cond_signal(requested)
                 while self.answer == nil { pthread_cond_wait(answered, mutex) }

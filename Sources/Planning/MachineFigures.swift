@@ -103,6 +103,11 @@ public struct MachineFigures: Codable, Equatable, Sendable {
             figures = try decoder.decode(Self.self, from: try reader.contents())
         } catch let error as FileError {
             throw error
+        } catch let DecodingError.keyNotFound(key, context) {
+            // A path of keys and places in lists, written as in the file.
+            let path = (context.codingPath + [key]).map { $0.intValue.map(String.init) ?? $0.stringValue }
+            let name = path.joined(separator: ".").map { $0.isUppercase ? "_" + $0.lowercased() : String($0) }
+            throw broken("it lacks \(name.joined())")
         } catch {
             throw broken("it is no JSON of them")
         }

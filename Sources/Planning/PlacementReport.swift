@@ -43,9 +43,9 @@ extension PlacementProposal {
             ]
         }
         let table = Table(
-            header: ["block", "choices", "rows saved", "proposed", "busiest rank", "proposed"],
+            header: ["block", "choices", "pairs", "proposed", "busiest rank", "proposed"],
             rows: blocks.map { row($0.name, [$0]) } + [row("together", blocks)])
-        return "experts on \(expertParallel) ranks of a group; rows saved: choices whose row another choice's brings along\n"
-            + table.text
+        return "experts on \(expertParallel) ranks of a group; pairs: of a token's choices, on one rank, over all choices; "
+            + "of two choices each saves a row\n" + table.text
     }
 }

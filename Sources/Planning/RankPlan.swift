@@ -10,6 +10,8 @@ public struct RankPlan {
     /// Where experts live: of each kind of the plan's blocks.
     let placements: [ExpertPlacement]
     public let memory: Memory
+    /// Token groups that a rank runs in turns.
+    public let groupsInTurns: Int
     /// Rows of tokens that a rank sends to others, of an update, forward and backward; the mean over ranks.
     public let allToAllBytesPerUpdate: Int
     /// Gradients that a rank sends to others in an update, in pieces to be summed and as sums; with a sharded optimizer, the
@@ -80,6 +82,7 @@ public struct RankPlan {
         let held = (plan.replicatedParameters + experts + derived) * float
         let lanes = configuration.parallel.lanes(
             layout, tokenGroups: training.tokenGroups, movesWhileComputing: movesWhileComputing)
+        groupsInTurns = lanes
         let copies = ByPlacement { layout.gradientCopies($0, tokenGroups: training.tokenGroups, lanes: lanes) }
         let gradients =
             (trained * copies.replicated

@@ -63,9 +63,13 @@ public struct PlacementFile: Codable, Equatable, Sendable {
                     for expert in shard { places[expert] = place }
                 }
                 for (stratum, size) in strata.enumerated() {
-                    let shards = Set(places[first..<first + size])
-                    guard shards.count == expertParallel else {
-                        throw wrong("\(name) has places without an expert of stratum \(stratum)")
+                    var counts = [Int](repeating: 0, count: expertParallel)
+                    for place in places[first..<first + size] { counts[place] += 1 }
+                    let (least, most) = (size / expertParallel, (size + expertParallel - 1) / expertParallel)
+                    guard counts.allSatisfy((max(1, least)...max(1, most)).contains) else {
+                        throw wrong(
+                            "\(name) has \(counts) of the \(size) experts of stratum \(stratum) on its places, where "
+                                + (least == most ? "\(least)" : "\(least) or \(most)") + " of each belong")
                     }
                     first += size
                 }

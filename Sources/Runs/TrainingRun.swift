@@ -1,6 +1,8 @@
 import Checkpoints
 import Collectives
 import DataPipeline
+import Files
+import Foundation
 import MixtureOfExperts
 import TensorCore
 import Training
@@ -40,7 +42,18 @@ public final class TrainingRun {
             world: world, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
         lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)
         places = try configuration.placements(groups.layout)
+        try Self.requireAlike(places, on: world, path: configuration.parallel.placement)
         first = state(vocabulary: vocabulary, context: context, experts: nil)
+    }
+
+    /// Every rank reads the file, and rows are sent by what it says: of two that differ each would take the other's experts for others.
+    private static func requireAlike(_ places: [String: [Int]], on world: any Communicator, path: String?) throws {
+        guard let path else { return }
+        let text = places.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "\n")
+        let checksum = Int64(bitPattern: Data(text.utf8).withUnsafeBytes { Checksum.value(of: $0) })
+        guard try world.allReduce(checksum, .minimum) == world.allReduce(checksum, .maximum) else {
+            throw RunError(.data, "\(path): must be the same on every host, but differs: copy it to all of them again")
+        }
     }
 
     private func state(vocabulary: Int, context: ComputeContext, experts: [[Int]]?) -> State {
@@ -77,6 +90,9 @@ public final class TrainingRun {
 
     /// Whether experts are spread as usual, and not as a file says.
     public var hasUsualPlaces: Bool { places.isEmpty }
+
+    /// Token groups that a rank runs in turns.
+    public var groupsInTurns: Int { lanes }
 
     private var begun: State {
         guard let first else { preconditionFailure("a run has a trainer, or what it begins with") }

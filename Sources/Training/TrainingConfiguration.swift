@@ -99,6 +99,12 @@ public struct ParallelConfiguration: Equatable, Sendable {
 }
 
 extension ParallelConfiguration {
+    /// Whether messages of ranks under MPI on so many hosts are expected to move while they compute: `auto` also asks for a processor for
+    /// each rank.
+    public func movesWhileComputing(hosts: Int) -> Bool {
+        communicationThread == .on || (communicationThread == .auto && hosts > 1)
+    }
+
     /// The token groups that a rank runs in turns, of an update of so many. `movesWhileComputing`: whether messages do.
     public func lanes(_ layout: ParallelLayout, tokenGroups: Int, movesWhileComputing: Bool) -> Int {
         guard layout.expertParallel > 1, layout.mostGroups(of: tokenGroups) > 1 else { return 1 }

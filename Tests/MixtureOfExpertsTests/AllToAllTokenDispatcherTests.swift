@@ -12,7 +12,7 @@ import _TestSupport
     @Test(arguments: [(2, []), (4, []), (4, ["served"])] as [(Int, [String])])
     func conformanceUnderMPI(ranks: Int, mode: [String]) throws {
         let outcome = try MPILauncher.run(
-            executable: BuiltProducts.path("mpi-conformance"), arguments: ["token-dispatch"] + mode, ranks: ranks, timeout: 60)
+            executable: BuiltProducts.path("mpi-conformance"), arguments: ["token-dispatch"] + mode, ranks: ranks, timeout: 240)
         #expect(outcome.status == 0, "\(outcome)")
         #expect(outcome.stdout.hasSuffix("conformance passed\n"))
     }

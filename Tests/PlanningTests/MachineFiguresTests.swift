@@ -44,9 +44,11 @@ import _TestSupport
             try #require(whole.contains(old), "\(whole)")
             return try problem(whole.replacingOccurrences(of: old, with: new))
         }
-        for text in ["", "[]", "{\"ranks\": 2}"] {
+        for text in ["", "[]", "{\"format_version\": true}"] {
             #expect(try problem(text).hasPrefix("\(path): must hold a machine's figures: it is no JSON of them; make it with"))
         }
+        #expect(try changed("\"optimizer_bytes\"", "\"bytes\"").contains("figures: it lacks optimizer_bytes; make it with"))
+        #expect(try changed("\"dense\"", "\"dence\"").contains("figures: it lacks widths.0.dense; make it with"))
         #expect(
             try changed("\"format_version\" : 1", "\"format_version\" : 9").contains(
                 "is of version 9, and this program reads 1"))

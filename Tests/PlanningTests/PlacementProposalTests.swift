@@ -35,6 +35,16 @@ import Testing
         #expect(Self.block([4], places: 2, load: [20, 20, 20, 20], pairs).proposed == 11)
     }
 
+    /// Wide experts stay where they were dealt to, each on a place of its own, though they are chosen together most.
+    @Test func widthsStayEven() {
+        let widths = [40, 40, 5, 5]
+        let block = PlacementProposal.Block(
+            "b", together: Self.together(4, [(0, 1, 90), (0, 2, 3), (1, 3, 3)]), load: [10, 10, 10, 10], widths: widths,
+            ExpertPlacement(strata: [4], places: 2, widths: widths))
+        #expect(block.places[0] != block.places[1] && block.places[2] != block.places[3])
+        #expect(block.proposed == 6 && block.proposedLoad == 1)
+    }
+
     /// Experts of other strata attract, but places keep their shards of each; what an exhaustive search finds is found here.
     @Test func strataKeepTheirShards() {
         let pairs = [(0, 3, 9), (0, 5, 1), (1, 2, 7), (1, 4, 2), (2, 3, 1), (4, 5, 3)]

@@ -345,7 +345,7 @@ private enum Example {
         #expect(try #require(LinkRate("2.5gbit")).bytes == 2.5 * gigabit.bytes)
         #expect(abs(try #require(LinkRate("100mbit")).bytes - gigabit.bytes / 10) < 1e-6)
         #expect(try #require(LinkRate("500kbit")).bytes < gigabit.bytes / 1000)
-        for text in ["", "gbit", "1", "1 gbit ", "-1gbit", "0mbit", "1GBit", "nangbit", "1e12gbit"] {
+        for text in ["", "gbit", "1", "1 gbit ", "-1gbit", "0mbit", "1GBit", "nangbit", "1e12gbit", "1e-300gbit", "0.5kbit"] {
             #expect(LinkRate(text) == nil, "\(text)")
         }
     }

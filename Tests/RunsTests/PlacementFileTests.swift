@@ -1,6 +1,8 @@
+import Collectives
 import DataPipeline
 import Foundation
 import MixtureOfExperts
+import TensorCore
 import Testing
 import Training
 import _TestSupport
@@ -51,7 +53,7 @@ import _TestSupport
         ),
         (
             ["encoder.layers.1.moe": [[1, 2], [0, 3, 4]], "decoder.layers.1.moe": [[0, 1], [2, 3, 4]]],
-            "decoder.layers.1.moe has places without an expert of stratum 0"
+            "decoder.layers.1.moe has [2, 0] of the 2 experts of stratum 0 on its places, where 1 of each belong"
         ),
         (
             ["encoder.layers.1.moe": [[1, 2], [0, 3, 4]], "decoder.layers.1.moe": [[0, 4], [1], [2, 3]]],
@@ -70,6 +72,50 @@ import _TestSupport
         try Data(text.utf8).write(to: URL(fileURLWithPath: path))
         let error = #expect(throws: RunError.self) { _ = try PlacementFile(path: path) }
         #expect(error?.description.hasPrefix("\(path): must be a placement of version 1") == true)
+    }
+
+    /// Memory is counted for places that have as many experts as others, or one more.
+    @Test func placesHaveAboutAsManyExperts() throws {
+        try PlacementFile(
+            expertParallel: 2,
+            blocks: ["encoder.layers.1.moe": [[0, 2, 3, 4], [1, 5]], "decoder.layers.1.moe": [[0, 2, 3], [1, 4, 5]]]
+        ).write(to: path)
+        var configuration = Self.configuration([2, 4])
+        configuration.parallel.placement = path
+        let error = #expect(throws: RunError.self) {
+            try configuration.placements(
+                ParallelLayout(ranks: 2, expertParallel: nil, mixture: configuration.model.mixture))
+        }
+        #expect(
+            error?.description.contains("has [3, 1] of the 4 experts of stratum 1 on its places, where 2 of each") == true)
+        let copied = #expect(throws: RunError.self) {
+            try configuration.placements(
+                ParallelLayout(ranks: 4, expertParallel: 4, mixture: configuration.model.mixture))
+        }
+        #expect(copied?.description.hasPrefix("parallel.placement must be none where small strata have copies") == true)
+    }
+
+    /// The model of a run has its experts where the file says; where hosts have different files, no rank begins.
+    @Test func aRunHasTheFilesPlaces() throws {
+        var configuration = Self.configuration()
+        (configuration.model.dim, configuration.model.ffnDim, configuration.model.heads) = (16, 32, 2)
+        let other = ["encoder.layers.1.moe": [[1, 2], [0, 3, 4]], "decoder.layers.1.moe": [[1, 4], [0, 2, 3]]]
+        let files = [Self.blocks, other].enumerated().map { number, blocks in
+            (path: "\(folder.path)/\(number).json", file: PlacementFile(expertParallel: 2, blocks: blocks))
+        }
+        for (path, file) in files { try file.write(to: path) }
+        func places(_ paths: [String]) throws -> [[[Int]]] {
+            try SimulatedCluster.run(ranks: 2) { [configuration] world in
+                var own = configuration
+                own.parallel.placement = paths[world.rank]
+                let run = try TrainingRun(own, vocabulary: 50, world: world, context: ComputeContext(threads: 1))
+                return run.model.blocks.map(\.placement.placeOfExpert)
+            }
+        }
+        let all = try places([files[0].path, files[0].path])
+        #expect(all[0] == [[1, 0, 0, 1, 1], [0, 1, 1, 1, 0]] && all[1] == all[0])
+        let error = #expect(throws: RunError.self) { try places([files[0].path, files[1].path]) }
+        #expect(error?.description.contains(": must be the same on every host, but differs") == true)
     }
 
     @Test func poolsHaveNone() throws {

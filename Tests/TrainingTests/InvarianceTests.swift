@@ -38,6 +38,7 @@ import _TinyRuns
         Way(ranks: 2, resumedOn: 3), Way(ranks: 4, isSharded: true, resumedOn: 1),
         Way(ranks: 4, expertParallel: 4, isSharded: true, recomputes: true),
         Way(ranks: 8, expertParallel: 4, threads: 2, isSharded: true, resumedOn: 4), Way(ranks: 8, expertParallel: 4),
+        Way(ranks: 4, expertParallel: 4, interleave: .off),
         Way(ranks: 2, replicates: true), Way(ranks: 8, expertParallel: 4, isSharded: true, resumedOn: 4, replicates: true),
         Way(ranks: 4, threads: 2, recomputes: true, resumedOn: 4, replicates: true),
         Way(ranks: 3, interleave: .on, replicates: true), Way(ranks: 2, interleave: .off),

@@ -170,6 +170,8 @@ import _TestSupport
         }
         expectError(
             try prune("--keep", "0.5", "--out", out), 65, "analysis.json: must be what strata analyze wrote, but is absent")
+        let drawn = try prune("--keep", "0.5", "--by", "random", "--dry-run")
+        #expect(drawn.status == 0 && drawn.stdout.contains("decoder.layers.1.moe        1"), "\(drawn)")
         let analyzed = try Launch.alone.strata(["analyze", run])
         try #require(analyzed.status == 0, "\(analyzed)")
         let shown = try prune("--keep", "0.5", "--dry-run")

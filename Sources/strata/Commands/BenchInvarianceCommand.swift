@@ -32,12 +32,14 @@ struct BenchInvarianceCommand: ParsableCommand, RunsOnRanks {
                 return try InvarianceBenchmark(options.load(), updates: updates)
             }
             let display = ranks.isFirst ? ProgressDisplay() : nil
+            let parallel = try ranks.together { try options.load().parallel }
             let figures =
                 ranks.world.size == 1
                 ? try benchmark.measure(display: display)
-                : try benchmark.measure(
-                    on: ranks.world, threads: ranks.threads(configured: options.load().parallel.threadsPerRank),
-                    display: display)
+                : try ranks.computing(parallel) {
+                    try benchmark.measure(
+                        on: ranks.world, threads: ranks.threads(configured: parallel.threadsPerRank), display: display)
+                }
             if ranks.isFirst { print(json ? try JSONText.pretty(figures) : figures.text, terminator: "") }
             return figures.areEqual ? .done : .failed
         }

@@ -108,17 +108,19 @@ struct ConvertPruneCommand: ParsableCommand {
         print(writtenText(pruned, bytes: bytes, out))
     }
 
-    /// By what gates did on some text.
+    /// By what gates did on some text, or by draws, which need none.
     private func measured(_ metric: PruningMetric, _ path: String, _ model: StoredModel) throws -> [String: BlockPruning] {
-        let found = try ExpertUse(path, for: model, folder, directions: direction)
-        return Dictionary(
-            uniqueKeysWithValues: found.gates.map { block, gates in
-                let strata = Self.strata(of: block, model), share = block.hasPrefix("decoder.") ? decoderKeep ?? keep : keep
-                return (
-                    block,
-                    BlockPruning(gates, strata: strata, keep: share ?? 1, by: metric, random: random(block, strata))
-                )
-            })
+        func pruning(_ block: String, _ gates: [GateUse]) -> BlockPruning {
+            let strata = Self.strata(of: block, model), share = block.hasPrefix("decoder.") ? decoderKeep ?? keep : keep
+            return BlockPruning(gates, strata: strata, keep: share ?? 1, by: metric, random: random(block, strata))
+        }
+        guard metric != .random else {
+            try ExpertUse.requireExperts(of: model, folder)
+            let blocks = model.configuration.model.blockNames
+            return Dictionary(uniqueKeysWithValues: blocks.map { ($0, pruning($0, [])) })
+        }
+        let gates = try ExpertUse(path, for: model, folder, directions: direction).gates
+        return Dictionary(uniqueKeysWithValues: gates.map { ($0, pruning($0, $1)) })
     }
 
     /// As a file says.

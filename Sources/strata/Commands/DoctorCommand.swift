@@ -123,7 +123,8 @@ struct DoctorCommand: ParsableCommand, RunsOnRanks {
         // Ranks that cannot be laid out are for train to refuse: it may be started on fewer.
         if slots.count == hosts.count,
             let rank = try? RankPlan(
-                plan, configuration, ranks: slots.reduce(0, +), movesWhileComputing: hosts.count > 1)
+                plan, configuration, ranks: slots.reduce(0, +),
+                movesWhileComputing: configuration.parallel.movesWhileComputing(hosts: hosts.count))
         {
             needs.memoryOfRank = UInt64(rank.memory.total)
         }

@@ -78,7 +78,8 @@ struct PlanCommand: ParsableCommand {
             configuration.model, vocabulary: configuration.data.vocabulary, requestedCapacity: measured?.requestedCapacity,
             trained: configuration.training.trained)
         let rank = try RankPlan(
-            model, configuration, ranks: ranks, movesWhileComputing: (stepTime.hosts ?? 1) > 1)
+            model, configuration, ranks: ranks,
+            movesWhileComputing: configuration.parallel.movesWhileComputing(hosts: stepTime.hosts ?? 1))
         var time: StepTimeReport?
         if stepTime.isAsked {
             time = try stepTime.predict(model, configuration, ranks: ranks, measured: measured?.skew) {

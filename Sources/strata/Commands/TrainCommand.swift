@@ -317,9 +317,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
 
     private func announce(_ display: ProgressDisplay, _ run: TrainingRun, _ corpus: PreparedCorpus) throws {
         let layout = run.groups.layout, mixture = run.configuration.model.mixture
-        if let path = run.configuration.parallel.placement, run.hasUsualPlaces {
+        if let path = run.configuration.parallel.placement, run.hasUsualPlaces, layout.expertParallel > 1 {
             display.note(
-                "\(path) is not of groups of \(layout.expertParallel) rank(s): experts have their usual places; "
+                "\(path) is not of groups of \(layout.expertParallel) ranks: experts have their usual places; "
                     + "strata plan --placement makes one that is")
         }
         let experts =
@@ -336,6 +336,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
                 + (layout.parts == layout.replicas
                     ? "" : "small strata in \(layout.expertParallel / layout.partSize) copies a group, ")
+                + (run.groupsInTurns > 1 ? "\(run.groupsInTurns) token groups of a rank in turns, " : "")
                 + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")
         if !run.model.replicated.isEmpty {

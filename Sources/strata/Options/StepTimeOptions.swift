@@ -61,7 +61,9 @@ struct StepTimeOptions: ParsableArguments {
     private func rate() throws -> LinkRate? {
         guard let link else { return nil }
         guard let rate = LinkRate(link) else {
-            throw CommandFailure(.usage, "--link must be a number and kbit, mbit or gbit, such as 1gbit, but is '\(link)'")
+            throw CommandFailure(
+                .usage, "--link must be a number and kbit, mbit or gbit, such as 1gbit, from 1kbit to 1e9gbit, but is '\(link)'"
+            )
         }
         return rate
     }

@@ -13,13 +13,18 @@ struct ExpertUse {
         gates.mapValues { uses in uses[0].first.indices.map { expert in uses.reduce(0) { $0 + $1.first[expert] } } }
     }
 
+    /// - Throws: `CommandFailure` for a dense model, in `folder`.
+    static func requireExperts(of model: StoredModel, _ folder: String) throws {
+        guard model.configuration.model.mixture != nil else {
+            throw CommandFailure(.usage, "\(folder): must have experts, but is a dense model")
+        }
+    }
+
     /// `directions`: those that count; none: all.
     ///
     /// - Throws: `CommandFailure` where there is no analysis, or one of another model or without a direction; `folder` is the model's.
     init(_ path: String, for model: StoredModel, _ folder: String, directions: [String] = []) throws {
-        guard model.configuration.model.mixture != nil else {
-            throw CommandFailure(.usage, "\(folder): must have experts, but is a dense model")
-        }
+        try Self.requireExperts(of: model, folder)
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandFailure(
                 .data, "\(path): must be what strata analyze wrote, but is absent: run strata analyze \(folder) first")

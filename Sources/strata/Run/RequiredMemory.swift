@@ -17,9 +17,10 @@ func requireMemory(
     let besides = max(plan.memory.activations, plan.memory.remaking ?? 0)
     let present = Double(ProcessInfo.processInfo.physicalMemory), wanted = Double(held) + Double(besides)
     guard Double(held) > present || wanted > 2 * present else { return }
+    let turns = plan.groupsInTurns > 1 ? ", set parallel.interleave to off" : ""
     throw CommandFailure(
         .usage,
         "a rank must fit into the machine's memory, \(NumberText.mebibytes(Int(clamped: present))) MiB, but takes about "
             + "\(NumberText.mebibytes(Int(clamped: wanted))) MiB: choose a smaller model or lower "
-            + "training.tokens_per_group, or start more ranks on more machines; strata plan shows what takes how much")
+            + "training.tokens_per_group\(turns), or start more ranks on more machines; strata plan shows what takes how much")
 }
