@@ -17,8 +17,10 @@ struct HotExperts {
     private let rowBytes: Int
     /// What ranks sum of each expert, by block.
     private let parameters: [[Int]]
-    /// Choices of each expert since the last decision, by block, and the updates that they are of.
+    /// Choices of each expert since the last decision, and the rows that it got of them, for what exceeds a capacity is not sent; by
+    /// block, and the updates that they are of.
     private var chosen: [[Int]]
+    private var sent: [[Int]]
     private var updates = 0
 
     init(layout: ParallelLayout, tokenGroups: Int, rowBytes: Int, parameters: [[Int]]) {
@@ -27,6 +29,7 @@ struct HotExperts {
         self.rowBytes = rowBytes
         self.parameters = parameters
         chosen = parameters.map { [Int](repeating: 0, count: $0.count) }
+        sent = chosen
     }
 
     /// Of a model with experts. A collective operation: no rank has all of them.
@@ -53,8 +56,9 @@ struct HotExperts {
     mutating func add(_ statistics: [RoutingStatistics]) {
         updates += 1
         for (block, statistics) in statistics.enumerated() {
-            for gate in statistics.chosen {
-                for (expert, count) in gate.enumerated() { chosen[block][expert] += count }
+            for expert in chosen[block].indices {
+                chosen[block][expert] += statistics.chosen.reduce(0) { $0 + $1[expert] }
+                sent[block][expert] += statistics.load.reduce(0) { $0 + $1[expert] }
             }
         }
     }
@@ -65,16 +69,17 @@ struct HotExperts {
         for (number, block) in blocks.enumerated() {
             let hot = Set(block.placement.copies.indices.filter { block.placement.copies[$0] == .replicated })
             let experts = experts(
-                strata: block.placement.strata, chosen: chosen[number], parameters: parameters[number], hot: hot)
+                strata: block.placement.strata, chosen: chosen[number], sent: sent[number], parameters: parameters[number],
+                hot: hot)
             if !experts.isEmpty { found[block.name] = experts }
-            chosen[number] = chosen[number].map { _ in 0 }
         }
-        updates = 0
+        self = HotExperts(layout: layout, tokenGroups: tokenGroups, rowBytes: rowBytes, parameters: parameters)
         return found
     }
 
-    /// The hot experts of a block, ascending, of which `hot` are so now.
-    private func experts(strata: [Int], chosen: [Int], parameters: [Int], hot: Set<Int>) -> [Int] {
+    /// The hot experts of a block, ascending, of which `hot` are so now: where there are too many these go first, so that two alike do
+    /// not take turns.
+    private func experts(strata: [Int], chosen: [Int], sent: [Int], parameters: [Int], hot: Set<Int>) -> [Int] {
         guard updates > 0 else { return hot.sorted() }
         var found: [(expert: Int, saved: Double)] = [], first = 0
         for size in strata {
@@ -82,22 +87,27 @@ struct HotExperts {
             let spread = size < layout.expertParallel ? ParameterPlacement.copiedExpert : .expert
             for expert in first..<first + size {
                 let wanted = Double(chosen[expert])
-                let saved = bytesSaved(choices: wanted / Double(updates), parameters: parameters[expert], spread: spread)
+                let saved = bytesSaved(
+                    rows: Double(sent[expert]) / Double(updates), parameters: parameters[expert], spread: spread)
                 guard saved > 0, wanted > mean * (hot.contains(expert) ? 1 : Self.threshold) else { continue }
                 found.append((expert, saved))
             }
             first += size
         }
         let most = max(1, Int(Double(chosen.count) * Self.mostOfBlock))
-        return found.sorted { ($1.saved, $0.expert) < ($0.saved, $1.expert) }.prefix(most).map(\.expert).sorted()
+        func isBefore(_ a: (expert: Int, saved: Double), _ b: (expert: Int, saved: Double)) -> Bool {
+            let (isHot, otherIsHot) = (hot.contains(a.expert), hot.contains(b.expert))
+            return isHot != otherIsHot ? isHot : (b.saved, a.expert) < (a.saved, b.expert)
+        }
+        return found.sorted(by: isBefore).prefix(most).map(\.expert).sorted()
     }
 
-    /// Bytes that all ranks together send less in an update, if an expert with `choices` is replicated instead of `spread` so: its
-    /// rows go four ways, there and back, forward and backward.
-    func bytesSaved(choices: Double, parameters: Int, spread: ParameterPlacement) -> Double {
+    /// Bytes that all ranks together send less in an update, if an expert of so many rows is replicated instead of `spread` so: its rows
+    /// go four ways, there and back, forward and backward. Each is counted as if it travelled for this expert alone.
+    func bytesSaved(rows: Double, parameters: Int, spread: ParameterPlacement) -> Double {
         let sharing = Double(layout.sharing(spread))
-        let rows = 4 * Double(rowBytes) * choices * (sharing - 1) / sharing
-        return rows - Double(parameters * MemoryLayout<Float>.stride) * (timesSummed(.replicated) - timesSummed(spread))
+        return 4 * Double(rowBytes) * rows * (sharing - 1) / sharing
+            - Double(parameters * MemoryLayout<Float>.stride) * (timesSummed(.replicated) - timesSummed(spread))
     }
 
     /// How often the gradient of one parameter is sent in an update, by all its holders together: in parts, and as a sum.

@@ -106,9 +106,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let stretch = Stretch(
             ranks: ranks, configuration: configuration, corpus: corpus, sampler: sampler, heldOut: heldOut, folder: folder,
             context: context, display: display, progress: TrainingProgress(display: display, updates: training.updates))
-        var end = try train(stretch, resuming: resume)
+        var (end, update) = try train(stretch, resuming: resume, profile: profile)
         // The model is made anew when nothing is left of the one before.
-        while end == .replicasChanged { end = try train(stretch, resuming: true) }
+        while end == .replicasChanged { (end, update) = try train(stretch, resuming: true, after: update) }
         return end == .interrupted ? .resumable : .done
     }
 
@@ -126,8 +126,11 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let started = ContinuousClock.now
     }
 
-    /// Trains a model until the run ends, or is to go on with another one from the checkpoint just written.
-    private func train(_ stretch: Stretch, resuming: Bool) throws -> TrainingEnd {
+    /// Trains a model until the run ends, or is to go on with another one from the checkpoint just written, which is that of the
+    /// update that is returned. `update`: the one that a model before this one came to.
+    private func train(
+        _ stretch: Stretch, resuming: Bool, after update: Int? = nil, profile: String? = nil
+    ) throws -> (end: TrainingEnd, update: Int) {
         let (ranks, configuration, corpus) = (stretch.ranks, stretch.configuration, stretch.corpus)
         let (folder, context, display) = (stretch.folder, stretch.context, stretch.display)
         let training = configuration.training
@@ -137,6 +140,12 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
         let beginning = try ranks.together { () -> BeginningFrom? in
             if resuming { try restore(run, checkpoints, corpus, folder, display) }
+            guard update == nil || run.resumed?.step == update else {
+                throw CommandFailure(
+                    .data,
+                    "\(folder.checkpoints): must have the checkpoint of update \(update ?? 0), which was just written, but it cannot be "
+                        + "read; see what is wrong with the disk, then go on with --resume")
+            }
             return run.resumed == nil ? try begin(run, corpus, folder, display) : nil
         }
         let start = run.start
@@ -181,7 +190,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         }
         note(try trace?.finish(ranks))
         stretch.progress.finish(end, trainer.update, folder)
-        return end
+        return (end, trainer.update)
     }
 
     /// A run that exists is only gone on with if that was asked for, and nothing else is made one.
