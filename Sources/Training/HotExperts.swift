@@ -67,10 +67,9 @@ struct HotExperts {
     mutating func decide(for blocks: [StratifiedBlock]) -> [String: [Int]] {
         var found: [String: [Int]] = [:]
         for (number, block) in blocks.enumerated() {
-            let hot = Set(block.placement.copies.indices.filter { block.placement.copies[$0] == .replicated })
             let experts = experts(
                 strata: block.placement.strata, chosen: chosen[number], sent: sent[number], parameters: parameters[number],
-                hot: hot)
+                hot: Set(block.placement.replicated))
             if !experts.isEmpty { found[block.name] = experts }
         }
         self = HotExperts(layout: layout, tokenGroups: tokenGroups, rowBytes: rowBytes, parameters: parameters)

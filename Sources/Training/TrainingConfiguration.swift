@@ -99,10 +99,9 @@ public struct ParallelConfiguration: Equatable, Sendable {
 }
 
 extension ParallelConfiguration {
-    /// Whether messages of ranks under MPI on so many hosts are expected to move while they compute: `auto` also asks for a processor for
-    /// each rank.
-    public func movesWhileComputing(hosts: Int) -> Bool {
-        communicationThread == .on || (communicationThread == .auto && hosts > 1)
+    /// Whether messages of ranks under MPI on so many hosts move while they compute; `hasProcessors`: whether ranks have one each.
+    public func movesWhileComputing(hosts: Int, hasProcessors: Bool = true) -> Bool {
+        communicationThread == .on || (communicationThread == .auto && hosts > 1 && hasProcessors)
     }
 
     /// The token groups that a rank runs in turns, of an update of so many. `movesWhileComputing`: whether messages do.

@@ -33,13 +33,8 @@ public final class TranslationModel {
             places: places, replicated: replicated, wire: wire)
         store.materialize(
             context, seed: seed,
-            sources: {
-                switch $0 {
-                case .replicated: 1
-                case .expert: expertGroup.size
-                case .copiedExpert: configuration.partSize(of: expertGroup.size)
-                }
-            }, lanes: lanes, isTrained: isTrained)
+            sources: { $0.sharing(of: expertGroup.size, partSize: configuration.partSize(of: expertGroup.size)) },
+            lanes: lanes, isTrained: isTrained)
     }
 
     /// A model for inference: its parameters are to be loaded, and it has no gradients. `packForInference` is for when they are.
@@ -116,10 +111,7 @@ public final class TranslationModel {
 
     /// The experts that every rank has while others are spread, by block; blocks without are left out.
     public var replicated: [String: [Int]] {
-        let all = blocks.map { block in
-            (block.name, block.placement.copies.indices.filter { block.placement.copies[$0] == .replicated })
-        }
-        return Dictionary(uniqueKeysWithValues: all.filter { !$0.1.isEmpty })
+        Dictionary(uniqueKeysWithValues: blocks.map { ($0.name, $0.placement.replicated) }).filter { !$0.value.isEmpty }
     }
 
     /// Moves what the mixtures' methods learn from loads after an update, by the world's statistics of each block, encoder's

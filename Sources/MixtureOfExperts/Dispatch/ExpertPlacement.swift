@@ -61,13 +61,7 @@ public struct ExpertPlacement: Equatable, Sendable {
         var experts = [[Int]](repeating: [], count: places), local = [Int](repeating: -1, count: first)
         for expert in replicated { copies[expert] = .replicated }
         for (expert, place) in placeOfExpert.enumerated() where place >= 0 {
-            /// Neighbouring places that have one copy together.
-            let sharing =
-                switch copies[expert] {
-                case .expert: places
-                case .copiedExpert: partSize
-                case .replicated: 1
-                }
+            let sharing = copies[expert].sharing(of: places, partSize: partSize)
             let seen = viewer / sharing * sharing + place % sharing
             local[expert] = experts[seen].count
             for place in stride(from: place % sharing, to: places, by: sharing) { experts[place].append(expert) }
@@ -109,11 +103,8 @@ public struct ExpertPlacement: Equatable, Sendable {
     /// The experts that another place, or the same, sends rows to at a place: its own, and copies that the other one uses.
     public func experts(of place: Int, seenFrom other: Int) -> [Int] {
         expertsOfPlace[place].filter {
-            switch copies[$0] {
-            case .expert: true
-            case .copiedExpert: place / partSize == other / partSize
-            case .replicated: place == other
-            }
+            let sharing = copies[$0].sharing(of: places, partSize: partSize)
+            return place / sharing == other / sharing
         }
     }
 
@@ -121,6 +112,8 @@ public struct ExpertPlacement: Equatable, Sendable {
     public var experts: Int { placeOfExpert.count }
     /// The global ids of those that exist, ascending.
     public var existing: [Int] { placeOfExpert.indices.filter { placeOfExpert[$0] >= 0 } }
+    /// The global ids of those of which every place has a copy, ascending.
+    public var replicated: [Int] { copies.indices.filter { copies[$0] == .replicated } }
     /// The most experts that any place hosts.
     public var mostExpertsOfPlace: Int { expertsOfPlace.reduce(0) { max($0, $1.count) } }
 }

@@ -96,15 +96,20 @@ public struct ParallelLayout: Equatable, Sendable {
     /// Parts of all groups.
     public var parts: Int { ranks / partSize }
     /// Neighbouring ranks that have one copy of a placement's parameters together.
-    public func sharing(_ placement: ParameterPlacement) -> Int {
-        switch placement {
-        case .replicated: 1
-        case .expert: expertParallel
-        case .copiedExpert: partSize
-        }
-    }
+    public func sharing(_ placement: ParameterPlacement) -> Int { placement.sharing(of: expertParallel, partSize: partSize) }
     /// Ranks that hold the same parameters of a placement.
     public func holders(_ placement: ParameterPlacement) -> Int { ranks / sharing(placement) }
     public func place(ofRank rank: Int) -> Int { rank % expertParallel }
     public func replica(ofRank rank: Int) -> Int { rank / expertParallel }
+}
+
+extension ParameterPlacement {
+    /// Neighbouring places, of the places of a group in parts of `partSize`, that have one copy of such parameters together.
+    public func sharing(of places: Int, partSize: Int) -> Int {
+        switch self {
+        case .replicated: 1
+        case .expert: places
+        case .copiedExpert: partSize
+        }
+    }
 }

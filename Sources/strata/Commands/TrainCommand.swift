@@ -106,9 +106,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let stretch = Stretch(
             ranks: ranks, configuration: configuration, corpus: corpus, sampler: sampler, heldOut: heldOut, folder: folder,
             context: context, display: display, progress: TrainingProgress(display: display, updates: training.updates))
-        var (end, update) = try train(stretch, resuming: resume, profile: profile)
+        var (end, update) = try train(stretch)
         // The model is made anew when nothing is left of the one before.
-        while end == .replicasChanged { (end, update) = try train(stretch, resuming: true, after: update) }
+        while end == .replicasChanged { (end, update) = try train(stretch, after: update) }
         return end == .interrupted ? .resumable : .done
     }
 
@@ -127,10 +127,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
     }
 
     /// Trains a model until the run ends, or is to go on with another one from the checkpoint just written, which is that of the
-    /// update that is returned. `update`: the one that a model before this one came to.
-    private func train(
-        _ stretch: Stretch, resuming: Bool, after update: Int? = nil, profile: String? = nil
-    ) throws -> (end: TrainingEnd, update: Int) {
+    /// update that is returned. `update`: the one that a model before this one came to; nil: it is the first.
+    private func train(_ stretch: Stretch, after update: Int? = nil) throws -> (end: TrainingEnd, update: Int) {
         let (ranks, configuration, corpus) = (stretch.ranks, stretch.configuration, stretch.corpus)
         let (folder, context, display) = (stretch.folder, stretch.context, stretch.display)
         let training = configuration.training
@@ -139,7 +137,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
         let beginning = try ranks.together { () -> BeginningFrom? in
-            if resuming { try restore(run, checkpoints, corpus, folder, display) }
+            if resume || update != nil { try restore(run, checkpoints, corpus, folder, display) }
             guard update == nil || run.resumed?.step == update else {
                 throw CommandFailure(
                     .data,
@@ -181,7 +179,9 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
             trainer: trainer, checkpoints: checkpoints, cadence: configuration.checkpoint, heldOut: stretch.heldOut,
             bleu: translations?.bleu, log: log, patience: run.resumed?.patience, started: stretch.started)
         if let display { try announce(display, run, corpus) }
-        let trace = profile.map { TrainingProfile(path: $0, clock: context.clock, startingAfter: start) }
+        let trace = (update == nil ? profile : nil).map {
+            TrainingProfile(path: $0, clock: context.clock, startingAfter: start)
+        }
         func note(_ failure: FileError?) { if let failure { display?.note("warning: \(failure)") } }
         let end = try coordinator.run(isInterrupted: { StopRequest.isMade }) { event in
             stretch.progress.report(event)

@@ -9,12 +9,8 @@ extension RankWorld {
     func computing<Value>(_ configuration: ParallelConfiguration, _ body: () throws -> Value) throws -> Value {
         guard let environment, world.size > 1 else { return try body() }
         let hosts = try Set(world.allGather(varying: Array(host.utf8)))
-        let isWanted =
-            switch configuration.communicationThread {
-            case .auto: hosts.count > 1 && Processors.available >= sharing
-            case .on: true
-            case .off: false
-            }
+        let isWanted = configuration.movesWhileComputing(
+            hosts: hosts.count, hasProcessors: Processors.available >= sharing)
         return isWanted ? try environment.serve(body) : try body()
     }
 }
