@@ -9,11 +9,26 @@ struct Network {
     /// Of a link that nobody has measured, seconds of a small message: those of TCP between hosts of one switch.
     static let usualLatency = 50e-6
 
+    /// Whether it is known what moving messages between hosts takes of a processor. Where the link is the one that was measured,
+    /// nobody knows which of both was waited for.
+    let isProcessorKnown: Bool
+
     /// A rank moves all its messages itself; a link carries what crosses it meanwhile.
     func seconds(_ traffic: HostLayout.Traffic) -> Double {
-        let inside = traffic.within == 0 ? 0 : traffic.within / (within?.bytes ?? .infinity)
-        let outside = traffic.between == 0 ? 0 : traffic.between / (between?.bytes ?? .infinity)
-        return max(inside + outside, traffic.between / linkBytes)
+        max(inside(traffic) + outside(traffic), traffic.between / linkBytes)
+    }
+
+    /// Of that, what a processor is busy, as far as it is known.
+    func processorSeconds(_ traffic: HostLayout.Traffic) -> Double {
+        inside(traffic) + (isProcessorKnown ? outside(traffic) : 0)
+    }
+
+    private func inside(_ traffic: HostLayout.Traffic) -> Double {
+        traffic.within == 0 ? 0 : traffic.within / (within?.bytes ?? .infinity)
+    }
+
+    private func outside(_ traffic: HostLayout.Traffic) -> Double {
+        traffic.between == 0 ? 0 : traffic.between / (between?.bytes ?? .infinity)
     }
 
     /// A small message to each of a rank's peers, of which some are on other hosts.
@@ -43,6 +58,7 @@ extension StepTimeModel {
             machine.betweenHosts ?? link.map { MachineFigures.Messages(latency: Network.usualLatency, bytes: 2 * $0.bytes) }
         return Network(
             within: machine.withinHost, between: hosts > 1 ? between : nil,
-            linkBytes: hosts > 1 ? link?.bytes ?? machine.betweenHosts?.bytes ?? .infinity : .infinity)
+            linkBytes: hosts > 1 ? link?.bytes ?? machine.betweenHosts?.bytes ?? .infinity : .infinity,
+            isProcessorKnown: link != nil && machine.betweenHosts != nil)
     }
 }

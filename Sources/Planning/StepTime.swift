@@ -17,6 +17,8 @@ public struct StepTime: Equatable, Encodable, Sendable {
     public var rows = 0.0
     /// Gradient sums, as far as they do not hide.
     public var gradients = 0.0
+    /// Rows and gradient sums on their way while the rank computes: seconds that are not among the others.
+    public var hidden = 0.0
 
     /// Target tokens of an update.
     public var tokens = 0.0

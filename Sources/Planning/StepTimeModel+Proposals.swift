@@ -25,8 +25,7 @@ extension StepTimeModel {
                 for wire in expertParallel > 1 ? WireFormat.allCases : [.float32] {
                     var changed = configuration
                     (changed.parallel.expertParallel, changed.parallel.wire) = (expertParallel, wire)
-                    let model = try StepTimeModel(
-                        plan, changed, machine: machine, link: link, skew: skew, seed: seed, overlap: overlap)
+                    let model = try StepTimeModel(plan, changed, machine: machine, link: link, skew: skew, seed: seed)
                     let threads = processors / perHost
                     found.append(
                         StepProposal(

@@ -37,6 +37,7 @@ public struct StepTimeReport {
         let tokensPerSecond: Double
         let utilization: Double
         let seconds: [String: Double]
+        let hiddenSeconds: Double
         let linkBytes: Double
         let limits: [String]
         let proposals: [Proposal]
@@ -54,7 +55,8 @@ public struct StepTimeReport {
         Document(
             machine: source, hosts: hosts, link: model.link?.name, threads: model.machine.threads, secondsPerStep: time.total,
             tokensPerSecond: time.tokensPerSecond, utilization: time.utilization,
-            seconds: Dictionary(uniqueKeysWithValues: time.parts.map { ($0.name, $0.seconds) }), linkBytes: time.linkBytes,
+            seconds: Dictionary(uniqueKeysWithValues: time.parts.map { ($0.name, $0.seconds) }),
+            hiddenSeconds: time.hidden, linkBytes: time.linkBytes,
             limits: limits.map { $0.text(model) },
             proposals: proposals.map {
                 Document.Proposal(
@@ -73,6 +75,9 @@ public struct StepTimeReport {
         let network = hosts == 1 ? "1 host" : "\(hosts) hosts, links of \(model.link?.name ?? "the speed that was measured")"
         let speed =
             "\(NumberText.count(time.tokensPerSecond)) target tokens/s on \(network); \(source)\n"
+        let hidden =
+            time.hidden > 0
+            ? "rows and gradients also travel for \(NumberText.decimal(time.hidden, 3)) s behind what is computed\n" : ""
         let ways = Table(
             header: ["proposal", "ranks", "threads", "expert-parallel", "wire", "s a step"],
             rows: proposals.enumerated().map { place, way in
@@ -81,6 +86,6 @@ public struct StepTimeReport {
                     NumberText.decimal(way.time.total, 3),
                 ]
             })
-        return table.text + speed + limits.map { "! \($0.text(model))\n" }.joined() + "\n" + ways.text
+        return table.text + speed + hidden + limits.map { "! \($0.text(model))\n" }.joined() + "\n" + ways.text
     }
 }

@@ -2,7 +2,7 @@ import TensorCore
 
 extension DispatchPlan {
     /// Rows that experts should get at a time, on average: with fewer, products would cost more than they hide.
-    static let fewestRowsAtATime = 32
+    public static let fewestRowsAtATime = 32
 
     /// Sends the rows of `there` to the experts, has `compute` make of rows that have arrived what `back` brings, and sends that,
     /// without waiting for its arrival. Rows of others are computed as they arrive, and sent back at once; those of this rank while
