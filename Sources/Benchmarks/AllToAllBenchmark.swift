@@ -15,13 +15,19 @@ public struct AllToAllBenchmark {
     let repetitions: Int
     /// What the dispatcher's rows are rounded to; the bare exchange is of floats.
     let wire: WireFormat
+    /// The ranks' hosts, where rows are passed on within them; nil: they are not.
+    let hosts: PlaceHosts?
 
-    public init(dim: Int, topK: Int = 1, expertsPerRank: Int = 2, repetitions: Int, wire: WireFormat = .float32) {
+    public init(
+        dim: Int, topK: Int = 1, expertsPerRank: Int = 2, repetitions: Int, wire: WireFormat = .float32,
+        passingOnWithin hosts: PlaceHosts? = nil
+    ) {
         self.dim = dim
         self.topK = topK
         self.expertsPerRank = expertsPerRank
         self.repetitions = repetitions
         self.wire = wire
+        self.hosts = hosts
     }
 
     public struct Figures: Encodable {
@@ -66,7 +72,7 @@ public struct AllToAllBenchmark {
     private func measure(_ bytes: Int, _ world: any Communicator) throws -> Figures {
         let context = ComputeContext(threads: 1), tokens = max(1, bytes / (dim * 4 * topK)), places = world.size
         let placement = ExpertPlacement(strata: [expertsPerRank * places], places: places)
-        let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement, wire: wire)
+        let dispatcher = AllToAllTokenDispatcher(communicator: world, placement: placement, wire: wire, passingOnWithin: hosts)
         let logits = context.zeros(tokens, placement.experts)
         let draws = RandomKey(seed: 2).derived(world.rank)
         for token in 0..<tokens {

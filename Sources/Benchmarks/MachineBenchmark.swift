@@ -18,7 +18,7 @@ public struct MachineBenchmark: Sendable {
     private static let ffnRatio = 4
     private static let experts = 4
     /// Rows of each expert; with more they are as fast as with the last.
-    private static let expertRows = [16, 64, 256]
+    private static let expertRows = [16, 64, 256, 1024]
     /// Rows of products and passes: more than a cache holds, as a model's layers one after another have.
     private static func rows(_ dim: Int) -> Int { max(1024, (1 << 21) / dim) }
     /// Rows and columns of the output projection, and tokens of a sentence.

@@ -45,10 +45,10 @@ public struct StepBenchmark {
         }
     }
 
-    /// A collective operation. `threads` are each rank's; `writeTrace` writes the file of `profile` on all ranks, and `display`,
+    /// A collective operation. `host` is the name of this rank's, `threads` are each rank's; `writeTrace` writes the file of `profile` on all ranks, and `display`,
     /// the first rank's, shows how far it is.
     public func measure(
-        _ world: any Communicator, threads: Int, display: ProgressDisplay?,
+        _ world: any Communicator, host: String, threads: Int, display: ProgressDisplay?,
         writeTrace: (_ clock: PhaseClock, _ path: String) throws -> Void
     ) throws -> Figures {
         let training = configuration.training
@@ -56,7 +56,7 @@ public struct StepBenchmark {
         try world.barrier()
         let peak = try world.allReduce(SgemmPeak.gflops(context, precision: configuration.model.compute), .sum)
         let run = try TrainingRun(
-            configuration, vocabulary: configuration.data.vocabulary, world: world, context: context)
+            configuration, vocabulary: configuration.data.vocabulary, world: world, host: host, context: context)
         let source = SyntheticSentences(
             groups: training.tokenGroups, tokensPerGroup: training.tokensPerGroup,
             vocabulary: configuration.data.vocabulary, seed: training.seed)

@@ -17,11 +17,19 @@ struct HostLayout {
     var ranksPerHost: Int { layout.ranks / hosts }
     func host(ofRank rank: Int) -> Int { rank / ranksPerHost }
 
+    /// The hosts of the first expert-parallel group's places.
+    var placeHosts: PlaceHosts { PlaceHosts((0..<layout.expertParallel).map(host)) }
+
     /// Bytes that cross the busiest host's link, in the direction that has more, and bytes that the busiest rank moves within its
     /// host, likewise.
     struct Traffic: Equatable {
         var between = 0.0
         var within = 0.0
+
+        /// Where a share of what would cross does not, because it is passed on within hosts.
+        func passingOn(_ share: Double) -> Traffic {
+            Traffic(between: between * (1 - share), within: within + between * share)
+        }
     }
 
     /// A movement of rows from tokens to experts: a rank with tokens (`isActive`) at a place sends each place of its group

@@ -18,8 +18,8 @@ struct RoundTimeline {
         /// Experts of a place: runs of its own rows that are computed in one go; and groups of peers, of each of which the rows of
         /// one expert are a part that travels.
         let places: (experts: Int, peers: Int)
-        /// All rows of a place's experts.
-        let rows: Double
+        /// All rows of a place's experts, as far as they can be computed as they arrive; nil: what is passed on within hosts cannot.
+        let rows: Double?
         /// The exchange of how many rows there will be, which is waited for.
         let counts: Double
         /// Rows on one of their four ways, and what that takes of the processor.
@@ -29,7 +29,7 @@ struct RoundTimeline {
         /// All exchanges, with nothing beside them.
         var exchanges: Double { counts + 4 * way }
         /// Whether rows are computed as they arrive.
-        var isPartwise: Bool { rows >= Double(DispatchPlan.fewestRowsAtATime * (places.experts + parts)) }
+        var isPartwise: Bool { rows ?? 0 >= Double(DispatchPlan.fewestRowsAtATime * (places.experts + parts)) }
         var parts: Int { places.experts * places.peers }
     }
 

@@ -48,12 +48,12 @@ struct RowTraffic {
             guard isShared, arriving > 0, choices > 0 else { return 4 * count * rowBytes }
             let each = own.map { $0 / arriving }, chosen = choices / arriving
             let wanted = arriving * Self.share(each, choices: chosen)
-            let told = count * Double(DispatchPlan.bytesOfChoice.plan)
+            let told = count * Double(DispatchPlan.bytesOfChoice().plan)
             guard !isRounded else { return (wanted + 3 * count) * rowBytes + told }
             // Of more than two choices those of the first two are as likely as the others.
             let firstTwo = each.map { $0 * min(1, 2 / chosen) }
             let added = arriving * (firstTwo.reduce(0, +) - Self.share(firstTwo, choices: min(2, chosen)))
-            return (2 * wanted + 2 * count - added) * rowBytes + told + count * Double(DispatchPlan.bytesOfChoice.gradients)
+            return (2 * wanted + 2 * count - added) * rowBytes + told + count * Double(DispatchPlan.bytesOfChoice().gradients)
         }
     }
 

@@ -113,6 +113,10 @@ public struct StepTimeModel {
             dim = plan.configuration.dim / mixture.rowsPerToken
         let key = RandomKey(seed: seed).derived("loads")
         let elsewhere = layout.mostPlacesElsewhere()
+        let hosts = layout.placeHosts, passesOn = configuration.passesOn(within: hosts, layout.layout)
+        let saved = zip(plan.kinds, rank.placements).map { kind, placement in
+            passesOn ? placement.savedByRelay(hosts, kind.mixture, wire: configuration.parallel.wire) : 0
+        }
         let kinds = plan.kinds.indices.flatMap { kind in (0..<plan.kinds[kind].count).map { _ in kind } }
         for (block, kind) in kinds.enumerated() {
             let routing = plan.kinds[kind].routing, placement = rank.placements[kind]
@@ -135,14 +139,15 @@ public struct StepTimeModel {
                 time.experts += groups * mean
                 if !machine.sharesCores { time.waiting += groups * ((seconds.max() ?? 0) - mean) }
                 let bytes = rowTraffic.bytes(rows, routing, atStratum: stratum).map { $0.map { work.tokens * $0 } }
-                let traffic = layout.rows(bytes, isActive: isActive)
+                let traffic = layout.rows(bytes, isActive: isActive).passingOn(saved[kind])
                 // How many rows come is one message to each peer; rows are one for each expert there.
                 let experts = placement.expertsOfPlace.map { $0.count { rows[$0] > 0 } }.max() ?? 0
                 let latency = network.latency(peers: places - 1, elsewhere: elsewhere)
                 strata.append(
                     RoundTimeline.Stratum(
                         isFirst: stratum == 0, experts: mean, stays: placement.shareThatStays(rows),
-                        places: (max(1, experts), min(max(1, places - 1), 2)), rows: rows.reduce(0, +) * work.tokens,
+                        places: (max(1, experts), min(max(1, places - 1), 2)),
+                        rows: passesOn ? nil : rows.reduce(0, +) * work.tokens,
                         counts: latency,
                         way: (network.seconds(traffic) + Double(experts * rowTraffic.ways(atStratum: stratum)) * latency) / 4,
                         moving: overlap.hasSpareProcessors ? 0 : network.processorSeconds(traffic) / 4))

@@ -15,6 +15,8 @@ public final class TrainingRun {
     public let groups: ParallelGroups
     /// Token groups that a rank runs in turns.
     private let lanes: Int
+    /// The hosts of the group's ranks, where rows are passed on within them.
+    private let relayHosts: PlaceHosts?
     /// The places of experts in their group, by block; none: the usual ones.
     private let places: [String: [Int]]
     /// The experts that every rank has while others are spread, by block.
@@ -28,19 +30,22 @@ public final class TrainingRun {
     /// Updates before the run's first that had moved the moments which it begins with; 0 where those are 0.
     private var earlierUpdates = 0
 
-    /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. A collective operation.
+    /// Makes the model of `vocabulary` tokens with the parameters that the seed gives, and the optimizer. `host` is the name of this
+    /// rank's; nil: nothing is known of hosts. A collective operation.
     ///
     /// - Throws: `PlacementError` where the ranks cannot be laid out as configured; `PrecisionError` where the processor cannot
     ///   compute as configured; `RunError` where parameters are to be trained that the model does not have, or groups to be run in turns
     ///   where that gains nothing.
     public init(
-        _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, context: ComputeContext
+        _ configuration: RunConfiguration, vocabulary: Int, world: any Communicator, host: String? = nil,
+        context: ComputeContext
     ) throws {
         self.configuration = configuration
         try configuration.requireTrainable(vocabulary: vocabulary, on: world)
         groups = try ParallelGroups(
             world: world, expertParallel: configuration.parallel.expertParallel, mixture: configuration.model.mixture)
         lanes = try configuration.lanes(groups.layout, movesWhileComputing: world.movesWhileComputing)
+        relayHosts = try configuration.relayHosts(groups.experts, groups.layout, host: host)
         places = try configuration.placements(groups.layout)
         try Self.requireAlike(places, on: world, path: configuration.parallel.placement)
         first = state(vocabulary: vocabulary, context: context, experts: nil)
@@ -58,8 +63,8 @@ public final class TrainingRun {
 
     private func state(vocabulary: Int, context: ComputeContext, experts: [[Int]]?) -> State {
         State(
-            configuration, vocabulary: vocabulary, context: context, groups, places: places, replicated: replicated,
-            lanes: lanes, experts: experts)
+            configuration, vocabulary: vocabulary, context: context, groups, relayHosts: relayHosts, places: places,
+            replicated: replicated, lanes: lanes, experts: experts)
     }
 
     /// Model, optimizer and average.
@@ -71,13 +76,14 @@ public final class TrainingRun {
         /// `experts` that exist, by block; nil: those that do at first.
         init(
             _ configuration: RunConfiguration, vocabulary: Int, context: ComputeContext, _ groups: ParallelGroups,
-            places: [String: [Int]], replicated: [String: [Int]], lanes: Int, experts: [[Int]]?
+            relayHosts: PlaceHosts?, places: [String: [Int]], replicated: [String: [Int]], lanes: Int, experts: [[Int]]?
         ) {
             let training = configuration.training
             model = TranslationModel(
                 configuration: configuration.model, vocabulary: vocabulary, context: context, expertGroup: groups.experts,
                 seed: training.seed, experts: experts, places: places, replicated: replicated,
-                wire: configuration.parallel.wire, lanes: lanes, isTrained: training.trained.contains)
+                wire: configuration.parallel.wire, passingOnWithin: relayHosts, lanes: lanes,
+                isTrained: training.trained.contains)
             optimizer = Adam(
                 store: model.store, context: context, beta1: training.adamBeta1, beta2: training.adamBeta2,
                 epsilon: training.adamEpsilon, weightDecay: training.weightDecay,
@@ -93,6 +99,9 @@ public final class TrainingRun {
 
     /// Token groups that a rank runs in turns.
     public var groupsInTurns: Int { lanes }
+
+    /// Whether rows are passed on within hosts.
+    public var passesOnWithinHosts: Bool { relayHosts != nil }
 
     private var begun: State {
         guard let first else { preconditionFailure("a run has a trainer, or what it begins with") }

@@ -16,15 +16,19 @@ public enum RowKernels {
         }
     }
 
-    /// out[i] ← x[rows[i].first], or where there is a second, the sum of both.
-    public static func gatherSums(_ context: ComputeContext, _ x: Tensor, _ rows: ArraySlice<RowSum>, into out: Tensor) {
-        precondition(out.rows == rows.count && out.columns == x.columns)
-        let (xp, op, d) = (UnsafePointer(x.pointer), out.pointer, x.columns)
+    /// out[i] ← x[rows[i].first], or where there is a second, the sum of both. Rows of `others` are counted behind those of x.
+    public static func gatherSums(
+        _ context: ComputeContext, _ x: Tensor, _ others: Tensor? = nil, _ rows: ArraySlice<RowSum>, into out: Tensor
+    ) {
+        precondition(out.rows == rows.count && out.columns == x.columns && others?.columns ?? x.columns == x.columns)
+        let (xp, op, d, count) = (UnsafePointer(x.pointer), out.pointer, x.columns, x.rows)
+        let otherRows = others.map { UnsafePointer($0.pointer) }
+        func second(_ row: Int) -> UnsafePointer<Float> { row < count ? xp + row * d : otherRows! + (row - count) * d }
         rows.withUnsafeBufferPointer { rows in
             context.pool.parallelRanges(rows.count, grain: 128) { range in
                 for row in range {
                     (op + row * d).update(from: xp + Int(rows[row].first) * d, count: d)
-                    if rows[row].second >= 0 { add(xp + Int(rows[row].second) * d, to: op + row * d, d) }
+                    if rows[row].second >= 0 { add(second(Int(rows[row].second)), to: op + row * d, d) }
                 }
             }
         }

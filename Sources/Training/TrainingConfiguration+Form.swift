@@ -63,6 +63,7 @@ extension ParallelConfiguration {
                 .init("threads_per_rank", \.threadsPerRank, .either("auto", or: .integer(1...1024))),
                 .init("shard_optimizer", \.shardOptimizer, .boolean),
                 .init("wire", \.wire, .choice),
+                .init("host_relay", \.hostRelay, .choice),
                 .init("communication_thread", \.communicationThread, .choice),
                 .init("interleave", \.interleave, .choice),
                 .init("watchdog_seconds", \.watchdogSeconds, .number(.atLeast(0))),

@@ -82,6 +82,9 @@ public struct ParallelConfiguration: Equatable, Sendable {
     public var shardOptimizer = false
     /// What rows are rounded to on their way between tokens and experts.
     public var wire = WireFormat.float32
+    /// Whether a row that several ranks of another host want crosses to it once and is passed on there; auto: where that is expected to
+    /// save much of what crosses.
+    public var hostRelay = AutomaticChoice.auto
     /// Whether a rank under MPI moves messages on a thread of their own, while it computes; auto: between several hosts, where
     /// ranks have a processor each.
     public var communicationThread = AutomaticChoice.auto

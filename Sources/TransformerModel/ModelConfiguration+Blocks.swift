@@ -43,10 +43,11 @@ extension ModelConfiguration {
     }
 
     /// What moves the rows of each block. Blocks that have the same experts share it, but for those whose experts' places are
-    /// given, or some of whose experts every rank has, by the blocks' names.
+    /// given, or some of whose experts every rank has, by the blocks' names. `hosts` are the ranks', where rows are passed on within
+    /// them.
     func dispatchers(
         _ expertGroup: any Communicator, experts: [[Int]]?, places: [String: [Int]], replicated: [String: [Int]],
-        wire: WireFormat
+        wire: WireFormat, hosts: PlaceHosts?
     ) -> [any TokenDispatcher] {
         guard let mixture else { return [] }
         func dispatcher(
@@ -55,7 +56,7 @@ extension ModelConfiguration {
             makeTokenDispatcher(
                 communicator: expertGroup, strata: mixture.strata, partSize: partSize(of: expertGroup.size),
                 widths: mixture.expertWidths, existing: existing, given: given, replicated: replicated,
-                wire: wire)
+                wire: wire, passingOnWithin: hosts)
         }
         if !places.isEmpty || !replicated.isEmpty {
             return blockNames.map {

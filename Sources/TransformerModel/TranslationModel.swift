@@ -21,16 +21,18 @@ public final class TranslationModel {
 
     /// `expertGroup` is the expert-parallel group's communicator: its size is the number of shards. `experts` are the global ids of
     /// those that exist, by mixture block, encoder's first; nil: those that exist at first. `places` are those of each block's
-    /// experts, by its name; none: the usual ones. `replicated` are experts that every rank has, likewise. `wire` is what rows are rounded to on their way to experts and back, `lanes` the
-    /// token groups that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
+    /// experts, by its name; none: the usual ones. `replicated` are experts that every rank has, likewise. `wire` is what rows are
+    /// rounded to on their way to experts and back, `hosts` the ranks', where rows are passed on within them, `lanes` the token groups
+    /// that a rank runs in turns. `isTrained` says of a parameter's name whether training changes it.
     public convenience init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         seed: UInt64, experts: [[Int]]? = nil, places: [String: [Int]] = [:], replicated: [String: [Int]] = [:],
-        wire: WireFormat = .float32, lanes: Int = 1, isTrained: (String) -> Bool = { _ in true }
+        wire: WireFormat = .float32, passingOnWithin hosts: PlaceHosts? = nil, lanes: Int = 1,
+        isTrained: (String) -> Bool = { _ in true }
     ) {
         self.init(
             configuration: configuration, vocabulary: vocabulary, context: context, expertGroup: expertGroup, experts: experts,
-            places: places, replicated: replicated, wire: wire)
+            places: places, replicated: replicated, wire: wire, hosts: hosts)
         store.materialize(
             context, seed: seed,
             sources: { $0.sharing(of: expertGroup.size, partSize: configuration.partSize(of: expertGroup.size)) },
@@ -76,14 +78,14 @@ public final class TranslationModel {
     private init(
         configuration: ModelConfiguration, vocabulary: Int, context: ComputeContext, expertGroup: any Communicator,
         experts: [[Int]]?, places: [String: [Int]] = [:], replicated: [String: [Int]] = [:],
-        wire: WireFormat = .float32
+        wire: WireFormat = .float32, hosts: PlaceHosts? = nil
     ) {
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.context = context
         self.wire = wire
         let dispatchers = configuration.dispatchers(
-            expertGroup, experts: experts, places: places, replicated: replicated, wire: wire)
+            expertGroup, experts: experts, places: places, replicated: replicated, wire: wire, hosts: hosts)
         let store = ParameterStore(precision: configuration.compute)
         self.store = store
         embedding = Embedding(vocabulary: vocabulary, dim: configuration.dim, store: store)

@@ -83,6 +83,61 @@ import _TestSupport
         }
     }
 
+    /// Four ranks on two hosts, an expert each; what becomes of rank 0's tokens.
+    @Test func aRelayedPlanByHand() throws {
+        _ = try SimulatedCluster.run(ranks: 4) { communicator in
+            let context = ComputeContext(threads: 1), columns = 5, rank = communicator.rank
+            let dispatcher = AllToAllTokenDispatcher(
+                communicator: communicator, placement: ExpertPlacement(strata: [4], places: 4),
+                passingOnWithin: PlaceHosts(["a", "a", "b", "b"]))
+            let plan = try dispatcher.plan(
+                context, Self.decision(context, rank == 0 ? [[3, 2], [2, 1], [0, 3]] : [], of: 4))
+            let told = dispatcher.bytesSent
+            let rows = context.zeros(plan.tokens.count, columns)
+            for (row, token) in plan.tokens.enumerated() { rows.rows(row..<row + 1).fill(Float(token)) }
+            let arrived = try dispatcher.toExperts(context, rows, plan).complete()
+            #expect((0..<arrived.rows).map { arrived[$0, 0] } == [[2], [1], [0, 1], [0, 2]][rank])
+            let drows = context.tensor([[1], [2], [4, 8], [16, 32]][rank], rows: arrived.rows, columns: 1)
+            let before = dispatcher.bytesSent
+            let gradients = try dispatcher.gradientsToTokens(context, drows, plan).complete()
+            switch rank {
+            case 0:
+                // Token 0's row goes to its first choice's rank, 3, which passes it on to rank 2.
+                #expect(plan.rowTokens == [2, 1, 0, 1, 0, 2] && plan.tokens == [2, 1, 1, 0, 2])
+                // Of five choices three numbers each are told, of four of them to the other host; three rows of four cross to it.
+                #expect(told == 5 * 12 && dispatcher.bytesSent == 5 * 12 + 4 * columns * 4)
+                #expect(dispatcher.bytesBetweenHosts == 4 * 12 + 3 * columns * 4)
+                // Its gradients come back from rank 3 as one.
+                #expect(plan.gradientSlots == [3, -1, 2, 1, 0, 4])
+                #expect(gradients.elements == [1, 2, 8, 16 + 4, 32])
+            case 2: #expect(before == 0 && dispatcher.bytesSent == 2 * 4 && dispatcher.bytesBetweenHosts == 4)
+            case 3: #expect(before == columns * 4 && dispatcher.bytesSent == before + 2 * 4)
+            default: #expect(before == 0 && dispatcher.bytesSent == 4)
+            }
+        }
+    }
+
+    @Test func hostsThatCanPassOn() {
+        #expect(!PlaceHosts(["a", "a"]).canPassOn && !PlaceHosts(["a", "b", "c"]).canPassOn)
+        #expect(PlaceHosts(["a", "b", "a"]).canPassOn && PlaceHosts(["a", "b", "a"]).places == [[0, 2], [1]])
+        #expect(!PlaceHosts([0] + [Int](repeating: 1, count: PlaceHosts.mostPlaces + 1)).canPassOn)
+    }
+
+    /// Eight ranks of four experts each, two of all of which a token chooses: of its choices' rows on four ways, what crosses and what
+    /// does not because both are at one place, or on one host.
+    @Test(arguments: [(2, 4, 1, 16 / 32.0, 15 / 31.0), (4, 2, 1.5, 24 / 32.0, 7 / 31.0)])
+    func relaySavesWhatIsShared(hosts: Int, ranks: Int, choices: Double, elsewhere: Double, together: Double) {
+        let placement = ExpertPlacement(strata: [32], places: 8), places = PlaceHosts((0..<8).map { $0 / ranks })
+        var configuration = MixtureConfiguration(strata: [32], methods: [BestChoice()])
+        func expected(ways: Double) -> Double {
+            1 - (4 * choices - ways * elsewhere * together) / (4 * choices - ways * elsewhere * 3 / 31)
+        }
+        #expect(abs(placement.savedByRelay(places, configuration, wire: .float32) - expected(ways: 3)) < 1e-12)
+        #expect(abs(placement.savedByRelay(places, configuration, wire: .bfloat16) - expected(ways: 1)) < 1e-12)
+        configuration.topK = 1
+        #expect(placement.savedByRelay(places, configuration, wire: .float32) == 0)
+    }
+
     /// Tokens of two, none, three and one choices.
     @Test func aRaggedPlanByHand() throws {
         try alone { communicator in

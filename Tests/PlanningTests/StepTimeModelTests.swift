@@ -102,6 +102,7 @@ private enum Example {
     @Test func rowExchangesByHand() throws {
         var configuration = Example.configuration(strata: [4])
         (configuration.model.encoderLayers, configuration.model.decoderLayers) = (2, 1)
+        configuration.parallel.hostRelay = .off
         // 933 tokens × 2 choices × 256 bytes, a quarter to each place; of a rank's three peers two are on the other host.
         let place = 933.0 * 2 * 256 / 4
         let crossing = 2 * 2 * place, inside = place
@@ -114,6 +115,11 @@ private enum Example {
         let gradients = slow.linkBytes - 4 * crossing
         // Each of two ranks sends two of its three peers what they add up, and its sum.
         #expect(abs(gradients - 2 * 2.0 / 3 * slow.gradientBytes) < 1e-6)
+        // Of a token's two choices both are on the other host for one in six; on three of four ways one of their rows does not cross.
+        configuration.parallel.hostRelay = .on
+        let relayed = try Example.model(configuration).time(ranks: 4, hosts: 2)
+        let saved = 4 * crossing * 3 / 24
+        #expect(abs(relayed.rows - ((4 * inside + saved) / 1e9 + (4 * crossing - saved) / 1e8 + 5 * latency)) < 1e-9)
     }
 
     /// Sums hide as far as layers are left to go through when a bucket is full, but for the embedding's, which is final last.
@@ -157,14 +163,16 @@ private enum Example {
         #expect(try time(cores: 4, link: nil).rows < time(cores: 3, link: nil).rows)
     }
 
-    /// With turns a step takes no longer than without, and never less than its computing.
+    /// With turns a step takes less where links are slow. Where nearly all hides without, counts that wait behind the other group's
+    /// rows cost a little. Never does it take less than its computing.
     @Test func turnsHideMore() throws {
         for link in ["10gbit", "1gbit", "100mbit", "10mbit"] {
             var configuration = Example.configuration(strata: [4, 4], thread: .on)
             let turns = try Example.model(configuration, link: link).time(ranks: 2, hosts: 2)
             configuration.parallel.interleave = .off
             let alone = try Example.model(configuration, link: link).time(ranks: 2, hosts: 2)
-            #expect(turns.total <= alone.total + 1e-9 && turns.rows >= 0 && alone.rows >= 0, "\(link)")
+            #expect(turns.total < alone.total * (link == "10mbit" ? 1 : 1.005), "\(link)")
+            #expect(turns.rows >= 0 && alone.rows >= 0, "\(link)")
             #expect(turns.experts == alone.experts && turns.linkBytes == alone.linkBytes)
         }
     }

@@ -77,6 +77,7 @@ import TransformerModel
           wire: bfloat16
           communication_thread: off
           interleave: on
+          host_relay: on
           watchdog_seconds: 60
           watchdog_abort_seconds: 0
           unreachable_abort_seconds: 90
@@ -118,7 +119,7 @@ import TransformerModel
         (expected.training.validateEvery, expected.training.maxMinutes) = (13, 2.5)
         (expected.parallel.expertParallel, expected.parallel.threadsPerRank, expected.parallel.wire) = (3, 2, .bfloat16)
         (expected.parallel.communicationThread, expected.parallel.interleave) = (.off, .on)
-        expected.parallel.replicas = .auto
+        (expected.parallel.replicas, expected.parallel.hostRelay) = (.auto, .on)
         (expected.parallel.watchdogSeconds, expected.parallel.watchdogAbortSeconds) = (60, 0)
         expected.parallel.unreachableAbortSeconds = 90
         (expected.checkpoint.every, expected.checkpoint.keep) = (17, 19)

@@ -22,12 +22,14 @@ import _TinyRuns
         var resumedOn: Int?
         /// Whether every rank has a copy of the first and the last expert of each block.
         var replicates = false
+        /// Ranks of a host, within which rows are passed on; nil: they are not.
+        var ranksPerHost: Int?
 
         var testDescription: String {
             "\(ranks) ranks, expert-parallel \(expertParallel.map(String.init) ?? "auto"), \(threads) threads"
                 + (isSharded ? ", sharded" : "") + (recomputes ? ", recomputing" : "")
                 + (resumedOn.map { ", resumed on \($0)" } ?? "") + (replicates ? ", with replicas" : "")
-                + ", interleave \(interleave)"
+                + ", interleave \(interleave)" + (ranksPerHost.map { ", hosts of \($0)" } ?? "")
         }
     }
 
@@ -43,6 +45,8 @@ import _TinyRuns
         Way(ranks: 4, threads: 2, recomputes: true, resumedOn: 4, replicates: true),
         Way(ranks: 3, interleave: .on, replicates: true), Way(ranks: 2, interleave: .off),
         Way(ranks: 3, threads: 2, isSharded: true, recomputes: true, interleave: .on),
+        Way(ranks: 4, expertParallel: 4, ranksPerHost: 2), Way(ranks: 3, isSharded: true, interleave: .off, ranksPerHost: 2),
+        Way(ranks: 4, expertParallel: 4, resumedOn: 4, replicates: true, ranksPerHost: 2),
     ]
 
     private static let updates = 12
@@ -86,6 +90,7 @@ import _TinyRuns
         var plan = plan
         (plan.threads, plan.expertParallel, plan.shardOptimizer) = (way.threads, way.expertParallel, way.isSharded)
         (plan.training.recompute, plan.interleave) = (way.recomputes, way.interleave)
+        plan.ranksPerHost = way.ranksPerHost
         if way.replicates, let mixture = plan.model.mixture {
             plan.replicas = .auto
             for name in plan.model.blockNames {

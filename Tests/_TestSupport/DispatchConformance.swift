@@ -14,22 +14,29 @@ public enum DispatchConformance {
             ([half, size + 1], half, []), ([size + 2, 1], 1, []), ([size, size + 1], size, [0, 2 * size]),
             ([half, size + 1], half, [0, half + size]),
         ]
-        for (strata, partSize, replicated) in worlds {
+        // Every place by itself, or hosts of neighbours, of every other one, and of all but the last.
+        let hosts = [
+            nil, PlaceHosts((0..<size).map { $0 / 2 }), PlaceHosts((0..<size).map { $0 % 2 }),
+            PlaceHosts((0..<size).map { $0 / max(1, size - 1) }),
+        ].filter { $0?.canPassOn ?? true }
+        for ((strata, partSize, replicated), hosts) in worlds.flatMap({ world in hosts.map { (world, $0) } }) {
             for scenario in Scenario.allCases {
-                for k in [1, 2, 3] {
+                // A single choice has nothing to share.
+                for k in hosts == nil ? [1, 2, 3] : [2, 3] {
                     for capacity in [nil, 1] as [Float?] {
-                        for order in [StrataOrder.stratified, .stacked] {
+                        for order in hosts == nil ? [StrataOrder.stratified, .stacked] : [.stratified] {
                             for stratum in strata.indices {
                                 var configuration = MixtureConfiguration(strata: strata, methods: [BestChoice()])
                                 (configuration.topK, configuration.capacityFactor) = (k, capacity)
                                 configuration[TestOrder.self] = TestOrder(order)
                                 let what =
-                                    "\(strata), parts of \(partSize), replicated \(replicated), \(order), gate \(stratum), \(scenario), top \(k), capacity "
-                                    + "\(capacity.map { "\($0)" } ?? "none"), rank \(communicator.rank) of \(size)"
+                                    "\(strata), parts of \(partSize), replicated \(replicated), \(order), gate \(stratum), "
+                                    + "\(scenario), top \(k), capacity \(capacity.map { "\($0)" } ?? "none"), rank "
+                                    + "\(communicator.rank) of \(size), hosts \(hosts?.ofPlace.description ?? "alone")"
                                 for wire in WireFormat.allCases {
                                     try Check(
                                         communicator, strata: strata, partSize: partSize, replicated: replicated, wire: wire,
-                                        what: "\(what), \(wire)"
+                                        hosts: hosts, what: "\(what), \(wire)"
                                     ).run(
                                         scenario,
                                         GateSite(name: "gate", configuration: configuration, stratum: stratum, dim: 1))
@@ -84,22 +91,38 @@ public enum DispatchConformance {
         let placement: ExpertPlacement
         let dispatcher: any TokenDispatcher
         let wire: WireFormat
+        /// nil: rows are not passed on.
+        let hosts: PlaceHosts?
         let context = ComputeContext(threads: 1)
         let what: String
         /// Wide enough for what a row says of itself, and neither a round number nor below a vector's.
         let columns = 37
 
         init(
-            _ communicator: any Communicator, strata: [Int], partSize: Int, replicated: [Int], wire: WireFormat, what: String
+            _ communicator: any Communicator, strata: [Int], partSize: Int, replicated: [Int], wire: WireFormat,
+            hosts: PlaceHosts?, what: String
         ) {
             self.communicator = communicator
             self.what = what
             self.wire = wire
+            self.hosts = hosts
             placement = ExpertPlacement(
                 strata: strata, places: communicator.size, partSize: partSize, seenFrom: communicator.rank,
                 replicated: replicated)
             dispatcher = makeTokenDispatcher(
-                communicator: communicator, strata: strata, partSize: partSize, replicated: replicated, wire: wire)
+                communicator: communicator, strata: strata, partSize: partSize, replicated: replicated, wire: wire,
+                passingOnWithin: hosts)
+        }
+
+        /// Bytes so far: to other ranks, and of those where rows are passed on, to other hosts.
+        private var bytes: (sent: Int, between: Int) {
+            (dispatcher.bytesSent, (dispatcher as? AllToAllTokenDispatcher)?.bytesBetweenHosts ?? 0)
+        }
+
+        /// What `body` sends, and what of it crosses to other hosts.
+        private func counted<Value>(_ body: () throws -> Value) rethrows -> (value: Value, sent: Int, between: Int) {
+            let before = bytes, value = try body()
+            return (value, bytes.sent - before.sent, bytes.between - before.between)
         }
 
         private func require(_ condition: Bool, _ detail: @autoclosure () -> String) throws {
@@ -110,23 +133,24 @@ public enum DispatchConformance {
             let logits = scenario.logits(context, rank: communicator.rank, experts: gate.visible.count)
             let decision = StratifiedRouter(gate).route(
                 context, logits: logits, rows: (0..<logits.rows).map { Int32($0) }, key: RandomKey(seed: 1), isTraining: true)
-            let plan = try dispatcher.plan(context, decision)
-            let told = dispatcher.bytesSent
+            let (plan, told, _) = try counted { try dispatcher.plan(context, decision) }
             let whole = try rows(of: decision, plan)
             // What is rounded already travels without loss; what each row says of itself is.
             let departing = wire == .float32 ? whole : rounded(whole)
             let tokens = gathered(departing, plan.tokens)
-            let arrived = try dispatcher.toExperts(context, tokens, plan).complete()
-            let sentOut = dispatcher.bytesSent - told
+            let (arrived, sentOut, crossed) = try counted { try dispatcher.toExperts(context, tokens, plan).complete() }
             try checkArrived(arrived, decision, plan)
-            let returned = try dispatcher.toTokens(context, arrived, plan).complete()
-            let sentBack = dispatcher.bytesSent - told - sentOut
+            let (returned, sentBack, _) = try counted { try dispatcher.toTokens(context, arrived, plan).complete() }
             let expected = gathered(departing, plan.rowTokens).elements
             try require(returned.elements == expected, "there and back must be the identity")
             let travelled = try dispatcher.toExperts(context, gathered(whole, plan.tokens), plan).complete()
             let rounded = try dispatcher.toTokens(context, travelled, plan).complete()
             try require(rounded.elements == expected, "rows must be rounded, to other ranks or to the own")
             try checkConservation(decision, plan, bytes: (told: told, out: sentOut, back: sentBack))
+            if hosts != nil {
+                let rows = shares(decision) ? unitsElsewhere(plan) : choices(plan, onOtherHosts: true)
+                try require(crossed == rows * wire.rowBytes(columns), "\(crossed) bytes to other hosts for \(rows) rows")
+            }
             try checkGradients(decision, plan)
         }
 
@@ -147,15 +171,22 @@ public enum DispatchConformance {
                 let dweights = RowKernels.weightedSumBackward(context, sum, dx: dx, outputs: outputs, into: all)
                 // The outputs' way back, the other way round, brings each choice's row to its expert.
                 let expected = try atExperts(wire == .float32 ? all : rounded(all), plan)
-                let before = dispatcher.bytesSent
                 let (rows, made) = plan.outputGradients(context, sum, dx: dx, outputs: outputs)
-                let arrived = try dispatcher.gradientsToExperts(context, rows, plan, weighted: sum).complete()
+                let (arrived, sent, crossed) = try counted {
+                    try dispatcher.gradientsToExperts(context, rows, plan, weighted: sum).complete()
+                }
                 try require(made == dweights, "the weights' gradients")
                 try require(arrived.elements == expected, "weighted at home or at the experts")
-                let saved = sharesGradients(decision)
-                let leaving = leaving(plan, sharing: saved) * wire.rowBytes(columns)
-                let weights = saved ? choicesElsewhere(plan) * 4 * RowKernels.weightColumns : 0
-                try require(dispatcher.bytesSent - before == leaving + weights, "\(dispatcher.bytesSent - before) bytes out")
+                let saved = sharesGradients(decision), weight = saved ? 4 * RowKernels.weightColumns : 0
+                // What one rank passes on is of others' tokens, so that only the world's sums can be told.
+                let leaving = try communicator.allReduce(
+                    leaving(plan, sharing: saved) * wire.rowBytes(columns) + choicesElsewhere(plan) * weight, .sum)
+                try require(try communicator.allReduce(sent, .sum) == leaving, "\(sent) of \(leaving) bytes out")
+                if hosts != nil {
+                    let choices = choices(plan, onOtherHosts: true)
+                    let crossing = (saved ? unitsElsewhere(plan) : choices) * wire.rowBytes(columns) + choices * weight
+                    try require(crossed == crossing, "\(crossed) of \(crossing) bytes to other hosts")
+                }
             }
             func added(_ rows: Tensor, _ slots: [Int32]) -> [Float] {
                 let sums = context.uninitialized(tokens, columns)
@@ -163,15 +194,27 @@ public enum DispatchConformance {
                 return sums.elements
             }
             let each = try dispatcher.toTokens(context, drows, plan).complete()
-            let before = dispatcher.bytesSent
-            let sums = try dispatcher.gradientsToTokens(context, drows, plan).complete()
-            let bytes = dispatcher.bytesSent - before
+            let (sums, bytes, crossed) = try counted {
+                try dispatcher.gradientsToTokens(context, drows, plan).complete()
+            }
             try require(added(sums, plan.gradientSlots) == added(each, plan.slots), "added up at the experts or at home")
-            let pairs = sharesGradients(decision) ? try communicator.allReduce(pairsElsewhere(decision, plan), .sum) : 0
+            let pairs =
+                sharesGradients(decision)
+                ? try communicator.allReduce(pairsElsewhere(decision) { $0 == $1 }, .sum) : 0
             let choices = try communicator.allReduce(choicesElsewhere(plan), .sum)
             try require(
                 try communicator.allReduce(bytes, .sum) == (choices - pairs) * wire.rowBytes(columns),
                 "\(bytes) bytes back, of \(choices) choices and \(pairs) pairs on all ranks")
+            guard let hosts else { return }
+            let onHosts =
+                sharesGradients(decision)
+                ? pairsElsewhere(decision) {
+                    hosts.ofPlace[$0] == hosts.ofPlace[$1] && hosts.ofPlace[$0] != hosts.ofPlace[communicator.rank]
+                } : 0
+            let back = try communicator.allReduce(self.choices(plan, onOtherHosts: true) - onHosts, .sum)
+            try require(
+                try communicator.allReduce(crossed, .sum) == back * wire.rowBytes(columns),
+                "\(crossed) bytes back to other hosts, of \(back) rows on all ranks")
         }
 
         /// Rows of choices, at their experts: sent as they are, to be found by the rank and the row that they are of.
@@ -197,12 +240,35 @@ public enum DispatchConformance {
             return ordered
         }
 
-        private func sharesGradients(_ decision: RoutingDecision) -> Bool {
-            wire == .float32 && communicator.size > 1
-                && placement.sharesRows(decision.gate.configuration, visible: decision.visible)
+        private func shares(_ decision: RoutingDecision) -> Bool {
+            communicator.size > 1
+                && placement.sharesRows(decision.gate.configuration, visible: decision.visible, hosts: hosts)
         }
 
+        private func sharesGradients(_ decision: RoutingDecision) -> Bool { wire == .float32 && shares(decision) }
+
         private func choicesElsewhere(_ plan: DispatchPlan) -> Int { plan.rowsSent - plan.sentRows[communicator.rank] }
+
+        private func choices(_ plan: DispatchPlan, onOtherHosts: Bool) -> Int {
+            guard let hosts else { return 0 }
+            return plan.sentRows.enumerated().reduce(0) {
+                $0 + ((hosts.ofPlace[$1.offset] != hosts.ofPlace[communicator.rank]) == onOtherHosts ? $1.element : 0)
+            }
+        }
+
+        /// Rows that cross to other hosts where they are passed on there: one for each that a token wants.
+        private func unitsElsewhere(_ plan: DispatchPlan) -> Int {
+            guard let hosts else { return 0 }
+            var wanted = Set<[Int]>(), row = 0
+            for (place, count) in plan.sentRows.enumerated() {
+                let host = hosts.ofPlace[place]
+                if host != hosts.ofPlace[communicator.rank] {
+                    for next in row..<row + count { wanted.insert([host, Int(plan.rowTokens[next])]) }
+                }
+                row += count
+            }
+            return wanted.count
+        }
 
         /// Rows that leave this rank: one for each other place that a token wants, or for each choice.
         private func leaving(_ plan: DispatchPlan, sharing: Bool) -> Int {
@@ -217,13 +283,13 @@ public enum DispatchConformance {
             return wanted.count
         }
 
-        /// Tokens whose first two kept choices are at one other place.
-        private func pairsElsewhere(_ decision: RoutingDecision, _ plan: DispatchPlan) -> Int {
+        /// Tokens whose first two kept choices are at other places that are alike.
+        private func pairsElsewhere(_ decision: RoutingDecision, areAlike: (Int, Int) -> Bool) -> Int {
             (0..<decision.tokens).count { token in
                 let places = decision.choices(ofToken: token).filter { decision.kept[$0] }.prefix(2).map {
                     placement.placeOfExpert[Int(decision.experts[$0])]
                 }
-                return places.count == 2 && places[0] == places[1] && places[0] != communicator.rank
+                return places.count == 2 && areAlike(places[0], places[1]) && places[0] != communicator.rank
             }
         }
 
@@ -293,7 +359,7 @@ public enum DispatchConformance {
         }
 
         /// Tokens routed = received = returned; bytes sent = rows for other ranks × bytes of a row: to the experts one for each
-        /// token and rank that has experts for it, back one for each choice.
+        /// token and rank that has experts for it, from the token's rank or passed on, back one for each choice.
         private func checkConservation(
             _ decision: RoutingDecision, _ plan: DispatchPlan, bytes: (told: Int, out: Int, back: Int)
         ) throws {
@@ -305,10 +371,12 @@ public enum DispatchConformance {
                 try communicator.allReduce(plan.rowsSent, .sum), try communicator.allReduce(plan.rowsReceived, .sum)
             )
             try require(sent == received, "\(sent) rows were sent, \(received) received")
-            let shares = communicator.size > 1 && placement.sharesRows(decision.gate.configuration, visible: decision.visible)
-            let (toOthers, fromOthers) = (leaving(plan, sharing: shares), plan.rowsReceived - plan.receivedRows[place])
-            try require(bytes.told == (shares ? choicesElsewhere(plan) * 8 : 0), "\(bytes.told) bytes of what is shared")
-            try require(bytes.out == toOthers * wire.rowBytes(columns), "\(bytes.out) bytes for \(toOthers) rows out")
+            let shares = shares(decision), fromOthers = plan.rowsReceived - plan.receivedRows[place]
+            let told = shares ? choicesElsewhere(plan) * (hosts == nil ? 8 : 12) : 0
+            try require(bytes.told == told, "\(bytes.told) bytes of what is shared")
+            let toOthers = try communicator.allReduce(leaving(plan, sharing: shares), .sum)
+            let out = try communicator.allReduce(bytes.out, .sum)
+            try require(out == toOthers * wire.rowBytes(columns), "\(out) bytes for \(toOthers) rows out on all ranks")
             try require(bytes.back == fromOthers * wire.rowBytes(columns), "\(bytes.back) bytes for \(fromOthers) rows back")
         }
     }

@@ -48,6 +48,8 @@ package struct TinyPlan: Sendable {
     package var replicated: [String: [Int]] = [:]
     package var wire = WireFormat.float32
     package var interleave = AutomaticChoice.auto
+    /// Ranks that are taken to be on one host, neighbours; rows are passed on within it. nil: nothing is.
+    package var ranksPerHost: Int?
     package var threads = 1
     package var bucketBytes = GradientSynchronizer.bucketBytes
     package var identity = ["model": "tiny"]
@@ -75,6 +77,7 @@ package struct TinyPlan: Sendable {
         configuration.parallel.shardOptimizer = shardOptimizer
         configuration.parallel.replicas = replicas
         (configuration.parallel.wire, configuration.parallel.interleave) = (wire, interleave)
+        configuration.parallel.hostRelay = ranksPerHost == nil ? .off : .on
         return configuration
     }
 
@@ -103,7 +106,8 @@ package final class TinyRun {
         self.plan = plan
         let corpus = TinyCorpus.shared, configuration = plan.configuration(corpus.directions)
         run = try TrainingRun(
-            configuration, vocabulary: corpus.vocabularySize, world: world, context: ComputeContext(threads: plan.threads))
+            configuration, vocabulary: corpus.vocabularySize, world: world,
+            host: "host \(world.rank / (plan.ranksPerHost ?? 1))", context: ComputeContext(threads: plan.threads))
         checkpoints = run.checkpoints(in: "\(folder)/checkpoints", identity: plan.identity)
         if let reader = try checkpoints.openNewest(report: { _ in }) {
             try run.resume(from: reader)
@@ -119,6 +123,7 @@ package final class TinyRun {
     }
 
     package var groups: ParallelGroups { run.groups }
+    package var passesOnWithinHosts: Bool { run.passesOnWithinHosts }
     package var model: TranslationModel { run.model }
     package var optimizer: Adam { run.optimizer }
 

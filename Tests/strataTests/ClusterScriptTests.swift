@@ -66,6 +66,21 @@ import _TestSupport
         #expect(try folder.losses("two") == folder.losses("one"))
     }
 
+    /// Two ranks on each host, between which rows are passed on.
+    @Test(.enabled(if: TestCluster.isPossible, TestCluster.whyNot))
+    func rowsArePassedOnWithinHosts() throws {
+        let cluster = try TestCluster(hosts: 2, ["--slots", "2"]), folder = CommandLineFolder()
+        let strata = ["--set", "model.moe.strata=[4, 5]"]
+        let four = try cluster(
+            "run", "-n", "4", "--", "train", TinyCommandLine.configuration, "--out", "\(folder.path)/four", "--set",
+            "parallel.host_relay=on", strata[0], strata[1])
+        #expect(four.status == 0 && four.stderr.contains("rows passed on within hosts, "), "\(four)")
+        let alone = try Launch.mpirun(2).strata(
+            ["train", TinyCommandLine.configuration, "--out", "\(folder.path)/one"] + strata)
+        #expect(alone.status == 0 && !alone.stderr.contains("passed on"), "\(alone)")
+        #expect(try folder.losses("four") == folder.losses("one"))
+    }
+
     /// The links cannot be shaped: what was there by then goes.
     @Test(.enabled(if: TestCluster.isPossible, TestCluster.whyNot))
     func halfAClusterIsNone() throws {

@@ -7,14 +7,23 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
     private let communicator: any Communicator
     public let placement: ExpertPlacement
     private let wire: WireFormat
+    private let hosts: PlaceHosts?
     public private(set) var bytesSent = 0
+    /// Those of them that crossed to another host; 0 where rows are not passed on.
+    public private(set) var bytesBetweenHosts = 0
 
-    /// `communicator` is the expert-parallel group's; its ranks are the placement's places.
-    public init(communicator: any Communicator, placement: ExpertPlacement, wire: WireFormat = .float32) {
+    /// `communicator` is the expert-parallel group's; its ranks are the placement's places. `hosts` are theirs, where a row crosses
+    /// once to a host that wants it and is passed on there; nil: it goes to each place by itself.
+    public init(
+        communicator: any Communicator, placement: ExpertPlacement, wire: WireFormat = .float32,
+        passingOnWithin hosts: PlaceHosts? = nil
+    ) {
         precondition(communicator.size == placement.places, "an expert-parallel group has one rank per place")
+        precondition(hosts == nil || hosts!.canPassOn && hosts!.ofPlace.count == placement.places, "every place has a host")
         self.communicator = communicator
         self.placement = placement
         self.wire = wire
+        self.hosts = hosts
     }
 
     public var place: Int { communicator.rank }
@@ -26,7 +35,7 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
         }
         let received = try context.clock.measure(.communication, "exchange counts") { try exchange(counts) }
         return try DispatchPlan(rowTokens: rowTokens, slots: slots, sent: counts, received: received, place: place) {
-            guard placement.sharesRows(decision.gate.configuration, visible: decision.visible) else { return nil }
+            guard placement.sharesRows(decision.gate.configuration, visible: decision.visible, hosts: hosts) else { return nil }
             return try share(context, decision, slots: slots, counts: counts, $0, $1, $2)
         }
     }
@@ -48,19 +57,23 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
         _ runs: [[RowRun]], _ peers: [PartPeers]
     ) throws -> SharedRows {
         let departures = context.clock.measure(.dispatch, "arrange") {
-            SharedRows.Departures(decision, slots: slots, counts: counts, placement: placement, place: place)
+            SharedRows.Departures(
+                decision, slots: slots, counts: counts, placement: placement, place: place, hosts: hosts)
         }
-        let sent = context.uninitialized(route.sentRows, SharedRows.columns)
+        let columns = RowNote.columns(passingOn: hosts != nil), sent = context.uninitialized(route.sentRows, columns)
         for (row, note) in departures.notes.enumerated() {
-            for column in 0..<SharedRows.columns { sent[row, column] = Float(bitPattern: UInt32(bitPattern: note[column])) }
+            let words = note.words
+            for column in 0..<columns { sent[row, column] = Float(bitPattern: words[column]) }
         }
         let received = try start(context, sent, route, .float32).complete()
         return context.clock.measure(.dispatch, "arrange") {
             let notes = (0..<received.rows).map { row in
-                SIMD2(Int32(bitPattern: received[row, 0].bitPattern), Int32(bitPattern: received[row, 1].bitPattern))
+                var words = SIMD3<UInt32>.zero
+                for column in 0..<columns { words[column] = received[row, column].bitPattern }
+                return RowNote(words: words)
             }
             return SharedRows(
-                departures, notes: notes, runs: runs, peers: peers, place: place, sumsGradients: wire == .float32)
+                departures, notes: notes, runs: runs, peers: peers, place: place, hosts: hosts, sumsGradients: wire == .float32)
         }
     }
 
@@ -69,7 +82,7 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
         guard let shared = plan.shared else { return try start(context, rows, plan.route, wire) }
         return try start(
             context, rows, shared.route, wire,
-            copies: .init(origins: shared.origins, arrivals: plan.arrivals, weights: nil))
+            copies: .init(origins: shared.origins, arrivals: plan.arrivals, weights: nil), relay: shared.relay)
     }
 
     public func toTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
@@ -91,21 +104,22 @@ public final class AllToAllTokenDispatcher: TokenDispatcher {
             context, rows, shared.route, wire,
             copies: .init(
                 origins: shared.origins, arrivals: plan.arrivals,
-                weights: (try start(context, weights, plan.route, .float32), sum.mask)))
+                weights: (try start(context, weights, plan.route, .float32), sum.mask)), relay: shared.relay)
     }
 
     public func gradientsToTokens(_ context: ComputeContext, _ rows: Tensor, _ plan: DispatchPlan) throws -> RowTransit {
         precondition(rows.rows == plan.rowsReceived)
         guard let gradients = plan.shared?.gradients else { return try start(context, rows, plan.route.reversed, wire) }
-        return try start(context, rows, gradients.route, wire, sums: gradients.sums)
+        return try start(context, rows, gradients.route, wire, sums: gradients.sums, relay: gradients.relay)
     }
 
-    /// Every row straight to its place.
     private func start(
         _ context: ComputeContext, _ rows: Tensor, _ route: RowRoute, _ wire: WireFormat, sums: [RowKernels.RowSum]? = nil,
-        copies: RowTransit.Copies? = nil
+        copies: RowTransit.Copies? = nil, relay: HostRelay? = nil
     ) throws -> RowTransit {
-        bytesSent += route.departing * wire.rowBytes(rows.columns)
-        return try RowTransit(context, rows, route, over: communicator, wire, sums: sums, copies: copies)
+        let rowBytes = wire.rowBytes(rows.columns)
+        bytesSent += (route.departing + (relay?.rows.count ?? 0)) * rowBytes
+        if let hosts { bytesBetweenHosts += route.departing { !hosts.areTogether($0, place) } * rowBytes }
+        return try RowTransit(context, rows, route, over: communicator, wire, sums: sums, copies: copies, relay: relay)
     }
 }

@@ -11,7 +11,7 @@ extension DispatchPlan {
         _ context: ComputeContext, _ there: RowTransit, _ back: RowTransit, compute: ([ExpertRows]) throws -> Void
     ) throws {
         let pieces = own.count + arrivals.reduce(0) { $0 + $1.count }
-        guard there.movesWhileComputing, pieces > 0, rowsReceived >= Self.fewestRowsAtATime * pieces else {
+        guard there.arrivesInParts, pieces > 0, rowsReceived >= Self.fewestRowsAtATime * pieces else {
             try there.send()
             try context.handOver()
             try there.end()

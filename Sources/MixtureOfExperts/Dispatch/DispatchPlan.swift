@@ -20,9 +20,12 @@ public struct DispatchPlan: Sendable {
     /// What travels instead of a row for each choice; nil where no token can have two experts at one other place.
     let shared: SharedRows?
     /// Bytes that places tell each other of each choice where rows are shared: once for a plan, and where gradients go.
-    public static let bytesOfChoice = (
-        plan: SharedRows.columns * MemoryLayout<Float>.stride, gradients: RowKernels.weightColumns * MemoryLayout<Float>.stride
-    )
+    public static func bytesOfChoice(passingOn: Bool = false) -> (plan: Int, gradients: Int) {
+        (
+            RowNote.columns(passingOn: passingOn) * MemoryLayout<Float>.stride,
+            RowKernels.weightColumns * MemoryLayout<Float>.stride
+        )
+    }
     /// Rows for each local expert, by the place that they come from: [place][local expert].
     public let sourceRows: [[Int]]
     /// Rows for each local expert, from all places together.

@@ -94,10 +94,12 @@ public struct ExpertPlacement: Equatable, Sendable {
         }
     }
 
-    /// Whether a token may have several experts at one place, at a gate that sees `visible`.
-    public func sharesRows(_ configuration: MixtureConfiguration, visible: Range<Int>) -> Bool {
-        guard configuration.topK > 1 || !configuration.rule.readsTopK else { return false }
-        return places > 1 && expertsOfPlace.contains { $0.count(where: visible.contains) > 1 }
+    /// Whether a token may have several experts at one place, or on one of `hosts`, at a gate that sees `visible`.
+    public func sharesRows(_ configuration: MixtureConfiguration, visible: Range<Int>, hosts: PlaceHosts? = nil) -> Bool {
+        guard places > 1, configuration.topK > 1 || !configuration.rule.readsTopK else { return false }
+        let counts = expertsOfPlace.map { $0.count(where: visible.contains) }
+        let together = hosts?.places.map { $0.reduce(0) { $0 + counts[$1] } } ?? counts
+        return together.contains { $0 > 1 }
     }
 
     /// The experts that another place, or the same, sends rows to at a place: its own, and copies that the other one uses.

@@ -41,7 +41,12 @@ struct RowRoute: Sendable {
     }
 
     /// Rows that leave this place.
-    var departing: Int { parts.reduce(0) { $0 + $1.sentRuns.reduce(0) { $0 + $1.count } } }
+    var departing: Int { departing { _ in true } }
+
+    /// Rows that leave it for certain places.
+    func departing(to isMeant: (_ place: Int) -> Bool) -> Int {
+        parts.reduce(0) { $0 + $1.sentRuns.reduce(0) { $0 + (isMeant($1.peer) ? $1.count : 0) } }
+    }
 }
 
 /// A part of every way between tokens and experts: the experts of one local number, and the places that a place sends to and

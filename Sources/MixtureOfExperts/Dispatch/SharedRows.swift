@@ -1,20 +1,24 @@
 import Collectives
 import TensorCore
 
-/// What travels where a token may have several experts at one other place. Its row goes there once, and at the place each of these
-/// experts gets a copy; of the gradients that come back for it, the sum of the token's first two choices.
+/// What travels where a token may have several experts at one other place, or on one other host. Its row goes there once, and at the
+/// place each of these experts gets a copy; of the gradients that come back for it, the sum of the token's first two choices.
+/// Where rows are passed on, the row goes once to the host: to the place of its first choice there, which passes it on to the others;
+/// likewise two gradients are added up at the place of the first choice.
 ///
 /// No bit depends on it. A copy is a copy. A token's gradient is the sum of its choices', in their order: of the first two, a + b =
 /// b + a may be added up anywhere, and is by itself; any later one is added to what is before it, and must wait for that. Outputs
 /// come back one by one: a choice's weighted output is added to the token's row in one rounding, x ← fma(g, y, x), choice after
 /// choice, and not to another output; and the gradient of its weight, ⟨dx, y⟩, needs it at the token.
 struct SharedRows: Sendable {
-    /// The tokens of the rows that leave, by place, then by the first of their experts there: once for each other place, and once for
-    /// each choice at this one.
+    /// The tokens of the rows that leave, by place, then by the first of their experts there: once for each other place, or other
+    /// host, and once for each choice at this one.
     let tokens: [Int32]
     /// From there to this place: what comes from others lies by place, then by the first expert; own rows are put where experts want
     /// them.
     let route: RowRoute
+    /// What is passed on of it; what comes so lies behind it. nil: nothing is passed on between the places of a host.
+    let relay: HostRelay?
     /// The row that has come of which each row of the experts is a copy. Those of own rows mean nothing.
     let origins: [Int32]
     let gradients: Gradients?
@@ -25,7 +29,10 @@ struct SharedRows: Sendable {
         let ownRows: [Int32]
         /// Where the rows of this place's choices are among those of `tokens`.
         let own: Range<Int>
-        /// Gradients that leave for other places, by place, then by expert, each a row of the experts or the sum of two.
+        /// Gradients that are added to those at another place of the host before they leave; nil: nothing is passed on.
+        let relay: HostRelay?
+        /// Gradients that leave for other places, by place, then by expert, each a row of the experts or the sum of two, of which the
+        /// second may be one that has been passed on: those are counted behind the rows of the experts.
         let sums: [RowKernels.RowSum]
         /// Those back to the tokens.
         let route: RowRoute
@@ -35,101 +42,59 @@ struct SharedRows: Sendable {
 }
 
 extension SharedRows {
-    /// What places tell each other of each choice's row, two numbers: which of the rows that travel there it is a copy of, and the
-    /// row of an expert (both counted from the first between the two places) whose gradient is added to its own.
-    static let columns = 2
-
-    /// What a place knows by itself.
-    struct Departures {
-        var tokens: [Int32] = []
-        /// Rows by place and local expert.
-        var counts: [[Int]]
-        /// The notes of each choice, in the plan's order [rows, columns].
-        var notes: [SIMD2<Int32>]
-        var ownRows: [Int32]
-        /// Gradients that come back, by place and local expert, and where those of choices are.
-        var returns: [[Int]]
-        var slots: [Int32]
-
-        /// `counts[place][expert]` rows are in the plan's order, choice c's in slots[c].
-        init(_ decision: RoutingDecision, slots: [Int32], counts: [[Int]], placement: ExpertPlacement, place own: Int) {
-            let rows = counts.reduce(0) { $0 + $1.reduce(0, +) }
-            var choices = [Int](repeating: 0, count: rows)
-            for (choice, slot) in slots.enumerated() where slot >= 0 { choices[Int(slot)] = choice }
-            let added = Self.added(decision, slots, placement, own)
-            self.counts = counts.map { $0.map { _ in 0 } }
-            returns = self.counts
-            notes = [SIMD2<Int32>](repeating: SIMD2(-1, -1), count: rows)
-            ownRows = [Int32](repeating: -1, count: slots.count)
-            self.slots = ownRows
-            tokens.reserveCapacity(rows)
-            // The last row that travels of each token.
-            var travelling = [Int](repeating: -1, count: decision.tokens), row = 0, returned: Int32 = 0
-            for (place, experts) in counts.enumerated() {
-                let first = (row: row, travelling: tokens.count)
-                for (expert, count) in experts.enumerated() {
-                    for _ in 0..<count {
-                        let choice = choices[row], token = Int(decision.choiceTokens[choice])
-                        if place == own || travelling[token] < first.travelling {
-                            travelling[token] = tokens.count
-                            tokens.append(Int32(token))
-                            self.counts[place][expert] += 1
+    /// `notes` are those of the experts' rows, of which `runs` are each place's; `sumsGradients`: whether gradients are added up
+    /// before they travel. `hosts` nil: nothing is passed on.
+    init(
+        _ departures: Departures, notes: [RowNote], runs: [[RowRun]], peers: [PartPeers], place: Int, hosts: PlaceHosts?,
+        sumsGradients: Bool
+    ) {
+        let host = hosts.map { $0.places[$0.ofPlace[place]] } ?? [place]
+        var copies = Passed(host: host, sources: runs.count), gradients = copies
+        var origins = [Int32](repeating: -1, count: notes.count), arriving = runs.map { $0.map { _ in 0 } }, arrived = 0
+        var isAdded = [Bool](repeating: false, count: notes.count)
+        for (source, runs) in runs.enumerated() where source != place {
+            let first = arrived, rows = runs.flatMap(\.rows)
+            for (expert, run) in runs.enumerated() {
+                for row in run.rows {
+                    let note = notes[row]
+                    if note.added >= 0 {
+                        if note.addedFrom < 0 {
+                            isAdded[rows[note.added]] = true
+                        } else {
+                            gradients.take(note.added, from: note.addedFrom, of: source)
                         }
-                        notes[row][0] = Int32(travelling[token] - first.travelling)
-                        if place == own { ownRows[choice] = Int32(travelling[token]) }
-                        if added.to[choice] >= 0 { notes[row][1] = added.to[choice] - Int32(first.row) }
-                        if !added.isAdded[choice] {
-                            self.slots[choice] = returned
-                            returned += 1
-                            returns[place][expert] += 1
-                        }
-                        row += 1
+                    } else if note.givenTo >= 0 {
+                        isAdded[row] = true
+                        gradients.give(row, to: note.givenTo)
                     }
+                    guard note.via < 0 else {
+                        copies.take(note.origin, from: note.via, of: source)
+                        continue
+                    }
+                    let origin = first + note.origin
+                    origins[row] = Int32(origin)
+                    guard origin == arrived else { continue }
+                    arrived += 1
+                    arriving[source][expert] += 1
+                    for target in host.indices where note.passedTo >> target & 1 == 1 { copies.give(origin, to: target) }
                 }
             }
         }
-
-        /// Of tokens whose first two choices that were kept are at one other place: whether a choice is the one whose row comes first
-        /// there, and which row, in the plan's order, is added to a choice's; −1: none.
-        private static func added(
-            _ decision: RoutingDecision, _ slots: [Int32], _ placement: ExpertPlacement, _ own: Int
-        ) -> (isAdded: [Bool], to: [Int32]) {
-            func place(_ choice: Int) -> Int { placement.placeOfExpert[Int(decision.experts[choice])] }
-            var isAdded = [Bool](repeating: false, count: slots.count), to = [Int32](repeating: -1, count: slots.count)
-            for token in 0..<decision.tokens {
-                let choices = decision.choices(ofToken: token)
-                guard let a = choices.first(where: { slots[$0] >= 0 }),
-                    let b = choices[(a + 1)...].first(where: { slots[$0] >= 0 }), place(a) == place(b), place(a) != own
-                else { continue }
-                let (first, last) = slots[a] < slots[b] ? (a, b) : (b, a)
-                isAdded[first] = true
-                to[last] = slots[first]
-            }
-            return (isAdded, to)
-        }
-    }
-
-    /// `notes` are those of the experts' rows, [rows, columns], of which `runs` are each place's; `sumsGradients`: whether
-    /// gradients are added up before they travel.
-    init(_ departures: Departures, notes: [SIMD2<Int32>], runs: [[RowRun]], peers: [PartPeers], place: Int, sumsGradients: Bool)
-    {
-        var origins = [Int32](repeating: -1, count: notes.count), arriving = runs.map { $0.map { _ in 0 } }, arrived = 0
-        var sums: [RowKernels.RowSum] = [], leaving = arriving, isAdded = [Bool](repeating: false, count: notes.count)
+        var sums: [RowKernels.RowSum] = [], leaving = arriving.map { $0.map { _ in 0 } }
         for (source, runs) in runs.enumerated() where source != place {
-            let first = arrived, rows = runs.flatMap(\.rows)
-            for row in rows where notes[row][1] >= 0 { isAdded[rows[Int(notes[row][1])]] = true }
+            let rows = runs.flatMap(\.rows)
             for (expert, run) in runs.enumerated() {
                 for row in run.rows {
-                    let origin = first + Int(notes[row][0])
-                    origins[row] = Int32(origin)
-                    if origin == arrived {
-                        arrived += 1
-                        arriving[source][expert] += 1
-                    }
+                    let note = notes[row]
+                    if note.via >= 0 { origins[row] = Int32(arrived + copies.row(note.origin, from: note.via, of: source)) }
                     guard !isAdded[row] else { continue }
-                    let other = notes[row][1]
-                    sums.append(
-                        RowKernels.RowSum(first: Int32(row), second: other < 0 ? -1 : Int32(rows[Int(other)])))
+                    let second =
+                        note.added < 0
+                        ? -1
+                        : note.addedFrom < 0
+                            ? rows[note.added]
+                            : notes.count + gradients.row(note.added, from: note.addedFrom, of: source)
+                    sums.append(RowKernels.RowSum(first: Int32(row), second: Int32(second)))
                     leaving[source][expert] += 1
                 }
             }
@@ -139,17 +104,46 @@ extension SharedRows {
         route = RowRoute(
             peers, sentRows: tokens.count, sentRuns, receivedRows: arrived, RowRun.byPlace(arriving),
             own: (sentRuns[place], runs[place]))
+        relay = hosts == nil ? nil : copies.relay
         self.origins = origins
         let returnedRuns = RowRun.byPlace(departures.returns), returned = departures.returns.reduce(0) { $0 + $1.reduce(0, +) }
         let own = sentRuns[place].reduce(0) { $0 + $1.count }, ownStart = sentRuns[place].first?.row ?? 0
-        gradients =
+        self.gradients =
             sumsGradients
             ? Gradients(
-                ownRows: departures.ownRows, own: ownStart..<ownStart + own, sums: sums,
+                ownRows: departures.ownRows, own: ownStart..<ownStart + own, relay: hosts == nil ? nil : gradients.relay,
+                sums: sums,
                 route: RowRoute(
                     peers, sentRows: returned, returnedRuns, receivedRows: sums.count, RowRun.byPlace(leaving),
                     own: (returnedRuns[place], runs[place])
                 ).reversed,
                 slots: departures.slots) : nil
+    }
+
+    /// Rows that a place passes on, and those that it gets so: by place, and those by the place of their tokens.
+    private struct Passed {
+        let host: [Int]
+        private var given: [[Int32]]
+        /// [place of the host][place of the tokens]
+        private var taken: [[Int]]
+
+        init(host: [Int], sources: Int) {
+            self.host = host
+            given = host.map { _ in [] }
+            taken = host.map { _ in [Int](repeating: 0, count: sources) }
+        }
+
+        mutating func give(_ row: Int, to place: Int) { given[place].append(Int32(row)) }
+
+        mutating func take(_ number: Int, from place: Int, of source: Int) {
+            taken[place][source] = max(taken[place][source], number + 1)
+        }
+
+        /// Where a row is among all that are taken, when all are known.
+        func row(_ number: Int, from place: Int, of source: Int) -> Int {
+            taken[..<place].reduce(0) { $0 + $1.reduce(0, +) } + taken[place][..<source].reduce(0, +) + number
+        }
+
+        var relay: HostRelay { HostRelay(given, taken: taken.map { $0.reduce(0, +) }, host: host) }
     }
 }

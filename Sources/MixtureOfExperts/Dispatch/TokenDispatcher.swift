@@ -27,17 +27,19 @@ public protocol TokenDispatcher: AnyObject {
 
 /// The dispatcher of a group's ranks: local where one rank hosts all experts. `widths` of the experts, by global id; nil: equal.
 /// `existing` are the global ids of those that exist, ascending; nil: all. `partSize` is the ranks that share a copy of small strata;
-/// nil: there are none. `given` are the experts' places where they are chosen, `replicated` those of which every rank has a copy.
+/// nil: there are none. `given` are the experts' places where they are chosen, `replicated` those of which every rank has a copy. `hosts`
+/// are the ranks', where rows are passed on within them.
 public func makeTokenDispatcher(
     communicator: any Communicator, strata: [Int], partSize: Int? = nil, widths: [Int]? = nil, existing: [Int]? = nil,
-    given: [Int]? = nil, replicated: [Int] = [], wire: WireFormat = .float32
+    given: [Int]? = nil, replicated: [Int] = [], wire: WireFormat = .float32, passingOnWithin hosts: PlaceHosts? = nil
 ) -> any TokenDispatcher {
     let placement = ExpertPlacement(
         strata: strata, places: communicator.size, partSize: partSize, seenFrom: communicator.rank, widths: widths,
         existing: existing, given: given, replicated: replicated)
     return communicator.size == 1
         ? LocalTokenDispatcher(placement: placement, wire: wire)
-        : AllToAllTokenDispatcher(communicator: communicator, placement: placement, wire: wire)
+        : AllToAllTokenDispatcher(
+            communicator: communicator, placement: placement, wire: wire, passingOnWithin: hosts)
 }
 
 /// One place alone: rows by place and expert are rows by expert, and nothing travels; but rows are rounded as if they did.

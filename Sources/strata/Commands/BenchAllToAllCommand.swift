@@ -11,13 +11,14 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
         discussion: """
             Forward and backward. The bare exchange sends a row of floats for each choice of a token. \
             The dispatcher also exchanges counts and sorts rows by expert; a row that several experts of one rank want \
-            it sends once. Run it under mpirun.
+            it sends once, and with --host-relay a row that several ranks of another host want. Run it under mpirun.
 
             Example:
               mpirun -n 2 strata bench alltoall
               strata bench alltoall --simulate-ranks 2 --json
               mpirun -n 2 strata bench alltoall --top-k 2 --experts 4
               mpirun -n 2 strata bench alltoall --wire bfloat16
+              launch/run.sh --hostfile hosts.txt -n 8 -- bench alltoall --top-k 2 --host-relay
             """)
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Width of a row.", valueName: "n"))
@@ -40,6 +41,9 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
             valueName: "format"))
     var wire = WireFormat.float32.rawValue
 
+    @Flag(help: "Send a row once to each other host that wants it, to be passed on there.")
+    var hostRelay = false
+
     @Option(parsing: .unconditional, help: ArgumentHelp("Run this many ranks as threads of one process.", valueName: "n"))
     var simulateRanks: Int?
 
@@ -55,8 +59,17 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
                 try require("--repetitions", repetitions, in: 1...1_000_000)
             }
             let format = try ranks.together { try wireFormat() }
+            let hosts = try hostRelay ? PlaceHosts(of: ranks.world, host: ranks.host) : nil
+            try ranks.together {
+                guard hosts?.canPassOn ?? true else {
+                    throw CommandFailure(
+                        .usage,
+                        "--host-relay needs several hosts, of which one has several ranks and none more than "
+                            + "\(PlaceHosts.mostPlaces): start ranks with a hostfile, or leave it out")
+                }
+            }
             let figures = try AllToAllBenchmark(
-                dim: dim, topK: topK, expertsPerRank: experts, repetitions: repetitions, wire: format
+                dim: dim, topK: topK, expertsPerRank: experts, repetitions: repetitions, wire: format, passingOnWithin: hosts
             ).measure(ranks.world)
             if ranks.isFirst {
                 print(json ? try JSONText.pretty(figures) : AllToAllBenchmark.text(figures), terminator: "")

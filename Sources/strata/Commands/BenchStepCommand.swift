@@ -42,7 +42,7 @@ struct BenchStepCommand: ParsableCommand, RunsOnRanks {
                     try configuration.requireTrainable(vocabulary: configuration.data.vocabulary, on: ranks.world)
                 }
                 return try StepBenchmark(configuration, steps: steps, profile: profile).measure(
-                    ranks.world, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
+                    ranks.world, host: ranks.host, threads: ranks.threads(configured: configuration.parallel.threadsPerRank),
                     display: ranks.isFirst ? ProgressDisplay() : nil,
                     writeTrace: { clock, path in try ranks.together { try ChromeTrace.write(clock, to: path, ranks.world) } })
             }

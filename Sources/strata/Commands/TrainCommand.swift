@@ -132,7 +132,8 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
         let (ranks, configuration, corpus) = (stretch.ranks, stretch.configuration, stretch.corpus)
         let (folder, context, display) = (stretch.folder, stretch.context, stretch.display)
         let training = configuration.training
-        let run = try TrainingRun(configuration, vocabulary: corpus.vocabularySize, world: ranks.world, context: context)
+        let run = try TrainingRun(
+            configuration, vocabulary: corpus.vocabularySize, world: ranks.world, host: ranks.host, context: context)
         let checkpoints = run.checkpoints(
             in: folder.checkpoints,
             identity: configuration.identity(vocabulary: corpus.vocabularySize, dataFingerprint: corpus.fingerprint))
@@ -345,6 +346,7 @@ struct TrainCommand: ParsableCommand, RunsOnRanks {
                 + "\(layout.ranks) rank(s) = \(layout.expertParallel) expert-parallel × \(layout.replicas) replica(s), "
                 + (layout.parts == layout.replicas
                     ? "" : "small strata in \(layout.expertParallel / layout.partSize) copies a group, ")
+                + (run.passesOnWithinHosts ? "rows passed on within hosts, " : "")
                 + (run.groupsInTurns > 1 ? "\(run.groupsInTurns) token groups of a rank in turns, " : "")
                 + "\(run.model.context.pool.threads) thread(s) each; \(corpus.directions.count) directions, "
                 + "vocabulary \(NumberText.count(corpus.vocabularySize))")
