@@ -18,7 +18,7 @@ struct BenchAllToAllCommand: ParsableCommand, RunsOnRanks {
               strata bench alltoall --simulate-ranks 2 --json
               mpirun -n 2 strata bench alltoall --top-k 2 --experts 4
               mpirun -n 2 strata bench alltoall --wire bfloat16
-              launch/run.sh --hostfile hosts.txt -n 8 -- bench alltoall --top-k 2 --host-relay
+              launch/run.sh --hostfile h -n 8 -- bench alltoall --top-k 2 --host-relay
             """)
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Width of a row.", valueName: "n"))
