@@ -45,8 +45,8 @@ public struct StepBenchmark {
         }
     }
 
-    /// A collective operation. `host` is the name of this rank's, `threads` are each rank's; `writeTrace` writes the file of `profile` on all ranks, and `display`,
-    /// the first rank's, shows how far it is.
+    /// A collective operation. `host` is the name of this rank's, `threads` are each rank's; `writeTrace` writes the file of `profile` on
+    /// all ranks, and `display`, the first rank's, shows how far it is.
     public func measure(
         _ world: any Communicator, host: String, threads: Int, display: ProgressDisplay?,
         writeTrace: (_ clock: PhaseClock, _ path: String) throws -> Void

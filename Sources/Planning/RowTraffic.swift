@@ -8,21 +8,21 @@ struct RowTraffic {
     private let mixture: MixtureConfiguration
     /// Bytes of a row that is sent.
     let rowBytes: Double
-    private let isRounded: Bool
+    private let wire: WireFormat
 
     /// Of blocks of a kind in a model of width `dim`.
     init(_ kind: BlockPlan, _ placement: ExpertPlacement, dim: Int, wire: WireFormat) {
         mixture = kind.mixture
         self.placement = placement
         rowBytes = Double(wire.rowBytes(dim / mixture.rowsPerToken))
-        isRounded = wire != .float32
+        self.wire = wire
     }
 
     /// How often rows are sent: to the experts and back, forward and backward; where rows are shared, which they are before, and
     /// beside gradients that are not rounded what weighs them.
     func ways(atStratum stratum: Int) -> Int {
         guard isShared(atStratum: stratum) else { return 4 }
-        return isRounded ? 5 : 6
+        return wire == .float32 ? 6 : 5
     }
 
     /// Whether places tell each other which rows are shared.
@@ -46,14 +46,10 @@ struct RowTraffic {
         return (0..<placement.places).map { place in
             let own = placement.experts(of: place, seenFrom: viewer).map { rows[$0] }, count = own.reduce(0, +)
             guard isShared, arriving > 0, choices > 0 else { return 4 * count * rowBytes }
-            let each = own.map { $0 / arriving }, chosen = choices / arriving
-            let wanted = arriving * Self.share(each, choices: chosen)
-            let told = count * Double(DispatchPlan.bytesOfChoice().plan)
-            guard !isRounded else { return (wanted + 3 * count) * rowBytes + told }
-            // Of more than two choices those of the first two are as likely as the others.
-            let firstTwo = each.map { $0 * min(1, 2 / chosen) }
-            let added = arriving * (firstTwo.reduce(0, +) - Self.share(firstTwo, choices: min(2, chosen)))
-            return (2 * wanted + 2 * count - added) * rowBytes + told + count * Double(DispatchPlan.bytesOfChoice().gradients)
+            let bytes =
+                wire.sharedRows(own, ofTokens: arriving, choices: choices) * rowBytes
+                + count * Double(DispatchPlan.bytesOfChoice.plan)
+            return wire == .float32 ? bytes + count * Double(DispatchPlan.bytesOfChoice.gradients) : bytes
         }
     }
 
@@ -62,17 +58,5 @@ struct RowTraffic {
         let places = bytes[0].count, partSize = places / bytes.count
         let staying = (0..<places).reduce(0) { $0 + bytes[$1 / partSize][$1] }
         return bytes.reduce(0) { $0 + $1.reduce(0, +) } / Double(bytes.count) - staying / Double(places)
-    }
-
-    /// The share of rows that have one of a place's experts among so many choices, each of them `each`'s: expert after expert,
-    /// those that have none before it choose among the others alone. Of equally busy experts this is exact.
-    private static func share(_ each: [Double], choices: Double) -> Double {
-        var without = 1.0, passed = 0.0
-        for part in each where part > 0 {
-            let left = choices - passed
-            without *= left > 0 ? max(0, 1 - part * choices / left) : 0
-            passed += part
-        }
-        return 1 - without
     }
 }

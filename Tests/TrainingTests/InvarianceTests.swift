@@ -104,6 +104,9 @@ import _TinyRuns
             let path = folder.path
             return try SimulatedCluster.run(ranks: ranks) { world in
                 let run = try TinyRun(world, final, in: path)
+                // Of hosts of two ranks a group of more than two has several.
+                let spansHosts = final.ranksPerHost == 2 && run.groups.layout.expertParallel > 2
+                try #require(run.passesOnWithinHosts == spansHosts)
                 var metrics: [UpdateMetrics] = []
                 while run.trainer.update < last { metrics.append(try run.trainer.step().metrics.timeless) }
                 if saves { try run.save() }

@@ -178,10 +178,9 @@ public enum DispatchConformance {
                 try require(made == dweights, "the weights' gradients")
                 try require(arrived.elements == expected, "weighted at home or at the experts")
                 let saved = sharesGradients(decision), weight = saved ? 4 * RowKernels.weightColumns : 0
-                // What one rank passes on is of others' tokens, so that only the world's sums can be told.
-                let leaving = try communicator.allReduce(
-                    leaving(plan, sharing: saved) * wire.rowBytes(columns) + choicesElsewhere(plan) * weight, .sum)
-                try require(try communicator.allReduce(sent, .sum) == leaving, "\(sent) of \(leaving) bytes out")
+                try requireSent(
+                    sent, leaving(plan, sharing: saved) * wire.rowBytes(columns) + choicesElsewhere(plan) * weight,
+                    "bytes of gradients out")
                 if hosts != nil {
                     let choices = choices(plan, onOtherHosts: true)
                     let crossing = (saved ? unitsElsewhere(plan) : choices) * wire.rowBytes(columns) + choices * weight
@@ -238,6 +237,13 @@ public enum DispatchConformance {
                 }
             }
             return ordered
+        }
+
+        /// What a rank passes on is of others' tokens, so that there only the world's sum can be told.
+        private func requireSent(_ sent: Int, _ expected: Int, _ what: String) throws {
+            try require(hosts != nil || sent == expected, "\(sent) of \(expected) \(what)")
+            let all = try (communicator.allReduce(sent, .sum), communicator.allReduce(expected, .sum))
+            try require(all.0 == all.1, "\(all.0) of \(all.1) \(what) on all ranks")
         }
 
         private func shares(_ decision: RoutingDecision) -> Bool {
@@ -374,9 +380,7 @@ public enum DispatchConformance {
             let shares = shares(decision), fromOthers = plan.rowsReceived - plan.receivedRows[place]
             let told = shares ? choicesElsewhere(plan) * (hosts == nil ? 8 : 12) : 0
             try require(bytes.told == told, "\(bytes.told) bytes of what is shared")
-            let toOthers = try communicator.allReduce(leaving(plan, sharing: shares), .sum)
-            let out = try communicator.allReduce(bytes.out, .sum)
-            try require(out == toOthers * wire.rowBytes(columns), "\(out) bytes for \(toOthers) rows out on all ranks")
+            try requireSent(bytes.out, leaving(plan, sharing: shares) * wire.rowBytes(columns), "bytes out")
             try require(bytes.back == fromOthers * wire.rowBytes(columns), "\(bytes.back) bytes for \(fromOthers) rows back")
         }
     }

@@ -19,13 +19,12 @@ public struct DispatchPlan: Sendable {
     let own: [ExpertRows]
     /// What travels instead of a row for each choice; nil where no token can have two experts at one other place.
     let shared: SharedRows?
-    /// Bytes that places tell each other of each choice where rows are shared: once for a plan, and where gradients go.
-    public static func bytesOfChoice(passingOn: Bool = false) -> (plan: Int, gradients: Int) {
-        (
-            RowNote.columns(passingOn: passingOn) * MemoryLayout<Float>.stride,
-            RowKernels.weightColumns * MemoryLayout<Float>.stride
-        )
-    }
+    /// Bytes that places tell each other of each choice where rows are shared and not passed on: once for a plan, and where gradients
+    /// go.
+    public static let bytesOfChoice = (
+        plan: RowNote.columns(passingOn: false) * MemoryLayout<Float>.stride,
+        gradients: RowKernels.weightColumns * MemoryLayout<Float>.stride
+    )
     /// Rows for each local expert, by the place that they come from: [place][local expert].
     public let sourceRows: [[Int]]
     /// Rows for each local expert, from all places together.

@@ -13,7 +13,7 @@ struct RowNote: Equatable {
     /// The places that the row, which comes straight, is passed on to: a bit for each.
     var passedTo: UInt32 = 0
 
-    /// Rows that one place may have for another.
+    /// Choices that a token group may have, of which a note counts those between two places.
     static let mostRows = 1 << 24 - 1
 
     /// Numbers of 32 bits that a note travels as: the third is `passedTo`, which nobody needs where nothing is passed on.

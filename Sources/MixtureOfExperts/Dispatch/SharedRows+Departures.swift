@@ -92,14 +92,29 @@ extension SharedRows {
             }
             guard let hosts else { return isAdded }
             // Counted in the order of the rows at the place that gives them.
-            var next = [Int](repeating: 0, count: counts.count * counts.count)
+            var numbers = PairNumbers(places: counts.count)
             for sum in given.sorted(by: { $0.row < $1.row }) {
-                let pair = sum.from.place * counts.count + sum.from.other
                 notes[sum.row].givenTo = hosts.localNumber[sum.from.other]
-                (notes[sum.to].added, notes[sum.to].addedFrom) = (next[pair], hosts.localNumber[sum.from.place])
-                next[pair] += 1
+                notes[sum.to].added = numbers.next(from: sum.from.place, to: sum.from.other)
+                notes[sum.to].addedFrom = hosts.localNumber[sum.from.place]
             }
             return isAdded
+        }
+    }
+
+    /// Numbers what each place passes on to each other, from 0.
+    private struct PairNumbers {
+        private let places: Int
+        private var counts: [Int]
+
+        init(places: Int) {
+            self.places = places
+            counts = [Int](repeating: 0, count: places * places)
+        }
+
+        mutating func next(from place: Int, to other: Int) -> Int {
+            defer { counts[place * places + other] += 1 }
+            return counts[place * places + other]
         }
     }
 
@@ -151,15 +166,12 @@ extension SharedRows {
         /// Notes at each row that is passed on where it comes from, and at the one that it is a copy of where that goes: counted in
         /// the order of the rows that enter.
         func note(in notes: inout [RowNote], _ hosts: PlaceHosts) {
-            let count = hosts.ofPlace.count
-            var next = [Int](repeating: 0, count: count * count), last = (entry: -1, place: -1, number: -1)
+            var numbers = PairNumbers(places: hosts.ofPlace.count), last = (entry: -1, place: -1, number: -1)
             for (row, entry, place) in passed.sorted(by: {
                 (rows[$0.entry], $0.place, $0.row) < (rows[$1.entry], $1.place, $1.row)
             }) {
                 if (entry, place) != (last.entry, last.place) {
-                    let pair = Int(places[entry]) * count + place
-                    last = (entry, place, next[pair])
-                    next[pair] += 1
+                    last = (entry, place, numbers.next(from: Int(places[entry]), to: place))
                     notes[Int(rows[entry])].passedTo |= 1 << UInt32(hosts.localNumber[place])
                 }
                 notes[row].origin = last.number

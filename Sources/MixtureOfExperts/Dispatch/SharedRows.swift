@@ -80,20 +80,22 @@ extension SharedRows {
                 }
             }
         }
+        // Where rows from each place of the host, of tokens of each place, begin among all that are taken.
+        let copiesBegin = copies.begins, gradientsBegin = gradients.begins
         var sums: [RowKernels.RowSum] = [], leaving = arriving.map { $0.map { _ in 0 } }
         for (source, runs) in runs.enumerated() where source != place {
             let rows = runs.flatMap(\.rows)
             for (expert, run) in runs.enumerated() {
                 for row in run.rows {
                     let note = notes[row]
-                    if note.via >= 0 { origins[row] = Int32(arrived + copies.row(note.origin, from: note.via, of: source)) }
+                    if note.via >= 0 { origins[row] = Int32(arrived + copiesBegin[note.via][source] + note.origin) }
                     guard !isAdded[row] else { continue }
                     let second =
                         note.added < 0
                         ? -1
                         : note.addedFrom < 0
                             ? rows[note.added]
-                            : notes.count + gradients.row(note.added, from: note.addedFrom, of: source)
+                            : notes.count + gradientsBegin[note.addedFrom][source] + note.added
                     sums.append(RowKernels.RowSum(first: Int32(row), second: Int32(second)))
                     leaving[source][expert] += 1
                 }
@@ -139,9 +141,15 @@ extension SharedRows {
             taken[place][source] = max(taken[place][source], number + 1)
         }
 
-        /// Where a row is among all that are taken, when all are known.
-        func row(_ number: Int, from place: Int, of source: Int) -> Int {
-            taken[..<place].reduce(0) { $0 + $1.reduce(0, +) } + taken[place][..<source].reduce(0, +) + number
+        /// [place of the host][place of the tokens], when all are known.
+        var begins: [[Int]] {
+            var begin = 0
+            return taken.map {
+                $0.map { count in
+                    defer { begin += count }
+                    return begin
+                }
+            }
         }
 
         var relay: HostRelay { HostRelay(given, taken: taken.map { $0.reduce(0, +) }, host: host) }
